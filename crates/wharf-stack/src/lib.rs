@@ -1,0 +1,13 @@
+//! What happens to a packet? A TCP/UDP/IP stack without input or output of its own.
+//!
+//! Time, randomness and keys are inputs; frames go in and come out through [`interface`]. Nothing here
+//! sees a clock, a file descriptor or a thread.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod interface;
