@@ -1,0 +1,4 @@
+//! How ports are written.
+mod port;
+
+pub use port::PortSpec;
