@@ -21,6 +21,7 @@ pub mod notation;
 pub mod owner;
 pub mod policy;
 pub mod port;
+pub mod registry;
 mod slots;
 pub mod table;
 pub mod time;

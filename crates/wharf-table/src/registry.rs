@@ -1,0 +1,180 @@
+//! The IANA registry of service names and port numbers (RFC 6335), embedded.
+//!
+//! The build turns the registry into a sorted text with two indices beside it (see `build.rs`), so that nothing is
+//! parsed at start and a look-up touches a few pages. A name says what is registered, never what runs there.
+
+use core::cmp::Ordering;
+
+use crate::port::Port;
+use crate::tuple::Protocol;
+
+/// When IANA last updated the registry that is embedded, as YYYY-MM-DD.
+pub const REGISTRY_DATE: &str = env!("WHARF_REGISTRY_DATE");
+
+/// The rows, one a line.
+static TEXT: &str = include_str!(concat!(env!("OUT_DIR"), "/registry.txt"));
+/// For each row with a port: start of its line, first port, highest last port up to it.
+static PORTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ports.bin"));
+/// For each row with a name, sorted by name: start of its line.
+static NAMES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/names.bin"));
+
+/// The port registered for a service name, in whatever case (RFC 6335, section 5.1). Of several the lowest; a historic
+/// alias stands behind the others. O(log n).
+pub fn service(name: &str, protocol: Protocol) -> Option<Port> {
+    let records = named(name).filter(|record| record.is_for(protocol));
+    let ports = records.filter_map(|record| Some((record.is_alias(), record.ports?.0)));
+    ports.min().and_then(|(_, first)| Port::new(first))
+}
+
+/// The service name registered for a port, first its current one. O(log n).
+pub fn name(port: Port, protocol: Protocol) -> Option<&'static str> {
+    let mut alias = None;
+    for record in at(port.number()).filter(|record| record.is_for(protocol) && !record.name.is_empty()) {
+        if !record.is_alias() {
+            return Some(record.name);
+        }
+        alias = alias.or(Some(record.name));
+    }
+    alias
+}
+
+/// One row of the registry. What the registry leaves empty is empty here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    protocols: u8,
+    ports: Option<(u16, u16)>,
+    name: &'static str,
+    rest: &'static str,
+}
+
+impl Record {
+    const TRANSPORTS: [&'static str; 4] = ["tcp", "udp", "sctp", "dccp"];
+
+    /// Whether it stands for this protocol.
+    pub const fn is_for(&self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::Tcp => self.protocols & 1 != 0,
+            Protocol::Udp => self.protocols & 2 != 0,
+            Protocol::Icmp => false,
+        }
+    }
+
+    /// The transport protocols that it stands for, among `tcp`, `udp`, `sctp` and `dccp`.
+    pub fn transports(&self) -> impl Iterator<Item = &'static str> {
+        let protocols = self.protocols;
+        Record::TRANSPORTS
+            .into_iter()
+            .enumerate()
+            .filter(move |(bit, _)| protocols >> bit & 1 != 0)
+            .map(|(_, name)| name)
+    }
+
+    /// First and last port; `None` where only a name is registered.
+    pub const fn ports(&self) -> Option<(u16, u16)> {
+        self.ports
+    }
+
+    /// The service name; empty where the ports are reserved or unassigned.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What the registry says of the service, or `Reserved` or `Unassigned`.
+    pub fn description(&self) -> &'static str {
+        self.column(0)
+    }
+
+    /// The DCCP service code, in decimal.
+    pub fn service_code(&self) -> &'static str {
+        self.column(1)
+    }
+
+    /// The references, `rfc9110` say.
+    pub fn references(&self) -> &'static str {
+        self.column(2)
+    }
+
+    /// The date of registration, as far as it is known.
+    pub fn registered(&self) -> &'static str {
+        self.column(3)
+    }
+
+    /// The date of the last change.
+    pub fn modified(&self) -> &'static str {
+        self.column(4)
+    }
+
+    /// Whether unauthorised use is reported.
+    pub fn is_used_unauthorized(&self) -> bool {
+        self.column(5) == "U"
+    }
+
+    /// The assignment notes.
+    pub fn note(&self) -> &'static str {
+        self.column(6)
+    }
+
+    fn is_alias(&self) -> bool {
+        self.note().starts_with("This entry is an alias to ")
+    }
+
+    fn column(&self, index: usize) -> &'static str {
+        self.rest.split('\t').nth(index).unwrap_or_default()
+    }
+
+    /// The row whose line starts at `offset`.
+    fn read(offset: u32) -> Record {
+        let line = TEXT.get(offset as usize..).and_then(|text| text.lines().next()).unwrap_or_default();
+        let mut columns = line.splitn(5, '\t');
+        let mut column = || columns.next().unwrap_or_default();
+        let protocols = u8::from_str_radix(column(), 16).unwrap_or_default();
+        let (first, last) = (column().parse().ok(), column().parse().ok());
+        Record { protocols, ports: first.zip(last), name: column(), rest: column() }
+    }
+}
+
+/// Every row, sorted by first port; those without a port at the end.
+pub fn records() -> impl Iterator<Item = Record> {
+    let mut offset = 0;
+    TEXT.split_inclusive('\n').map(move |line| {
+        let record = Record::read(offset);
+        offset += line.len() as u32;
+        record
+    })
+}
+
+/// The rows that hold this port, 0 to 65535, in the registry's order.
+pub fn at(port: u16) -> impl Iterator<Item = Record> {
+    let rows = PORTS.as_chunks::<8>().0;
+    let end = rows.partition_point(|row| first_port(row) <= port);
+    // Rows before the last one whose reach ends below the port can't hold it.
+    let start = rows[..end].iter().rposition(|row| reach(row) < port).map_or(0, |last| last + 1);
+    rows[start..end]
+        .iter()
+        .map(|&[a, b, c, d, ..]| Record::read(u32::from_le_bytes([a, b, c, d])))
+        .filter(move |record| record.ports.is_some_and(|(_, last)| port <= last))
+}
+
+/// The rows with this service name, in whatever case, sorted by port.
+pub fn named(name: &str) -> impl Iterator<Item = Record> {
+    let rows = NAMES.as_chunks::<4>().0;
+    let read = |row: &[u8; 4]| Record::read(u32::from_le_bytes(*row));
+    let start = rows.partition_point(|row| compare(read(row).name, name) == Ordering::Less);
+    rows[start..].iter().map(read).take_while(move |record| record.name.eq_ignore_ascii_case(name))
+}
+
+const fn first_port(row: &[u8; 8]) -> u16 {
+    u16::from_le_bytes([row[4], row[5]])
+}
+
+const fn reach(row: &[u8; 8]) -> u16 {
+    u16::from_le_bytes([row[6], row[7]])
+}
+
+/// The order of `names.bin`.
+fn compare(a: &str, b: &str) -> Ordering {
+    a.bytes().map(|byte| byte.to_ascii_lowercase()).cmp(b.bytes().map(|byte| byte.to_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests;
