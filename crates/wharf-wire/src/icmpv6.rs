@@ -1,4 +1,4 @@
-//! ICMP for IPv6 (RFC 4443). Neighbour discovery, which is ICMPv6 too, is read from here by `ndp`.
+//! ICMP for IPv6 (RFC 4443). Neighbour discovery, which is ICMPv6 too, is read by [`crate::ndp`].
 //!
 //! Parsing does not look at the checksum; [`verify_checksum`] does. Not here: multicast listener discovery, which
 //! comes out as [`Icmpv6Repr::Other`].

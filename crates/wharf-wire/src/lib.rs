@@ -17,12 +17,15 @@ extern crate std;
 
 pub mod arp;
 pub mod checksum;
+pub mod dhcpv4;
+pub mod dns;
 pub mod ethernet;
 pub mod icmpv4;
 pub mod icmpv6;
 pub mod ipv4;
 pub mod ipv6;
 pub mod malformed;
+pub mod ndp;
 pub mod quoted;
 pub mod tcp;
 pub mod udp;
