@@ -1,4 +1,36 @@
-//! How ports are written.
-mod port;
+//! How ports are written: one grammar for options, files and interfaces.
+//!
+//! - a port: decimal, 0 to 65535, without sign, space or leading zero; or the name of a service;
+//! - a range: `8000-8010`, both ends included, upwards;
+//! - ports of a protocol ([`PortSpec`]): `443`, `8000-8010/udp`, `domain/udp`;
+//! - an endpoint: `192.0.2.1:443`, `[2001:db8::1]:443`;
+//! - an address with its network ([`Cidr`]): `10.0.2.100/24`, `fd00::1/64`;
+//! - what is published ([`PublishSpec`]): `[ADDRESS:]HOSTPORT[-END]:PORT[-END][/tcp|/udp]`.
+//!
+//! What holds a letter is a service name, everything else a number (RFC 6335, section 5.1, asks a name to hold one). An
+//! IPv6 address before a port stands in brackets (RFC 5952, section 6): `::1:8080` is never read as `[::1]:8080`. Every
+//! error quotes the offending part and shows the right form.
 
-pub use port::PortSpec;
+mod cidr;
+mod endpoint;
+mod port;
+mod publish;
+
+pub use cidr::{Cidr, CidrError};
+pub use endpoint::{EndpointError, parse_endpoint};
+pub use port::{PortError, PortSpec, parse_port};
+pub use publish::{PublishError, PublishSpec};
+
+use crate::port::Port;
+use crate::tuple::Protocol;
+
+/// The caller's own service names, `/etc/services` say. They are asked before the registry.
+pub type Services<'a> = &'a dyn Fn(&str, Protocol) -> Option<Port>;
+
+/// For callers who have no service names of their own.
+pub fn no_services(_name: &str, _protocol: Protocol) -> Option<Port> {
+    None
+}
+
+#[cfg(test)]
+mod tests;
