@@ -18,12 +18,19 @@ static PORTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ports.bin"));
 /// For each row with a name, sorted by name: start of its line.
 static NAMES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/names.bin"));
 
-/// The port registered for a service name, in whatever case (RFC 6335, section 5.1). Of several the lowest; a historic
-/// alias stands behind the others. O(log n).
+/// The port registered for a service name, in whatever case (RFC 6335, section 5.1): the lowest of
+/// [`service_ports`]. O(log n).
 pub fn service(name: &str, protocol: Protocol) -> Option<Port> {
-    let records = named(name).filter(|record| record.is_for(protocol));
-    let ports = records.filter_map(|record| Some((record.is_alias(), record.ports?.0)));
-    ports.min().and_then(|(_, first)| Port::new(first))
+    service_ports(name, protocol).min()
+}
+
+/// All ports registered for a service name, in no order. Few names have more than one: `http-alt` is 591, 8008 and
+/// 8080. Where a name is a historic alias on one port and current on another, only the current one counts.
+pub fn service_ports(name: &str, protocol: Protocol) -> impl Iterator<Item = Port> {
+    let records = move || named(name).filter(move |record| record.is_for(protocol) && record.ports.is_some());
+    let only_current = records().any(|record| !record.is_alias());
+    let counted = records().filter(move |record| !(only_current && record.is_alias()));
+    counted.filter_map(|record| record.ports.and_then(|(first, _)| Port::new(first)))
 }
 
 /// The service name registered for a port, first its current one. O(log n).

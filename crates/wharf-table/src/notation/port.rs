@@ -1,6 +1,7 @@
 //! Ports, ranges and service names.
 
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::notation::Services;
@@ -74,6 +75,13 @@ pub enum PortError {
         /// The protocol whose services were asked.
         protocol: Protocol,
     },
+    /// The registry has this name on several ports.
+    Ambiguous {
+        /// The offending part.
+        part: String,
+        /// The ports, in order.
+        ports: Vec<Port>,
+    },
     /// `8000-7000`.
     Backwards {
         /// The lower end, which stands last.
@@ -120,6 +128,18 @@ impl fmt::Display for PortError {
             PortError::UnknownService { part, protocol } => {
                 write!(f, "{part:?}: no {protocol} service has this name (write its port number)")
             }
+            PortError::Ambiguous { part, ports } => {
+                write!(f, "{part:?}: the service has several ports (write ")?;
+                for (index, port) in ports.iter().enumerate() {
+                    let before = match index {
+                        0 => "",
+                        _ if index + 1 == ports.len() => " or ",
+                        _ => ", ",
+                    };
+                    write!(f, "{before}{port}")?;
+                }
+                f.write_str(")")
+            }
             PortError::Backwards { first, last } => {
                 write!(f, "\"{last}-{first}\": a range runs upwards (write {first}-{last})")
             }
@@ -143,9 +163,16 @@ pub fn parse_port(text: &str, protocol: Protocol, services: Services<'_>) -> Res
     if !text.contains(|letter: char| letter.is_ascii_alphabetic()) {
         return parse_number(text);
     }
-    match services(text, protocol).or_else(|| registry::service(text, protocol)) {
-        Some(port) => Ok(port.number()),
-        None => Err(PortError::UnknownService { part: text.to_string(), protocol }),
+    if let Some(port) = services(text, protocol) {
+        return Ok(port.number());
+    }
+    let mut ports: Vec<Port> = registry::service_ports(text, protocol).collect();
+    ports.sort();
+    ports.dedup();
+    match ports[..] {
+        [] => Err(PortError::UnknownService { part: text.to_string(), protocol }),
+        [port] => Ok(port.number()),
+        _ => Err(PortError::Ambiguous { part: text.to_string(), ports }),
     }
 }
 
