@@ -73,3 +73,6 @@ impl Ephemeral {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,3 +127,60 @@ impl State {
         self.v0 ^ self.v1 ^ self.v2 ^ self.v3
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Endpoint;
+    use core::hash::Hasher;
+    use proptest::prelude::*;
+    use siphasher::sip::SipHasher13;
+    use std::vec::Vec;
+
+    fn reference(key: [u8; 16], message: &[u8]) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&key);
+        hasher.write(message);
+        hasher.finish()
+    }
+
+    /// The 37 bytes, put together the slow way.
+    fn message(tuple: &Tuple) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(tuple.local.addr.octets());
+        bytes.extend(tuple.remote.addr.octets());
+        bytes.extend(tuple.local.port.to_le_bytes());
+        bytes.extend(tuple.remote.port.to_le_bytes());
+        bytes.push(match tuple.protocol {
+            Protocol::Icmp => 1,
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+        });
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn equals_a_siphash_of_others(
+            key: [u8; 16], local: [u8; 16], remote: [u8; 16], ports: (u16, u16), which in 0..3usize, word: u64,
+        ) {
+            let tuple = Tuple {
+                protocol: [Protocol::Tcp, Protocol::Udp, Protocol::Icmp][which],
+                local: Endpoint::new(Addr::v6(local), ports.0),
+                remote: Endpoint::new(Addr::v6(remote), ports.1),
+            };
+            prop_assert_eq!(HashKey::new(key).hash_tuple(&tuple), reference(key, &message(&tuple)));
+            prop_assert_eq!(HashKey::new(key).hash_word(word), reference(key, &word.to_le_bytes()));
+        }
+    }
+
+    #[test]
+    fn keys_for_different_purposes_differ() {
+        let key = HashKey::new([7; 16]);
+        let hashes = [key, key.derive(0), key.derive(1), key.derive(1).derive(1)].map(|key| key.hash_word(1));
+        for (index, hash) in hashes.iter().enumerate() {
+            assert!(!hashes[..index].contains(hash));
+        }
+        assert_eq!(key.derive(1).hash_word(5), key.derive(1).hash_word(5));
+        assert_eq!(std::format!("{key:?}"), "HashKey");
+    }
+}

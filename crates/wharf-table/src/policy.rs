@@ -159,3 +159,92 @@ fn embedded_v4(addr: Addr) -> Option<Addr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Endpoint;
+    use crate::notation::no_services;
+    use crate::trace::{Silent, Written};
+    use crate::tuple::Protocol;
+    use core::net::IpAddr;
+
+    fn to(target: &str, protocol: Protocol) -> Tuple {
+        let remote: Endpoint = target.parse().unwrap();
+        let local = if remote.addr.is_v4() { "10.0.2.100:5000" } else { "[fd00::100]:5000" };
+        Tuple { protocol, local: local.parse().unwrap(), remote }
+    }
+
+    fn policy() -> Policy {
+        let host = ["10.0.2.2", "fd00::2"].map(|addr| addr.parse::<IpAddr>().unwrap().into());
+        let allow_host = ["8000-8010", "53/udp"].map(|spec| PortSpec::parse(spec, &no_services).unwrap());
+        Policy { host: host.into(), allow_host: allow_host.into() }
+    }
+
+    #[test]
+    fn what_is_denied_and_why() {
+        use DenyReason::*;
+        let table = [
+            ("192.0.2.1:443", None),
+            ("10.0.2.3:53", None),
+            ("[2001:db8::1]:443", None),
+            ("[fd00::3]:53", None),
+            ("172.16.0.1:22", None),
+            ("[fc00::1]:22", None),
+            ("127.0.0.1:80", Some(Loopback)),
+            ("127.255.255.254:8000", Some(Loopback)),
+            ("[::1]:8000", Some(Loopback)),
+            ("[::ffff:127.0.0.1]:8000", Some(Loopback)),
+            ("[::127.0.0.1]:80", Some(Reserved)),
+            ("[64:ff9b::127.0.0.1]:80", Some(Loopback)),
+            ("[64:ff9b::192.0.2.1]:80", None),
+            ("[64:ff9b::10.0.2.2]:8000", Some(Host)),
+            ("[2002:7f00:1::1]:80", Some(Loopback)),
+            ("[2002:a9fe:a9fe::]:80", Some(Metadata)),
+            ("10.0.2.2:80", Some(Host)),
+            ("[fd00::2]:80", Some(Host)),
+            ("10.0.2.2:8010", None),
+            ("[fd00::2]:8000", None),
+            ("10.0.2.2:0", Some(Host)),
+            ("169.254.169.254:80", Some(Metadata)),
+            ("[fd00:ec2::254]:80", Some(Metadata)),
+            ("[::ffff:169.254.169.254]:80", Some(Metadata)),
+            ("169.254.0.1:80", Some(LinkLocal)),
+            ("[fe80::1]:80", Some(LinkLocal)),
+            ("[febf::1]:80", Some(LinkLocal)),
+            ("224.0.0.251:5353", Some(Multicast)),
+            ("[ff02::fb]:5353", Some(Multicast)),
+            ("255.255.255.255:67", Some(Broadcast)),
+            ("0.0.0.0:80", Some(Unspecified)),
+            ("0.1.2.3:80", Some(Unspecified)),
+            ("[::]:80", Some(Unspecified)),
+            ("240.0.0.1:80", Some(Reserved)),
+            ("255.255.255.254:80", Some(Reserved)),
+        ];
+        for (target, denied) in table {
+            let expected = denied.map_or(Verdict::Allow, Verdict::Deny);
+            assert_eq!(policy().decide(&to(target, Protocol::Tcp), &mut Silent), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_port_of_the_host_is_open_for_its_protocol_only() {
+        let decide = |policy: &Policy, protocol| policy.decide(&to("10.0.2.2:53", protocol), &mut Silent);
+        assert_eq!(decide(&policy(), Protocol::Udp), Verdict::Allow);
+        assert_eq!(decide(&policy(), Protocol::Tcp), Verdict::Deny(DenyReason::Host));
+        assert_eq!(decide(&policy(), Protocol::Icmp), Verdict::Deny(DenyReason::Host));
+        assert_eq!(decide(&Policy::default(), Protocol::Tcp), Verdict::Allow, "nothing stands for the host");
+    }
+
+    #[test]
+    fn the_decision_is_written_down() {
+        let mut trace = Written::new();
+        let tuple = to("127.0.0.1:80", Protocol::Tcp);
+        let verdict = policy().decide(&tuple, &mut trace);
+        assert_eq!(trace.steps(), [Step::Decision { tuple, verdict }]);
+        assert_eq!(
+            std::format!("{}", trace.steps()[0]),
+            "may tcp 10.0.2.100:5000 -> 127.0.0.1:80 open: denied: a loopback address never leaves its host"
+        );
+    }
+}

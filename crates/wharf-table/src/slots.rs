@@ -99,3 +99,40 @@ impl<T> Slots<T> {
         self.chunks.get_mut(number >> CHUNK_BITS)?.get_mut(number % CHUNK)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn freed_numbers_are_used_again() {
+        let mut slots = Slots::new();
+        let numbers: Vec<u32> = (0..3000).map(|value| slots.insert(value)).collect();
+        assert!(numbers.iter().copied().eq(0..3000));
+        assert_eq!(slots.remove(1024), Some(1024));
+        assert_eq!(slots.remove(1024), None);
+        assert_eq!(slots.remove(3000), None);
+        assert_eq!(slots.count(), 2999);
+        assert_eq!(slots.insert(-1), 1024);
+        assert_eq!(slots.insert(-2), 3000);
+        assert_eq!(slots.value(1024), Some(&-1));
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_map(steps in prop::collection::vec((any::<bool>(), 0..3000u32), 0..4000), first in 0..4000u32) {
+            let (mut slots, mut map) = (Slots::new(), BTreeMap::new());
+            for (inserts, number) in steps {
+                if inserts || number % 3 != 0 {
+                    prop_assert_eq!(map.insert(slots.insert(number), number), None);
+                } else {
+                    prop_assert_eq!(slots.remove(number), map.remove(&number));
+                }
+            }
+            prop_assert_eq!(slots.count() as usize, map.len());
+            prop_assert!(slots.iter_from(first).eq(map.range(first..).map(|(&number, value)| (number, value))));
+        }
+    }
+}

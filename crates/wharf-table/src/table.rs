@@ -204,6 +204,24 @@ impl Table {
         }
     }
 
+    /// An ephemeral port of `range` for a flow from `local` to `remote`: no flow has the tuple, no binding the port on
+    /// that address (RFC 6056, algorithm 4). `None` when there is none left. The port is claimed by [`Table::open`].
+    pub fn choose_to_open(
+        &mut self,
+        protocol: Protocol,
+        local: Addr,
+        remote: Endpoint,
+        range: PortRange,
+    ) -> Option<Port> {
+        let Table { key, flows, bindings, ephemeral, .. } = self;
+        ephemeral.choose_where(protocol, local, remote, range, |port| {
+            let tuple = Tuple { protocol, local: Endpoint { addr: local, port: port.number() }, remote };
+            tuple.local != remote
+                && flows.find(key.hash_tuple(&tuple), &tuple).is_none()
+                && bindings.conflict(key, protocol, Some(local), port).is_none()
+        })
+    }
+
     fn choose_to_bind(&mut self, protocol: Protocol, address: Option<Addr>) -> Option<Port> {
         let Table { key, bindings, ephemeral, ephemeral_range, .. } = self;
         let local = address.unwrap_or(Addr::ANY_V6);
@@ -213,3 +231,6 @@ impl Table {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
