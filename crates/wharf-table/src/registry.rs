@@ -166,7 +166,11 @@ pub fn at(port: u16) -> impl Iterator<Item = Record> {
 pub fn named(name: &str) -> impl Iterator<Item = Record> {
     let rows = NAMES.as_chunks::<4>().0;
     let read = |row: &[u8; 4]| Record::read(u32::from_le_bytes(*row));
-    let start = rows.partition_point(|row| compare(read(row).name, name) == Ordering::Less);
+    let name_of = |row: &[u8; 4]| {
+        let line = TEXT.get(u32::from_le_bytes(*row) as usize..).unwrap_or_default();
+        line.split('\t').nth(3).unwrap_or_default()
+    };
+    let start = rows.partition_point(|row| compare(name_of(row), name) == Ordering::Less);
     rows[start..].iter().map(read).take_while(move |record| record.name.eq_ignore_ascii_case(name))
 }
 

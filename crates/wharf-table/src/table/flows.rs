@@ -17,22 +17,38 @@ enum Side {
     Far,
 }
 
-/// A flow's number and a side in four bytes.
+/// A flow's number, a side, and half of the hash of that side's tuple: in eight bytes. With the hash kept, growth of
+/// the index reads no flows, and a look-up reads no flow but the right one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry(u32);
+struct Entry {
+    number_and_side: u32,
+    hash: u32,
+}
 
 impl Entry {
-    fn new(number: u32, side: Side) -> Entry {
-        Entry(number << 1 | u32::from(side == Side::Far))
+    fn new(number: u32, side: Side, hash: u32) -> Entry {
+        Entry { number_and_side: number << 1 | u32::from(side == Side::Far), hash }
     }
 
     fn number(self) -> u32 {
-        self.0 >> 1
+        self.number_and_side >> 1
     }
 
     fn side(self) -> Side {
-        if self.0 & 1 == 0 { Side::Near } else { Side::Far }
+        if self.number_and_side & 1 == 0 { Side::Near } else { Side::Far }
     }
+}
+
+/// The half of a tuple's hash that the index keeps.
+#[inline]
+fn kept(hash: u64) -> u32 {
+    hash as u32
+}
+
+/// What the index takes for a hash: the kept half twice, as it looks at both ends.
+#[inline]
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 #[derive(Debug)]
@@ -72,7 +88,9 @@ impl Flows {
 
     #[inline]
     pub(super) fn find(&self, hash: u64, tuple: &Tuple) -> Option<FlowId> {
-        let entry = self.index.find(hash, |&entry| tuple_of(&self.slots, entry) == Some(tuple))?;
+        let hash = kept(hash);
+        let is_it = |&entry: &Entry| entry.hash == hash && tuple_of(&self.slots, entry) == Some(tuple);
+        let entry = self.index.find(spread(hash), is_it)?;
         Some(FlowId(entry.number()))
     }
 
@@ -86,9 +104,9 @@ impl Flows {
             self.check_free(key, &far)?;
         }
         let number = self.slots.insert(flow);
-        self.enter(key, Entry::new(number, Side::Near), &tuple);
+        self.enter(key, number, Side::Near, &tuple);
         if let Some(far) = far_tuple(&tuple, far) {
-            self.enter(key, Entry::new(number, Side::Far), &far);
+            self.enter(key, number, Side::Far, &far);
         }
         Ok(FlowId(number))
     }
@@ -96,7 +114,7 @@ impl Flows {
     pub(super) fn close(&mut self, key: &HashKey, id: FlowId) -> Option<Flow> {
         let flow = self.slots.value(id.0)?;
         let (tuple, far) = (flow.tuple, flow.far);
-        self.leave(key, Entry::new(id.0, Side::Near), &tuple);
+        self.leave(key, id.0, Side::Near, &tuple);
         self.leave_far(key, id, &tuple, far);
         self.slots.remove(id.0)
     }
@@ -115,7 +133,7 @@ impl Flows {
         self.leave_far(key, id, &tuple, before);
         self.slots.value_mut(id.0)?.far = far;
         if let Some(far) = far_tuple(&tuple, far) {
-            self.enter(key, Entry::new(id.0, Side::Far), &far);
+            self.enter(key, id.0, Side::Far, &far);
         }
         Some(Ok(()))
     }
@@ -127,23 +145,22 @@ impl Flows {
         }
     }
 
-    fn enter(&mut self, key: &HashKey, entry: Entry, tuple: &Tuple) {
-        let slots = &self.slots;
-        let rehash = |&entry: &Entry| {
-            key.hash_tuple(tuple_of(slots, entry).expect("an entry of the index stands for a flow"))
-        };
-        self.index.insert_unique(key.hash_tuple(tuple), entry, rehash);
+    fn enter(&mut self, key: &HashKey, number: u32, side: Side, tuple: &Tuple) {
+        let hash = kept(key.hash_tuple(tuple));
+        self.index.insert_unique(spread(hash), Entry::new(number, side, hash), |entry| spread(entry.hash));
     }
 
-    fn leave(&mut self, key: &HashKey, entry: Entry, tuple: &Tuple) {
-        if let Ok(found) = self.index.find_entry(key.hash_tuple(tuple), |&other| other == entry) {
+    fn leave(&mut self, key: &HashKey, number: u32, side: Side, tuple: &Tuple) {
+        let hash = kept(key.hash_tuple(tuple));
+        let gone = Entry::new(number, side, hash);
+        if let Ok(found) = self.index.find_entry(spread(hash), |&entry| entry == gone) {
             found.remove();
         }
     }
 
     fn leave_far(&mut self, key: &HashKey, id: FlowId, tuple: &Tuple, far: Far) {
         if let Some(far) = far_tuple(tuple, far) {
-            self.leave(key, Entry::new(id.0, Side::Far), &far);
+            self.leave(key, id.0, Side::Far, &far);
         }
     }
 }
