@@ -1,0 +1,142 @@
+//! A channel between two processes of one run: whole messages, perhaps with a descriptor.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+
+/// The most bytes of one message.
+pub const MESSAGE_BYTES: usize = 64;
+
+/// One end of a channel. When the other end is gone, receiving says so; sending never raises a signal.
+#[derive(Debug)]
+pub struct Channel {
+    fd: OwnedFd,
+}
+
+/// A message as it arrived.
+#[derive(Debug)]
+pub struct Message {
+    bytes: [u8; MESSAGE_BYTES],
+    length: usize,
+    /// The descriptor that came with it.
+    pub descriptor: Option<OwnedFd>,
+}
+
+impl Message {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or(&self.bytes)
+    }
+}
+
+/// How to wait for a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Until there is one.
+    Block,
+    /// Not at all.
+    Never,
+}
+
+impl Channel {
+    /// The two ends of a new channel.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn pair() -> io::Result<(Channel, Channel)> {
+        let kind = SocketType::SEQPACKET;
+        let (one, other) = rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+        Ok((Channel { fd: one }, Channel { fd: other }))
+    }
+
+    /// Sends a message of up to [`MESSAGE_BYTES`], perhaps with a descriptor.
+    ///
+    /// # Errors
+    /// The other end is gone.
+    pub fn send(&self, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = descriptor.as_slice();
+        if !descriptors.is_empty() {
+            control.push(SendAncillaryMessage::ScmRights(descriptors));
+        }
+        loop {
+            match rustix::net::sendmsg(&self.fd, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL) {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Receives a message. `None` when the other end is gone.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when none waits and none is waited for.
+    pub fn receive(&self, wait: Wait) -> io::Result<Option<Message>> {
+        let mut bytes = [0; MESSAGE_BYTES];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC
+            | match wait {
+                Wait::Block => RecvFlags::empty(),
+                Wait::Never => RecvFlags::DONTWAIT,
+            };
+        let length = loop {
+            let mut slices = [IoSliceMut::new(&mut bytes)];
+            match rustix::net::recvmsg(&self.fd, &mut slices, &mut control, flags) {
+                Ok(got) => break got.bytes,
+                Err(Errno::INTR) => {}
+                // The other end was closed with a message of ours unread.
+                Err(Errno::CONNRESET) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let descriptor = control.drain().find_map(|part| match part {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        Ok((length > 0).then_some(Message { bytes, length, descriptor }))
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    #[test]
+    fn a_descriptor_travels_with_its_message() {
+        let (one, other) = Channel::pair().unwrap();
+        let (reader, mut writer) = io::pipe().unwrap();
+        one.send(b"pipe", Some(reader.as_fd())).unwrap();
+        drop(reader);
+        let message = other.receive(Wait::Block).unwrap().unwrap();
+        assert_eq!(message.bytes(), b"pipe");
+        writer.write_all(b"x").unwrap();
+        let mut byte = [0];
+        io::PipeReader::from(message.descriptor.unwrap()).read_exact(&mut byte).unwrap();
+        assert_eq!(&byte, b"x");
+    }
+
+    #[test]
+    fn the_end_of_the_other_side_is_seen() {
+        let (one, other) = Channel::pair().unwrap();
+        assert_eq!(one.receive(Wait::Never).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(other);
+        assert!(one.receive(Wait::Block).unwrap().is_none());
+        assert_eq!(one.send(b"x", None).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -1,0 +1,141 @@
+//! Waiting for many descriptors at once, edge-triggered.
+//!
+//! Thin on purpose: a token of the caller's goes in with the descriptor and comes out with what happened to it.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{Timespec, epoll};
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Input.
+    Read,
+    /// Room for output.
+    Write,
+    /// Both.
+    ReadWrite,
+    /// Nothing but errors and hang-up.
+    Nothing,
+}
+
+impl Interest {
+    fn flags(self) -> epoll::EventFlags {
+        use epoll::EventFlags as F;
+        F::ET
+            | match self {
+                Interest::Read => F::IN | F::RDHUP,
+                Interest::Write => F::OUT,
+                Interest::ReadWrite => F::IN | F::RDHUP | F::OUT,
+                Interest::Nothing => F::empty(),
+            }
+    }
+}
+
+/// What happened to the descriptor with this token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// The token it was added with.
+    pub token: u64,
+    /// There is input, the end of input, or an error to be read.
+    pub readable: bool,
+    /// There is room for output, or an error to be met.
+    pub writable: bool,
+    /// Both directions are shut down, or the other end is gone.
+    pub hang_up: bool,
+    /// An error waits: for a socket in `SO_ERROR` or its error queue.
+    pub error: bool,
+}
+
+impl From<epoll::Event> for Ready {
+    fn from(event: epoll::Event) -> Ready {
+        use epoll::EventFlags as F;
+        let flags = event.flags;
+        let (error, hang_up) = (flags.contains(F::ERR), flags.contains(F::HUP));
+        Ready {
+            token: event.data.u64(),
+            readable: flags.intersects(F::IN | F::RDHUP | F::PRI) || error || hang_up,
+            writable: flags.contains(F::OUT) || error || hang_up,
+            hang_up,
+            error,
+        }
+    }
+}
+
+/// A set of descriptors to wait for.
+pub struct Poller {
+    fd: OwnedFd,
+    events: Vec<epoll::Event>,
+}
+
+impl Poller {
+    /// An empty set; one wait brings up to `batch` events.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn new(batch: usize) -> io::Result<Poller> {
+        let fd = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        Ok(Poller { fd, events: Vec::with_capacity(batch.max(1)) })
+    }
+
+    /// Adds a descriptor. What is ready already counts as an edge.
+    ///
+    /// # Errors
+    /// It is in the set, it can't be waited for (a regular file), or the kernel's limit on watches is reached.
+    pub fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), interest.flags())?)
+    }
+
+    /// Changes what is waited for. What is ready already counts as an edge.
+    ///
+    /// # Errors
+    /// It is not in the set.
+    pub fn modify(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), interest.flags())?)
+    }
+
+    /// Takes a descriptor out. Closing its last copy does the same.
+    ///
+    /// # Errors
+    /// It is not in the set.
+    pub fn delete(&self, fd: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.fd, fd)?)
+    }
+
+    /// Waits until something happens or the time is over (`None`: without end), and returns what happened. A signal
+    /// that interrupts the wait ends it with nothing.
+    ///
+    /// # Errors
+    /// None that a caller can do anything about.
+    pub fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+    ) -> io::Result<impl ExactSizeIterator<Item = Ready> + '_> {
+        let timeout = timeout.map(|span| Timespec {
+            tv_sec: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: span.subsec_nanos().into(),
+        });
+        self.events.clear();
+        let room = rustix::buffer::spare_capacity(&mut self.events);
+        match epoll::wait(&self.fd, room, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(self.events.iter().map(|&event| Ready::from(event)))
+    }
+}
+
+impl fmt::Debug for Poller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poller").field("fd", &self.fd).finish_non_exhaustive()
+    }
+}
+
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

@@ -1,0 +1,54 @@
+//! Namespaces: making them, and setting what belongs to one.
+
+use std::io;
+use std::ops::BitOr;
+
+use libc::c_int;
+
+use crate::call::check;
+
+/// A set of namespaces to be made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Namespaces(c_int);
+
+impl Namespaces {
+    /// None.
+    pub const NONE: Namespaces = Namespaces(0);
+    /// User and group ids, and rights.
+    pub const USER: Namespaces = Namespaces(libc::CLONE_NEWUSER);
+    /// Interfaces, addresses, routes, ports.
+    pub const NETWORK: Namespaces = Namespaces(libc::CLONE_NEWNET);
+    /// What is mounted where.
+    pub const MOUNT: Namespaces = Namespaces(libc::CLONE_NEWNS);
+    /// Process ids; takes effect with the next fork.
+    pub const PID: Namespaces = Namespaces(libc::CLONE_NEWPID);
+
+    pub(crate) const fn flags(self) -> c_int {
+        self.0
+    }
+}
+
+impl BitOr for Namespaces {
+    type Output = Namespaces;
+    fn bitor(self, other: Namespaces) -> Namespaces {
+        Namespaces(self.0 | other.0)
+    }
+}
+
+/// Moves this process into new namespaces.
+///
+/// # Errors
+/// `EPERM` without the rights, `ENOSPC` when a limit on namespaces is reached.
+pub fn unshare(namespaces: Namespaces) -> io::Result<()> {
+    // SAFETY: none of the flags that a `Namespaces` can hold unshares memory or descriptors.
+    check(unsafe { libc::unshare(namespaces.flags()) })?;
+    Ok(())
+}
+
+/// Writes a value below `/proc/sys`, say `net/ipv4/ip_forward`, of the namespaces of this process.
+///
+/// # Errors
+/// The kernel has no such setting, or it may not be written.
+pub fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
+    std::fs::write(format!("/proc/sys/{name}"), value)
+}

@@ -1,0 +1,118 @@
+//! A packet socket on one end of a veth pair: the link where there is no TAP.
+//!
+//! The socket and its end stand in a network namespace that nothing else uses; the program has the other end. Frames
+//! carry virtio-net headers (`PACKET_VNET_HDR`), so that large ones pass whole in both directions.
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use libc::c_int;
+
+use crate::call::{check, set_option};
+use crate::frame::FrameBuffers;
+
+/// What is asked for as room for frames that wait to be read. Without `CAP_NET_ADMIN` on the host the kernel cuts it
+/// to twice `net.core.rmem_max`.
+const RECEIVE_BUFFER_BYTES: c_int = 16 << 20;
+
+/// The most frames of one read.
+const MOST_FRAMES: usize = 64;
+
+/// A packet socket that belongs to no interface yet.
+#[derive(Debug)]
+pub struct PacketSocket(OwnedFd);
+
+impl PacketSocket {
+    /// A packet socket in the network namespace of this process.
+    ///
+    /// # Errors
+    /// No `CAP_NET_RAW` here, the kernel has no packet sockets, or a sandbox forbids them.
+    pub fn open() -> io::Result<PacketSocket> {
+        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: the call takes integers only.
+        let fd = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
+        // SAFETY: the descriptor is new and nobody else's.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let socket = fd.as_fd();
+        set_option(socket, libc::SOL_PACKET, libc::PACKET_VNET_HDR, &1)?;
+        set_option(socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1)?;
+        // Straight to the device: its queue would only delay.
+        let _ = set_option(socket, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &1);
+        enlarge_receive_buffer(socket);
+        Ok(PacketSocket(fd))
+    }
+
+    /// Takes frames from and to the interface with this number, which must be in the namespace that the socket was
+    /// opened in.
+    ///
+    /// # Errors
+    /// There is no such interface.
+    pub fn bind(&self, index: u32) -> io::Result<()> {
+        // SAFETY: the address is plain integers, for which zero is valid.
+        let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
+        address.sll_family = libc::AF_PACKET as u16;
+        address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+        address.sll_ifindex = index as c_int;
+        let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+        // SAFETY: the pointer and the size describe `address`, which the kernel only reads.
+        check(unsafe { libc::bind(self.0.as_raw_fd(), (&raw const address).cast(), size) })?;
+        Ok(())
+    }
+
+    /// The descriptor.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+}
+
+/// Gives frames that wait more room, beyond the host's usual limit when this process may.
+pub fn enlarge_receive_buffer(socket: BorrowedFd<'_>) {
+    for option in [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF] {
+        if set_option(socket, libc::SOL_SOCKET, option, &RECEIVE_BUFFER_BYTES).is_ok() {
+            return;
+        }
+    }
+}
+
+/// Reads the frames that wait, as many as there is room for. 0 when none waits.
+pub(crate) fn receive(socket: BorrowedFd<'_>, frames: &mut FrameBuffers) -> io::Result<usize> {
+    // SAFETY: both are plain integers and pointers, for which zero is valid.
+    let (mut messages, mut slices): ([libc::mmsghdr; MOST_FRAMES], [libc::iovec; MOST_FRAMES]) =
+        unsafe { (mem::zeroed(), mem::zeroed()) };
+    let mut count = 0;
+    for ((slot, slice), message) in frames.slots().zip(&mut slices).zip(&mut messages) {
+        *slice = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
+        message.msg_hdr.msg_iov = slice;
+        message.msg_hdr.msg_iovlen = 1;
+        count += 1;
+    }
+    // SAFETY: the first `count` messages each point to one slice, which describes a slot of `frames`; all outlive the
+    // call, and the kernel writes within them. No time-out is given.
+    let got = unsafe {
+        libc::recvmmsg(
+            socket.as_raw_fd(),
+            messages.as_mut_ptr(),
+            count,
+            libc::MSG_DONTWAIT as _,
+            std::ptr::null_mut(),
+        )
+    };
+    let got = match check(got) {
+        Ok(got) => got as usize,
+        Err(error) => {
+            frames.clear();
+            return match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
+                _ => Err(error),
+            };
+        }
+    };
+    let whole = |message: &libc::mmsghdr| match message.msg_hdr.msg_flags & libc::MSG_TRUNC {
+        0 => message.msg_len as usize,
+        // Cut off: of no use.
+        _ => 0,
+    };
+    frames.fill(messages.iter().take(got).map(whole));
+    Ok(got)
+}

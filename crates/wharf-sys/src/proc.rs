@@ -1,0 +1,11 @@
+//! What `/proc` tells: who holds a port, and the host's limits.
+
+pub mod limits;
+pub mod owner;
+
+use std::path::Path;
+
+/// The whole of a small file, without white space around it. `None` when it can't be read.
+pub(crate) fn read_trimmed(path: impl AsRef<Path>) -> Option<String> {
+    Some(std::fs::read_to_string(path).ok()?.trim().to_owned())
+}

@@ -1,0 +1,82 @@
+//! A TAP device with virtio-net headers: the program's interface, whose frames are read and written here.
+//!
+//! Never with `IFF_NAPI`: it halved the speed of writes. One queue.
+
+use std::ffi::{CStr, c_int, c_uint};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::call::check;
+use crate::frame::VNET_HEADER_BYTES;
+use crate::link::LinkCapabilities;
+
+/// Where the device that makes TAPs stands.
+pub const TUN_DEVICE: &str = "/dev/net/tun";
+
+/// Whether the program's kernel may leave work to us and we to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offload {
+    /// Checksums and segmentation, as far as the kernel knows them.
+    Full,
+    /// Every frame is complete and no larger than the MTU.
+    None,
+}
+
+/// Makes the interface `name` with the number `index` in the network namespace of this process, and returns its
+/// other side. The interface goes when the descriptor is closed.
+///
+/// # Errors
+/// Opening the device: it is missing or closed to this user. Making the interface: no `CAP_NET_ADMIN` here, or the
+/// name or number is taken.
+pub fn open(name: &CStr, index: u32, offload: Offload) -> io::Result<(OwnedFd, LinkCapabilities)> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(TUN_DEVICE, flags, Mode::empty())?;
+    set_index(&fd, index)?;
+    make(&fd, name)?;
+    let size = VNET_HEADER_BYTES as c_int;
+    // SAFETY: the kernel reads one integer from the pointer, which is valid for the call.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETVNETHDRSZ, &raw const size) })?;
+    let capabilities = match offload {
+        Offload::Full => negotiate(&fd)?,
+        Offload::None => LinkCapabilities::default(),
+    };
+    Ok((fd, capabilities))
+}
+
+fn set_index(fd: &OwnedFd, index: u32) -> io::Result<()> {
+    // SAFETY: the kernel reads one integer from the pointer, which is valid for the call.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFINDEX, &raw const index) })?;
+    Ok(())
+}
+
+fn make(fd: &OwnedFd, name: &CStr) -> io::Result<()> {
+    // SAFETY: `ifreq` is plain integers and arrays of them, for which zero is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    let room = request.ifr_name.len() - 1;
+    for (place, byte) in request.ifr_name.iter_mut().take(room).zip(name.to_bytes()) {
+        *place = *byte as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
+    // SAFETY: the request is valid for the call; the kernel reads it and writes the name back into it.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })?;
+    Ok(())
+}
+
+/// Asks for everything, then for less: kernels before 6.2 don't know UDP segmentation.
+fn negotiate(fd: &OwnedFd) -> io::Result<LinkCapabilities> {
+    let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
+    let udp = libc::TUN_F_USO4 | libc::TUN_F_USO6;
+    if set_offload(fd, tcp | udp).is_ok() {
+        return Ok(LinkCapabilities { checksum: true, tso: true, uso: true });
+    }
+    set_offload(fd, tcp)?;
+    Ok(LinkCapabilities { checksum: true, tso: true, uso: false })
+}
+
+fn set_offload(fd: &OwnedFd, flags: c_uint) -> io::Result<()> {
+    // SAFETY: this request takes its argument by value.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(flags)) })?;
+    Ok(())
+}
