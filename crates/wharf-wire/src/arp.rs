@@ -85,3 +85,37 @@ impl ArpRepr {
         buf[24..28].copy_from_slice(&self.target.octets()[12..]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_and_written() {
+        // 10.0.2.100 asks for 10.0.2.2, drawn after RFC 826, with padding behind.
+        let mut message = [
+            0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 2, 100, 0, 0, 0, 0, 0, 0, 10, 0, 2, 2, 0xff,
+            0xff,
+        ];
+        let repr = ArpRepr::parse(&message).unwrap();
+        let expected = ArpRepr {
+            operation: ArpOperation::Request,
+            sender_hardware: HardwareAddr([2, 0, 0, 0, 0, 1]),
+            sender: Addr::v4([10, 0, 2, 100]),
+            target_hardware: HardwareAddr::default(),
+            target: Addr::v4([10, 0, 2, 2]),
+        };
+        assert_eq!(repr, expected);
+        let mut emitted = [0; LEN];
+        repr.emit(&mut emitted);
+        assert_eq!(emitted, message[..LEN]);
+
+        message[7] = 2;
+        assert_eq!(ArpRepr::parse(&message).unwrap().operation, ArpOperation::Reply);
+        message[7] = 3;
+        assert_eq!(ArpRepr::parse(&message), Err(Malformed::Operation));
+        message[4] = 8;
+        assert_eq!(ArpRepr::parse(&message), Err(Malformed::AddressKind));
+        assert_eq!(ArpRepr::parse(&message[..27]), Err(Malformed::TooShort));
+    }
+}

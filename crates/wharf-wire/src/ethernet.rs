@@ -106,3 +106,34 @@ impl EthernetRepr {
         buf[12..14].copy_from_slice(&self.ether_type.0.to_be_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+
+    use super::*;
+
+    #[test]
+    fn a_frame_is_read_and_written() {
+        let frame = [0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x86, 0xdd, 0x60];
+        let (repr, payload) = EthernetRepr::parse(&frame).unwrap();
+        assert_eq!(repr.dst, HardwareAddr::of_ipv6_multicast(crate::ndp::ALL_NODES.octets()));
+        assert_eq!((repr.ether_type, payload), (EtherType::IPV6, &[0x60][..]));
+        assert_eq!(format!("{}", repr.src), "02:00:00:00:00:09");
+        let mut emitted = [0; HEADER_LEN];
+        repr.emit(&mut emitted);
+        assert_eq!(emitted, frame[..HEADER_LEN]);
+        assert_eq!(EthernetRepr::parse(&frame[..13]), Err(Malformed::TooShort));
+    }
+
+    #[test]
+    fn groups_are_told_from_stations() {
+        assert!(HardwareAddr::BROADCAST.is_multicast() && !HardwareAddr::BROADCAST.is_unicast());
+        assert!(HardwareAddr([2, 0, 0, 0, 0, 1]).is_unicast() && !HardwareAddr::default().is_unicast());
+        // RFC 1112, section 6.4: the low 23 bits.
+        assert_eq!(
+            HardwareAddr::of_ipv4_multicast([224, 128, 0, 251]),
+            HardwareAddr([1, 0, 0x5e, 0, 0, 251])
+        );
+    }
+}

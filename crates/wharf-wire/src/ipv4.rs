@@ -143,3 +143,92 @@ pub fn has_source_route(mut options: &[u8]) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header whose checksum is worked out in public (Wikipedia, "Internet checksum"): 192.168.0.1 to 192.168.0.199, UDP.
+    const HEADER: [u8; 20] = [
+        0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00, 0x01, 0xc0,
+        0xa8, 0x00, 0xc7,
+    ];
+
+    fn packet() -> [u8; 0x73] {
+        let mut packet = [0xaa; 0x73];
+        packet[..20].copy_from_slice(&HEADER);
+        packet
+    }
+
+    #[test]
+    fn a_known_header_is_read_and_written() {
+        let packet = packet();
+        let (repr, options, payload) = Ipv4Repr::parse(&packet).unwrap();
+        let expected = Ipv4Repr {
+            src: Addr::v4([192, 168, 0, 1]),
+            dst: Addr::v4([192, 168, 0, 199]),
+            protocol: 17,
+            hop_limit: 64,
+            dscp_ecn: 0,
+            identification: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            payload_len: 0x73 - 20,
+        };
+        assert_eq!((repr, options.len(), payload.len()), (expected, 0, 0x73 - 20));
+        let mut header = [0xff; 20];
+        repr.emit(&mut header);
+        assert_eq!(header, HEADER);
+    }
+
+    #[test]
+    fn each_fault_has_its_name() {
+        let parse_with = |at: usize, byte: u8| {
+            let mut packet = packet();
+            packet[at] = byte;
+            Ipv4Repr::parse(&packet).err()
+        };
+        assert_eq!(parse_with(0, 0x65), Some(Malformed::Version));
+        assert_eq!(parse_with(0, 0x44), Some(Malformed::HeaderLength));
+        assert_eq!(parse_with(3, 0x74), Some(Malformed::Length));
+        assert_eq!(parse_with(3, 19), Some(Malformed::Length));
+        assert_eq!(parse_with(8, 63), Some(Malformed::HeaderChecksum));
+        assert_eq!(parse_with(20, 63), None);
+        assert_eq!(Ipv4Repr::parse(&packet()[..19]), Err(Malformed::TooShort));
+        assert_eq!(Ipv4Repr::parse(&[0x4f; 40]), Err(Malformed::HeaderLength));
+    }
+
+    #[test]
+    fn padding_behind_the_packet_is_cut() {
+        let repr = Ipv4Repr { payload_len: 1, ..Ipv4Repr::parse(&packet()).unwrap().0 };
+        let mut frame = [7; 46];
+        repr.emit(&mut frame);
+        assert_eq!(Ipv4Repr::parse(&frame).unwrap(), (repr, &[][..], &[7][..]));
+    }
+
+    #[test]
+    fn fragments_are_counted_in_bytes() {
+        let whole = Ipv4Repr::parse(&packet()).unwrap().0;
+        assert!(!whole.is_fragment());
+        for (more_fragments, fragment_offset) in [(true, 0), (true, 1480), (false, 65_528)] {
+            let repr = Ipv4Repr { more_fragments, fragment_offset, payload_len: 0, ..whole };
+            let mut header = [0; 20];
+            repr.emit(&mut header);
+            let parsed = Ipv4Repr::parse(&header).unwrap().0;
+            assert_eq!(parsed, repr);
+            assert!(parsed.is_fragment());
+        }
+    }
+
+    #[test]
+    fn source_routes_are_seen_behind_other_options() {
+        assert!(!has_source_route(&[]));
+        assert!(!has_source_route(&[1, 148, 4, 0, 0, 0, 0, 0]), "router alert");
+        assert!(!has_source_route(&[0, 131, 3, 4]), "what follows the end does not count");
+        assert!(has_source_route(&[1, 7, 3, 4, 131, 3, 4, 0]), "loose, behind record route");
+        assert!(has_source_route(&[137, 3, 4, 0]), "strict");
+        assert!(has_source_route(&[7, 1, 0, 0]), "unreadable");
+        assert!(has_source_route(&[7, 9, 4, 0]), "beyond the header");
+    }
+}

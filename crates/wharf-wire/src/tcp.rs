@@ -198,3 +198,6 @@ pub fn verify_checksum(src: Addr, dst: Addr, segment: &[u8]) -> Result<(), Malfo
     let sum = pseudo_header(src, dst, TCP, segment.len() as u32).with(segment);
     if sum.is_valid() { Ok(()) } else { Err(Malformed::Checksum) }
 }
+
+#[cfg(test)]
+mod tests;

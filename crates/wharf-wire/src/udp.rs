@@ -90,3 +90,64 @@ pub fn verify_checksum(src: Addr, dst: Addr, datagram: &[u8]) -> Result<(), Malf
     let sum = pseudo_header(src, dst, UDP, u32::from(len)).with(datagram);
     if sum.is_valid() { Ok(()) } else { Err(Malformed::Checksum) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V4: (Addr, Addr) = (Addr::v4([192, 0, 2, 1]), Addr::v4([192, 0, 2, 2]));
+    const V6: (Addr, Addr) = (Addr::v6([1; 16]), Addr::v6([2; 16]));
+
+    fn datagram() -> [u8; 13] {
+        let mut datagram = *b"........hello";
+        UdpRepr { src_port: 4660, dst_port: 53, payload_len: 5 }.emit(&mut datagram);
+        datagram
+    }
+
+    #[test]
+    fn a_datagram_is_read_as_it_was_written() {
+        let datagram = datagram();
+        assert_eq!(datagram[..8], [0x12, 0x34, 0, 53, 0, 13, 0, 0]);
+        let (repr, payload) = UdpRepr::parse(&datagram).unwrap();
+        assert_eq!(repr, UdpRepr { src_port: 4660, dst_port: 53, payload_len: 5 });
+        assert_eq!(payload, b"hello");
+    }
+
+    #[test]
+    fn the_length_field_rules() {
+        let mut datagram = datagram();
+        datagram[5] = 10;
+        assert_eq!(UdpRepr::parse(&datagram).unwrap().1, b"he");
+        for len in [0, 7, 14] {
+            datagram[5] = len;
+            assert_eq!(UdpRepr::parse(&datagram), Err(Malformed::Length));
+        }
+        assert_eq!(UdpRepr::parse(&datagram[..7]), Err(Malformed::TooShort));
+    }
+
+    #[test]
+    fn checksums_are_found_right_wrong_and_missing() {
+        for (src, dst) in [V4, V6] {
+            let mut datagram = datagram();
+            fill_checksum(src, dst, &mut datagram);
+            assert_eq!(verify_checksum(src, dst, &datagram), Ok(()));
+            datagram[9] ^= 1;
+            assert_eq!(verify_checksum(src, dst, &datagram), Err(Malformed::Checksum));
+        }
+        assert_eq!(verify_checksum(V4.0, V4.1, &datagram()), Ok(()));
+        assert_eq!(verify_checksum(V6.0, V6.1, &datagram()), Err(Malformed::ChecksumMissing));
+    }
+
+    #[test]
+    fn a_checksum_of_zero_is_sent_as_ones() {
+        let (src, dst) = V4;
+        let mut datagram = [0; 10];
+        UdpRepr { src_port: 1, dst_port: 2, payload_len: 2 }.emit(&mut datagram);
+        // The two bytes of payload that make the sum 0xffff.
+        let rest = pseudo_header(src, dst, UDP, 10).with(&datagram).finish();
+        datagram[8..].copy_from_slice(&rest.to_be_bytes());
+        fill_checksum(src, dst, &mut datagram);
+        assert_eq!(datagram[CHECKSUM_OFFSET..HEADER_LEN], [0xff, 0xff]);
+        assert_eq!(verify_checksum(src, dst, &datagram), Ok(()));
+    }
+}

@@ -227,3 +227,6 @@ fn check_options(mut options: &[u8], mut at: u16) -> Result<(), Malformed> {
     }
     if options.is_empty() { Ok(()) } else { Err(Malformed::ExtensionCount) }
 }
+
+#[cfg(test)]
+mod tests;
