@@ -11,3 +11,5 @@ extern crate alloc;
 extern crate std;
 
 pub mod interface;
+pub mod fragment;
+pub mod timer;
