@@ -25,12 +25,9 @@ pub fn service(name: &str, protocol: Protocol) -> Option<Port> {
 }
 
 /// All ports registered for a service name, in no order. Few names have more than one: `http-alt` is 591, 8008 and
-/// 8080. Where a name is a historic alias on one port and current on another, only the current one counts.
+/// 8080. Of a range it is the first port.
 pub fn service_ports(name: &str, protocol: Protocol) -> impl Iterator<Item = Port> {
-    let records = move || named(name).filter(move |record| record.is_for(protocol) && record.ports.is_some());
-    let only_current = records().any(|record| !record.is_alias());
-    let counted = records().filter(move |record| !(only_current && record.is_alias()));
-    counted.filter_map(|record| record.ports.and_then(|(first, _)| Port::new(first)))
+    named(name).filter(move |record| record.is_for(protocol)).filter_map(|record| Port::new(record.ports?.0))
 }
 
 /// The service name registered for a port, first its current one. O(log n).

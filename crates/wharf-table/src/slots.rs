@@ -114,8 +114,8 @@ mod tests {
         assert_eq!(slots.remove(1024), Some(1024));
         assert_eq!(slots.remove(1024), None);
         assert_eq!(slots.remove(3000), None);
-        assert_eq!(slots.count(), 2999);
-        assert_eq!(slots.insert(-1), 1024);
+        assert_eq!((slots.remove(7), slots.count()), (Some(7), 2998));
+        assert_eq!((slots.insert(-3), slots.insert(-1)), (7, 1024));
         assert_eq!(slots.insert(-2), 3000);
         assert_eq!(slots.value(1024), Some(&-1));
     }

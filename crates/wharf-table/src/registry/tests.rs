@@ -89,15 +89,14 @@ fn the_name_of_every_port_is_the_first_of_the_source() {
 
 #[test]
 fn every_service_name_leads_to_its_lowest_port() {
-    let mut expected: BTreeMap<(String, Protocol), (bool, u16)> = BTreeMap::new();
+    let mut expected: BTreeMap<(String, Protocol), u16> = BTreeMap::new();
     for row in rows() {
         let (Some(protocol), false) = (protocol(row[0]), row[3].is_empty()) else { continue };
         let Ok(port) = row[1].parse() else { continue };
-        let candidate = (is_alias(&row), port);
-        let best = expected.entry((row[3].to_ascii_lowercase(), protocol)).or_insert(candidate);
-        *best = candidate.min(*best);
+        let best = expected.entry((row[3].to_ascii_lowercase(), protocol)).or_insert(port);
+        *best = port.min(*best);
     }
-    for ((name, protocol), (_, port)) in &expected {
+    for ((name, protocol), port) in &expected {
         for written in [name.clone(), name.to_ascii_uppercase()] {
             assert_eq!(service(&written, *protocol).map(Port::number), Some(*port), "{written}/{protocol}");
         }

@@ -138,6 +138,12 @@ impl Flows {
         Some(Ok(()))
     }
 
+    /// How many entries the index has.
+    #[cfg(test)]
+    pub(super) fn index_len(&self) -> usize {
+        self.index.len()
+    }
+
     fn check_free(&self, key: &HashKey, tuple: &Tuple) -> Result<(), OpenError> {
         match self.find(key.hash_tuple(tuple), tuple) {
             Some(by) => Err(OpenError::InUse { by }),

@@ -200,6 +200,11 @@ fn check_reports(table: &Table, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(paged.last(), Some(&last));
     }
     prop_assert_eq!(paged, flows);
+    let sides = |flow: &(FlowId, Tuple, Far)| match flow.2 {
+        Far::Wire(far) if far != flow.1 => 2,
+        _ => 1,
+    };
+    prop_assert_eq!(table.flows.index_len(), model.flows.iter().map(sides).sum::<usize>());
     let mut bindings: Vec<BindingId> = model.bindings.iter().map(|binding| binding.0).collect();
     bindings.sort();
     prop_assert!(table.bindings_after(None).map(|(id, _)| id).eq(bindings));
