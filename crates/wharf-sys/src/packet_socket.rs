@@ -3,6 +3,7 @@
 //! The socket and its end stand in a network namespace that nothing else uses; the program has the other end. Frames
 //! carry virtio-net headers (`PACKET_VNET_HDR`), so that large ones pass whole in both directions.
 
+use std::ffi::CStr;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -11,6 +12,7 @@ use libc::c_int;
 
 use crate::call::{check, set_option};
 use crate::frame::FrameBuffers;
+use crate::link::LinkCapabilities;
 
 /// What is asked for as room for frames that wait to be read. Without `CAP_NET_ADMIN` on the host the kernel cuts it
 /// to twice `net.core.rmem_max`.
@@ -64,6 +66,43 @@ impl PacketSocket {
     pub fn into_fd(self) -> OwnedFd {
         self.0
     }
+}
+
+/// What the link can do on this kernel: it reads frames of many datagrams since 6.2.
+pub fn capabilities() -> LinkCapabilities {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|word| word.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    LinkCapabilities { checksum: true, tso: true, uso: version >= (6, 2) }
+}
+
+/// `struct ethtool_value`.
+#[repr(C)]
+struct EthtoolValue {
+    command: u32,
+    data: u32,
+}
+
+const ETHTOOL_SET_TX_CHECKSUM: u32 = 0x17;
+const ETHTOOL_SET_TSO: u32 = 0x1f;
+const ETHTOOL_SET_GSO: u32 = 0x24;
+
+/// Makes the kernel send complete frames no larger than the MTU through the interface `name` of this network
+/// namespace.
+///
+/// # Errors
+/// There is no such interface.
+pub fn refuse_offload(name: &CStr) -> io::Result<()> {
+    let socket = crate::socket::udp(crate::socket::Family::V4)?;
+    for command in [ETHTOOL_SET_TSO, ETHTOOL_SET_GSO, ETHTOOL_SET_TX_CHECKSUM] {
+        let mut value = EthtoolValue { command, data: 0 };
+        let mut request = crate::tap::request_for(name);
+        request.ifr_ifru.ifru_data = (&raw mut value).cast();
+        // SAFETY: the request and the value it points to are valid for the call, and the kernel touches no more.
+        check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) })?;
+    }
+    Ok(())
 }
 
 /// Gives frames that wait more room, beyond the host's usual limit when this process may.

@@ -5,6 +5,9 @@ pub mod owner;
 
 use std::path::Path;
 
+pub use limits::ping_group_range;
+pub use owner::{Holder, holder};
+
 /// The whole of a small file, without white space around it. `None` when it can't be read.
 pub(crate) fn read_trimmed(path: impl AsRef<Path>) -> Option<String> {
     Some(std::fs::read_to_string(path).ok()?.trim().to_owned())

@@ -26,13 +26,17 @@ pub struct Child {
 /// Forks a child that is born into new namespaces, runs `child` there and ends with the code it returns. With
 /// [`Namespaces::PID`] it is process 1 of its namespace.
 ///
-/// The child owns a copy of everything, destructors do not run at its end, and of descriptors it has all, so what
-/// it must not hold it has to close.
+/// The child owns a copy of everything, and destructors do not run at its end. Of descriptors it has all but those in
+/// `parents`, which `child` must not use.
 ///
 /// # Errors
 /// `EDEADLK` when this process has more than one thread: a copy could be waiting for a lock that nobody holds any
 /// more. Otherwise the kernel's: no rights to make namespaces, or a limit is reached.
-pub fn fork_into(namespaces: Namespaces, child: impl FnOnce() -> u8) -> io::Result<Child> {
+pub fn fork_into(
+    namespaces: Namespaces,
+    parents: &[BorrowedFd<'_>],
+    child: impl FnOnce() -> u8,
+) -> io::Result<Child> {
     if threads()? > 1 {
         return Err(error(libc::EDEADLK));
     }
@@ -52,6 +56,11 @@ pub fn fork_into(namespaces: Namespaces, child: impl FnOnce() -> u8) -> io::Resu
         )
     })?;
     if pid == 0 {
+        for descriptor in parents {
+            // SAFETY: in the child this descriptor is a copy; its owner, in the frames of the callers, is never
+            // reached again, as the child ends below.
+            unsafe { libc::close(descriptor.as_raw_fd()) };
+        }
         let code = catch_unwind(AssertUnwindSafe(child)).unwrap_or(101);
         end(code);
     }

@@ -15,6 +15,8 @@ use libc::c_int;
 
 use crate::call::{self, check, set_option};
 use address::CAddress;
+pub use datagram::{DatagramBuffers, Outgoing, PacketInfo, Received};
+pub use error_queue::{ErrorOrigin, QueuedError};
 
 /// An IP family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -51,13 +51,19 @@ fn set_index(fd: &OwnedFd, index: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn make(fd: &OwnedFd, name: &CStr) -> io::Result<()> {
+/// A request about the interface `name`; one too long is cut, as the kernel does.
+pub(crate) fn request_for(name: &CStr) -> libc::ifreq {
     // SAFETY: `ifreq` is plain integers and arrays of them, for which zero is valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     let room = request.ifr_name.len() - 1;
     for (place, byte) in request.ifr_name.iter_mut().take(room).zip(name.to_bytes()) {
         *place = *byte as libc::c_char;
     }
+    request
+}
+
+fn make(fd: &OwnedFd, name: &CStr) -> io::Result<()> {
+    let mut request = request_for(name);
     request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
     // SAFETY: the request is valid for the call; the kernel reads it and writes the name back into it.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })?;

@@ -1,0 +1,357 @@
+//! The sandbox of a run: namespaces, the link into them, and the program in them.
+//!
+//! # Theory of operation
+//! The parent stays where it is. It forks a child straight into a new user, network, mount and process namespace; as
+//! process 1 there the child is the run's *init*. While the parent writes the id maps, the child makes the link and
+//! hands its descriptor over; then it sets up addresses, routes, sysctls, `/proc` and `resolv.conf`, and forks once more:
+//! process 2 waits for the word to start and becomes the program. From there on init only reaps, tells the parent how
+//! the program ended, and ends. With it the kernel ends whatever is left in the namespace.
+//!
+//! | who dies | what follows |
+//! |---|---|
+//! | the program | init reports and ends; the kernel kills the rest |
+//! | init | the kernel kills everything in its process namespace |
+//! | the parent | init has asked to be killed then; before it could ask, it finds its channel closed |
+//!
+//! # Invariants
+//! - Between [`SandboxConfig::spawn`] and [`Prepared::start`] everything is up but the program: the parent can claim
+//!   what it needs of the host and fail early.
+//! - The parent is single-threaded until the fork, which refuses otherwise.
+//! - No file is written outside of memory that goes with the namespaces.
+
+mod child;
+mod error;
+mod report;
+
+use std::ffi::OsString;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use wharf_sys::control::{Channel, Wait};
+use wharf_sys::idmap::{self, IdMap, Ids, Setgroups};
+use wharf_sys::link::{Link, LinkKind};
+use wharf_sys::namespace::Namespaces;
+use wharf_sys::netlink::route::Prefix;
+use wharf_sys::packet_socket;
+use wharf_sys::pidfd::Pidfd;
+use wharf_sys::process::{self, Child, OpenFiles, Program};
+use wharf_sys::signal::Inherited;
+use wharf_sys::tap::Offload;
+
+pub use error::SpawnError;
+use report::Report;
+pub use report::Step;
+
+/// Who the program is in its own namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootMap {
+    /// Who it was outside. For root, every other id stays what it was as well.
+    Keep,
+    /// Root, with every right over its own namespaces.
+    Root,
+}
+
+/// Which device the link is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkChoice {
+    /// A TAP, and where there is none a packet socket.
+    Auto,
+    /// A TAP.
+    Tap,
+    /// A packet socket on a veth pair.
+    Packet,
+}
+
+/// Whether the program's kernel believes router advertisements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouterAdvertisements {
+    /// It takes addresses and routes from them.
+    Accept,
+    /// It has what it needs and ignores them.
+    Ignore,
+}
+
+/// The program's address of one family, and where its packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subnet {
+    /// The program's address and the length of its network's prefix.
+    pub prefix: Prefix,
+    /// The default route's gateway: an address of the same network, or a link-local one.
+    pub gateway: IpAddr,
+}
+
+/// The name of the program's interface.
+pub const INTERFACE: &str = "eth0";
+
+/// What a sandbox is to be like.
+#[derive(Clone, Debug)]
+pub struct SandboxConfig {
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+    /// Who the program is inside.
+    pub root: RootMap,
+    /// The device of the link.
+    pub link: LinkChoice,
+    /// Whether frames may be large and without checksum.
+    pub offload: Offload,
+    /// The largest IP packet on the link.
+    pub mtu: u32,
+    /// The hardware address of the program's interface.
+    pub hardware: [u8; 6],
+    /// The hardware address behind which everything else is.
+    pub gateway_hardware: [u8; 6],
+    /// The IPv4 address; `None` for a network without IPv4.
+    pub v4: Option<Subnet>,
+    /// The IPv6 address; `None` for a network without IPv6.
+    pub v6: Option<Subnet>,
+    /// Neighbours whose hardware address the program's kernel knows from the start to be `gateway_hardware`.
+    pub neighbors: Vec<IpAddr>,
+    /// Whether router advertisements count.
+    pub router_advertisements: RouterAdvertisements,
+    /// What the program reads in `/etc/resolv.conf`; `None` leaves the host's.
+    pub resolv_conf: Option<String>,
+    /// The limit on open files that the program gets; `None` leaves the present one.
+    pub open_files: Option<OpenFiles>,
+    /// The signals as the program shall find them.
+    pub signals: Inherited,
+}
+
+/// How the program ended.
+pub type ProgramExit = process::Ended;
+
+impl SandboxConfig {
+    /// Makes the namespaces and the link. The program is not started yet.
+    ///
+    /// To be called by a thread that lives as long as the sandbox: the kernel ends the sandbox with it.
+    ///
+    /// # Errors
+    /// Each with the reason and what to do about it.
+    pub fn spawn(&self) -> Result<Prepared, SpawnError> {
+        let program = Program::find(&self.command, std::env::var_os("PATH")).ok_or(SpawnError::Command)?;
+        let identity = Identity::of_this_process(self.root).map_err(SpawnError::Identity)?;
+        let (control, childs_control) = Channel::pair().map_err(SpawnError::Channel)?;
+        let (launch, childs_launch) = Channel::pair().map_err(SpawnError::Channel)?;
+        let all = Namespaces::USER | Namespaces::NETWORK | Namespaces::MOUNT | Namespaces::PID;
+        let init = process::fork_into(all, &[control.as_fd(), launch.as_fd()], || {
+            child::Setup {
+                config: self,
+                program: &program,
+                groups: identity.groups_inside,
+                control: &childs_control,
+                launch: &childs_launch,
+            }
+            .run()
+        })
+        .map_err(SpawnError::namespaces)?;
+        drop((childs_control, childs_launch));
+        let init = Init { child: init, control, reaped: Reaped::No };
+        identity.give_to(init.child.pid).map_err(SpawnError::Identity)?;
+        // When init is gone already, the reports say why.
+        let _ = init.control.send(&[0], None);
+        init.prepare(launch, program)
+    }
+}
+
+/// The ids of a sandbox: users, groups, and whether groups may be changed.
+struct Identity {
+    users: IdMap,
+    groups: IdMap,
+    setgroups: Setgroups,
+    /// The one id map that every user may write.
+    single: (IdMap, IdMap),
+    /// The groups, seen from inside, that may use ping sockets.
+    groups_inside: (u32, u32),
+}
+
+impl Identity {
+    fn of_this_process(root: RootMap) -> io::Result<Identity> {
+        let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let inside = |id| match root {
+            RootMap::Keep => id,
+            RootMap::Root => 0,
+        };
+        let single = (IdMap::single(inside(user), user), IdMap::single(inside(group), group));
+        if user != 0 {
+            let (users, groups) = single.clone();
+            let groups_inside = (inside(group), inside(group));
+            return Ok(Identity { users, groups, setgroups: Setgroups::Deny, single, groups_inside });
+        }
+        let (users, groups) = (IdMap::identity(Ids::User)?, IdMap::identity(Ids::Group)?);
+        let groups_inside = groups.run_of(group).unwrap_or((group, group));
+        Ok(Identity { users, groups, setgroups: Setgroups::Allow, single, groups_inside })
+    }
+
+    /// Maps the ids of a new user namespace; where root lacks the right to map all, its own only.
+    fn give_to(&self, pid: u32) -> io::Result<()> {
+        let all_users = self.setgroups == Setgroups::Allow && self.users.write(pid, Ids::User).is_ok();
+        if all_users && self.groups.write(pid, Ids::Group).is_ok() {
+            return Ok(());
+        }
+        idmap::write_setgroups(pid, Setgroups::Deny)?;
+        let (user, group) = &self.single;
+        if !all_users {
+            user.write(pid, Ids::User)?;
+        }
+        group.write(pid, Ids::Group)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reaped {
+    Yes,
+    No,
+}
+
+/// Process 1 of the sandbox. Dropping it ends the sandbox and waits until it is gone.
+#[derive(Debug)]
+struct Init {
+    child: Child,
+    control: Channel,
+    reaped: Reaped,
+}
+
+impl Init {
+    /// Takes reports until everything is up.
+    fn prepare(self, launch: Channel, program: Program) -> Result<Prepared, SpawnError> {
+        let (mut link, mut warnings, mut tap_error) = (None, Vec::new(), None);
+        loop {
+            let message = self.control.receive(Wait::Block).map_err(SpawnError::Channel)?;
+            let message = message.ok_or(SpawnError::InitGone)?;
+            match Report::parse(message.bytes()) {
+                Some(Report::Link { kind, capabilities }) => {
+                    let fd = message.descriptor.ok_or(SpawnError::InitGone)?;
+                    if kind == LinkKind::Packet {
+                        // Here, unlike in the sandbox, root may go beyond the host's limit.
+                        packet_socket::enlarge_receive_buffer(fd.as_fd());
+                    }
+                    link = Some(Link::new(fd, kind, capabilities));
+                }
+                Some(Report::NoTap { error }) => tap_error = Some(error),
+                Some(Report::Warning { step, error }) => warnings.push(step.warning(&error)),
+                Some(Report::Failed { step, error }) => {
+                    return Err(SpawnError::setup(step, error, tap_error));
+                }
+                Some(Report::Ready) => {
+                    let (fd, link) = message.descriptor.zip(link).ok_or(SpawnError::InitGone)?;
+                    return Ok(Prepared {
+                        link,
+                        init: self,
+                        launch,
+                        program: Pidfd::new(fd),
+                        what: program,
+                        warnings,
+                    });
+                }
+                Some(Report::Ended(_)) | None => return Err(SpawnError::InitGone),
+            }
+        }
+    }
+
+    /// How the program ended, when it has.
+    fn poll_ended(&mut self) -> Option<ProgramExit> {
+        let ended = match self.control.receive(Wait::Never) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            Ok(Some(message)) => match Report::parse(message.bytes()) {
+                Some(Report::Ended(ended)) => Some(ended),
+                _ => None,
+            },
+            Ok(None) | Err(_) => None,
+        };
+        self.end();
+        // Init was killed from outside, and the program with it.
+        Some(ended.unwrap_or(ProgramExit::Signal(SIGKILL)))
+    }
+
+    /// Ends what is left of the sandbox, and waits until the kernel has cleared it away.
+    fn end(&mut self) {
+        if self.reaped == Reaped::No {
+            // It may have ended by itself.
+            let _ = self.child.process.signal(SIGKILL);
+            let _ = self.child.process.reap();
+            self.reaped = Reaped::Yes;
+        }
+    }
+}
+
+/// The number of SIGKILL, the same on every architecture.
+const SIGKILL: i32 = 9;
+
+impl Drop for Init {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A sandbox in which everything is up but the program. Dropping it takes everything down.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The link into the sandbox.
+    pub link: Link,
+    /// What could not be set up and is not needed by every program, in sentences.
+    pub warnings: Vec<String>,
+    init: Init,
+    launch: Channel,
+    program: Pidfd,
+    what: Program,
+}
+
+impl Prepared {
+    /// Starts the program, and returns when it runs.
+    ///
+    /// # Errors
+    /// [`SpawnError::NotFound`] and [`SpawnError::NotExecutable`].
+    pub fn start(self) -> Result<Sandbox, SpawnError> {
+        let Prepared { link, warnings, init, launch, program, what } = self;
+        launch.send(&[0], None).map_err(|_| SpawnError::InitGone)?;
+        // The channel closes with a successful exec; otherwise the reason comes through it.
+        match launch.receive(Wait::Block).map_err(SpawnError::Channel)? {
+            None => Ok(Sandbox { link, warnings, init, program }),
+            Some(message) => Err(SpawnError::exec(&what, report::parse_error(message.bytes()))),
+        }
+    }
+}
+
+/// A sandbox whose program runs, or has run. Dropping it takes everything down and waits until all is gone.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// The link into the sandbox.
+    pub link: Link,
+    /// What could not be set up and is not needed by every program, in sentences.
+    pub warnings: Vec<String>,
+    init: Init,
+    program: Pidfd,
+}
+
+impl Sandbox {
+    /// The descriptor that becomes readable when the program has ended.
+    pub fn status_fd(&self) -> BorrowedFd<'_> {
+        self.init.control.as_fd()
+    }
+
+    /// How the program ended; `None` while it runs. When it has ended, every process it left is gone as well.
+    pub fn poll_status(&mut self) -> Option<ProgramExit> {
+        self.init.poll_ended()
+    }
+
+    /// Sends a signal to the program. One that has ended takes none.
+    ///
+    /// # Errors
+    /// The number is no signal, or the program is another user's by now.
+    pub fn signal(&self, number: i32) -> io::Result<()> {
+        match self.program.signal(number) {
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The program's process number on the host; `None` when it has ended.
+    pub fn program_pid(&self) -> Option<u32> {
+        self.program.pid()
+    }
+
+    /// Ends everything in the sandbox at once.
+    pub fn kill(self) {
+        drop(self);
+    }
+}

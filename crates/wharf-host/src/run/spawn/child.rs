@@ -1,0 +1,304 @@
+//! The inside of the sandbox: what init does, in order, and the program's last steps before it is itself.
+//!
+//! All of this runs in forked copies of wharf, on the other side of the channel to the parent.
+
+use std::ffi::CString;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use wharf_sys::control::{Channel, Wait};
+use wharf_sys::link::{LinkCapabilities, LinkKind};
+use wharf_sys::mount::{self, Overlay};
+use wharf_sys::namespace::{self, Namespaces};
+use wharf_sys::netlink::route::{Hop, Prefix, VethEnd};
+use wharf_sys::netlink::{Batch, Netlink};
+use wharf_sys::packet_socket::{self, PacketSocket};
+use wharf_sys::process::{self, Program};
+use wharf_sys::tap::{self, Offload};
+
+use super::report::{Report, Step, emit_error};
+use super::{INTERFACE, LinkChoice, RouterAdvertisements, SandboxConfig, Subnet};
+
+/// The number of the program's interface. `lo` is 1 in every network namespace.
+const INTERFACE_INDEX: u32 = 2;
+const LOOPBACK_INDEX: u32 = 1;
+/// Name and number of the far end of a veth pair, in the network namespace between.
+const FAR_NAME: &str = "wharf";
+const FAR_INDEX: u32 = 2;
+/// Its hardware address: nothing is ever sent to it, so that the kernel there takes every frame for somebody else's.
+const FAR_HARDWARE: [u8; 6] = [0x02, 0x77, 0x68, 0x66, 0x61, 0x72];
+
+/// The congestion control of the program's connections. A new network namespace has the host's default, and bbr on a
+/// link that never loses nor delays only costs speed; a route is where an ordinary user can say so.
+const CONGESTION: &str = "cubic";
+
+/// The code of init when it could not do its work; the report says more.
+const FAILED: u8 = 125;
+
+/// A step that failed.
+type Failure = (Step, io::Error);
+
+/// Names the step in which an error came up.
+trait At<T> {
+    fn at(self, step: Step) -> Result<T, Failure>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, step: Step) -> Result<T, Failure> {
+        self.map_err(|error| (step, error))
+    }
+}
+
+/// What init needs to know.
+pub(super) struct Setup<'a> {
+    pub(super) config: &'a SandboxConfig,
+    pub(super) program: &'a Program,
+    /// The groups that may use ping sockets, first and last.
+    pub(super) groups: (u32, u32),
+    pub(super) control: &'a Channel,
+    /// The program's channel, for the word to start and for what exec says.
+    pub(super) launch: &'a Channel,
+}
+
+impl Setup<'_> {
+    /// Init's whole life. Returns only when it failed.
+    pub(super) fn run(&self) -> u8 {
+        match self.set_up() {
+            Ok(program) => process::end_with_only(self.control.as_fd(), || self.reap_until_end_of(program)),
+            Err((step, error)) => {
+                self.tell(&Report::Failed { step, error }, None);
+                FAILED
+            }
+        }
+    }
+
+    /// Everything up to the fork of the program, whose number it returns.
+    fn set_up(&self) -> Result<u32, Failure> {
+        process::die_with_parent().at(Step::Lifeline)?;
+        process::set_name(c"wharf-init");
+        self.set_up_network()?;
+        // The parent has mapped the ids when it says so; before, no file can be made. Should it have died before the
+        // lifeline was tied, this finds the channel closed.
+        if !matches!(self.control.receive(Wait::Block), Ok(Some(_))) {
+            process::end(FAILED);
+        }
+        self.set_up_ids();
+        self.set_up_mounts()?;
+        let child = process::fork_into(Namespaces::NONE, &[self.control.as_fd()], || self.become_program());
+        let child = child.at(Step::Fork)?;
+        self.tell(&Report::Ready, Some(child.process.as_fd()));
+        Ok(child.pid)
+    }
+
+    /// Init's work once the program is forked: it answers for orphans, and ends with the program.
+    fn reap_until_end_of(&self, program: u32) -> u8 {
+        while let Some((pid, ended)) = process::reap_any() {
+            if pid == program {
+                self.tell(&Report::Ended(ended), None);
+                break;
+            }
+        }
+        0
+    }
+
+    /// The program's process, up to its exec. Returns only when that failed.
+    fn become_program(&self) -> u8 {
+        if let Some(limit) = self.config.open_files {
+            // Lowering a limit is always allowed.
+            let _ = limit.set();
+        }
+        if !matches!(self.launch.receive(Wait::Block), Ok(Some(_))) {
+            return FAILED;
+        }
+        self.config.signals.restore();
+        let error = self.program.exec();
+        // When the parent is gone, nobody waits for the reason.
+        let _ = self.launch.send(&emit_error(&error), None);
+        FAILED
+    }
+
+    fn tell(&self, report: &Report, descriptor: Option<std::os::fd::BorrowedFd<'_>>) {
+        // When the parent is gone, so is this process in a moment.
+        let _ = self.control.send(&report.emit(), descriptor);
+    }
+
+    /// Reports a failure that not every program minds.
+    fn warn_of(&self, step: Step, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.tell(&Report::Warning { step, error }, None);
+        }
+    }
+
+    fn set_up_network(&self) -> Result<(), Failure> {
+        let choice = self.config.link;
+        if choice != LinkChoice::Packet {
+            self.set_up_defaults();
+            match tap::open(&interface_name(), INTERFACE_INDEX, self.config.offload) {
+                Ok((fd, capabilities)) => {
+                    self.hand_over(fd, LinkKind::Tap, capabilities);
+                    return self.configure(&Netlink::open().at(Step::Netlink)?);
+                }
+                Err(error) if choice == LinkChoice::Tap => return Err((Step::Tap, error)),
+                Err(error) => self.tell(&Report::NoTap { error }, None),
+            }
+        }
+        self.set_up_packet_link()
+    }
+
+    /// Leaves the present network namespace to the far end of a veth pair and moves on into another.
+    fn set_up_packet_link(&self) -> Result<(), Failure> {
+        let socket = PacketSocket::open().at(Step::PacketSocket)?;
+        let between = Netlink::open().at(Step::Netlink)?;
+        namespace::unshare(Namespaces::NETWORK).at(Step::SecondNetwork)?;
+        self.set_up_defaults();
+        let SandboxConfig { mtu, hardware, .. } = *self.config;
+        let far = VethEnd { index: FAR_INDEX, name: FAR_NAME, address: FAR_HARDWARE, mtu };
+        let near = VethEnd { index: INTERFACE_INDEX, name: INTERFACE, address: hardware, mtu };
+        let mut batch = Batch::new();
+        batch.veth(far, near, std::process::id());
+        batch.up_silent(FAR_INDEX);
+        run(&between, &mut batch, |_| Step::Veth)?;
+        socket.bind(FAR_INDEX).at(Step::PacketSocket)?;
+        let capabilities = match self.config.offload {
+            Offload::Full => packet_socket::capabilities(),
+            Offload::None => {
+                packet_socket::refuse_offload(&interface_name()).at(Step::RefuseOffload)?;
+                LinkCapabilities::default()
+            }
+        };
+        self.hand_over(socket.into_fd(), LinkKind::Packet, capabilities);
+        self.configure(&Netlink::open().at(Step::Netlink)?)
+    }
+
+    fn hand_over(&self, fd: OwnedFd, kind: LinkKind, capabilities: LinkCapabilities) {
+        self.tell(&Report::Link { kind, capabilities }, Some(fd.as_fd()));
+    }
+
+    /// What an interface inherits when it is made.
+    fn set_up_defaults(&self) {
+        let accept = match self.config.router_advertisements {
+            RouterAdvertisements::Accept => "1",
+            RouterAdvertisements::Ignore => "0",
+        };
+        let off = if self.config.v6.is_some() { "0" } else { "1" };
+        // No address is asked for before it is used: nobody else is on this link.
+        let settings = [("accept_dad", "0"), ("accept_ra", accept), ("disable_ipv6", off)];
+        let set = |(name, value)| namespace::set_sysctl(&format!("net/ipv6/conf/default/{name}"), value);
+        match settings.into_iter().try_for_each(set) {
+            // A kernel without IPv6.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => self.warn_of(Step::Ipv6Settings, result),
+        }
+    }
+
+    /// Addresses, routes and neighbours, in one message to the kernel.
+    fn configure(&self, netlink: &Netlink) -> Result<(), Failure> {
+        let mut plan = Plan { batch: Batch::new(), steps: Vec::new(), congestion: Some(CONGESTION) };
+        plan.interface(self.config);
+        let refused = netlink.run(&mut plan.batch).at(Step::Interface)?;
+        // A kernel without this congestion control refuses the routes, and only them: once more without.
+        let Some(first) = refused.into_iter().next() else { return Ok(()) };
+        let step = plan.steps.get(first.request).copied().unwrap_or(Step::Interface);
+        if !matches!(step, Step::Route4 | Step::Route6) {
+            return Err((step, first.error));
+        }
+        let mut plan = Plan { batch: Batch::new(), steps: Vec::new(), congestion: None };
+        plan.routes(self.config);
+        let steps = plan.steps;
+        run(netlink, &mut plan.batch, |request| steps.get(request).copied().unwrap_or(Step::Route4))
+    }
+
+    /// Settings that name ids or that only some programs need.
+    fn set_up_ids(&self) {
+        let low_ports = namespace::set_sysctl("net/ipv4/ip_unprivileged_port_start", "0");
+        self.warn_of(Step::LowPorts, low_ports);
+        // The kernel takes groups up to 2^31 - 1.
+        let (first, last) = (self.groups.0, self.groups.1.min(i32::MAX.unsigned_abs()));
+        let range = namespace::set_sysctl("net/ipv4/ping_group_range", &format!("{first} {last}"));
+        self.warn_of(Step::PingSockets, range);
+    }
+
+    fn set_up_mounts(&self) -> Result<(), Failure> {
+        mount::separate().at(Step::Mounts)?;
+        let Some(content) = &self.config.resolv_conf else {
+            self.warn_of(Step::Proc, mount::fresh_proc());
+            return Ok(());
+        };
+        match Overlay::open() {
+            Ok(overlay) => {
+                let covered = overlay.cover(Path::new("/etc/resolv.conf"), content.as_bytes());
+                self.warn_of(Step::ResolvConf, covered);
+                self.warn_of(Step::Proc, overlay.close());
+            }
+            Err(error) => {
+                self.warn_of(Step::Overlay, Err(error));
+                self.warn_of(Step::Proc, mount::fresh_proc());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn interface_name() -> CString {
+    CString::new(INTERFACE).expect("the interface's name has no NUL byte")
+}
+
+/// Runs a batch; the first refusal is the failure of the step that `step` names by the request's number.
+fn run(netlink: &Netlink, batch: &mut Batch, step: impl Fn(usize) -> Step) -> Result<(), Failure> {
+    match netlink.run(batch).at(step(0))?.into_iter().next() {
+        None => Ok(()),
+        Some(refusal) => Err((step(refusal.request), refusal.error)),
+    }
+}
+
+/// Requests, and which step each belongs to.
+struct Plan {
+    batch: Batch,
+    steps: Vec<Step>,
+    congestion: Option<&'static str>,
+}
+
+impl Plan {
+    fn note(&mut self, step: Step) {
+        self.steps.resize(self.batch.len(), step);
+    }
+
+    fn interface(&mut self, config: &SandboxConfig) {
+        self.batch.up(LOOPBACK_INDEX);
+        self.batch.configure(INTERFACE_INDEX, config.hardware, config.mtu);
+        self.note(Step::Interface);
+        for subnet in subnets(config) {
+            self.batch.address(INTERFACE_INDEX, subnet.prefix);
+            self.note(if subnet.prefix.address.is_ipv4() { Step::Address4 } else { Step::Address6 });
+        }
+        // Routes stand last, but for neighbours: they may be refused and given again.
+        for &neighbor in &config.neighbors {
+            self.batch.neighbor(INTERFACE_INDEX, neighbor, config.gateway_hardware);
+            self.note(Step::Neighbor);
+        }
+        self.routes(config);
+    }
+
+    fn routes(&mut self, config: &SandboxConfig) {
+        for Subnet { prefix, gateway } in subnets(config) {
+            let source = prefix.address;
+            self.batch.route(INTERFACE_INDEX, prefix, Hop::OnLink { source }, self.congestion);
+            let everything = Prefix { address: unspecified_like(source), length: 0 };
+            self.batch.route(INTERFACE_INDEX, everything, Hop::Gateway(gateway), self.congestion);
+            self.note(if source.is_ipv4() { Step::Route4 } else { Step::Route6 });
+        }
+    }
+}
+
+fn subnets(config: &SandboxConfig) -> impl Iterator<Item = Subnet> {
+    config.v4.into_iter().chain(config.v6)
+}
+
+fn unspecified_like(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
