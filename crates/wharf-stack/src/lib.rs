@@ -13,3 +13,5 @@ extern crate std;
 pub mod interface;
 pub mod fragment;
 pub mod timer;
+pub mod link;
+pub mod random;

@@ -1,0 +1,132 @@
+use std::string::ToString;
+use std::vec::Vec;
+use std::{format, vec};
+
+use super::*;
+
+fn run(link: &mut ImpairedLink<Vec<u8>>, count: u32, gap: Duration) -> Vec<(Instant, Vec<u8>)> {
+    let mut now = Instant::ZERO;
+    let mut arrived = vec![];
+    for index in 0..count {
+        // Frames that find the queue full are lost, which is what some tests count.
+        let _ = link.push(now, index.to_be_bytes().to_vec());
+        now += gap;
+    }
+    while let Some(due) = link.poll_timeout() {
+        arrived.push((due, link.poll(due).unwrap()));
+    }
+    arrived
+}
+
+fn indices(arrived: &[(Instant, Vec<u8>)]) -> Vec<u32> {
+    arrived.iter().map(|(_, frame)| u32::from_be_bytes(frame[..].try_into().unwrap())).collect()
+}
+
+fn link(text: &str) -> ImpairedLink<Vec<u8>> {
+    ImpairedLink::new(Impairment::parse(text).unwrap(), 42)
+}
+
+#[test]
+fn a_good_link_changes_nothing() {
+    let mut link = ImpairedLink::new(Impairment::default(), 1);
+    assert!(link.impairment().is_none());
+    let arrived = run(&mut link, 1_000, Duration::ZERO);
+    assert_eq!(indices(&arrived), (0..1_000).collect::<Vec<_>>());
+    assert!(arrived.iter().all(|&(due, _)| due == Instant::ZERO) && link.is_empty());
+}
+
+#[test]
+fn jitter_keeps_the_order_and_the_bounds() {
+    let arrived = run(&mut link("delay=20ms,jitter=2ms"), 1_000, Duration::from_millis(5));
+    assert_eq!(indices(&arrived), (0..1_000).collect::<Vec<_>>());
+    let flights = arrived.iter().zip(0..).map(|(&(due, _), sent)| due.micros() - sent * 5_000);
+    let (least, most) = (flights.clone().min().unwrap(), flights.max().unwrap());
+    assert!((18_000..18_500).contains(&least) && (21_500..=22_000).contains(&most), "{least} {most}");
+    let dense = run(&mut link("delay=20ms,jitter=2ms"), 1_000, Duration::from_micros(10));
+    assert_eq!(indices(&dense), (0..1_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn shares_are_kept_to() {
+    let count = 100_000;
+    let arrived = run(&mut link("loss=5%"), count, Duration::ZERO).len() as i64;
+    assert!((arrived - 95_000).abs() < 500, "{arrived}");
+    let arrived = run(&mut link("duplicate=10%"), count, Duration::ZERO).len() as i64;
+    assert!((arrived - 110_000).abs() < 700, "{arrived}");
+    let arrived = run(&mut link("corrupt=20%"), count, Duration::ZERO);
+    let wrong = indices(&arrived).iter().zip(0..).filter(|&(&index, sent)| index != sent).count() as i64;
+    assert!((wrong - 20_000).abs() < 900, "{wrong}");
+    assert!(
+        indices(&arrived).iter().zip(0..).all(|(&index, sent): (_, u32)| (index ^ sent).count_ones() <= 1)
+    );
+    let arrived = run(&mut link("reorder=1%"), count, Duration::from_micros(10));
+    let late = indices(&arrived).windows(2).filter(|pair| pair[1] < pair[0]).count() as i64;
+    assert!((late - 1_000).abs() < 250, "{late}");
+    assert_eq!(run(&mut link("loss=100%"), count, Duration::ZERO).len(), 0);
+}
+
+#[test]
+fn the_rate_spaces_frames_and_the_queue_overflows() {
+    // 4 bytes at 32 kbit a second take a millisecond.
+    let mut link = link("rate=32kbit,queue=10,delay=5ms");
+    let arrived = run(&mut link, 100, Duration::ZERO);
+    assert_eq!(indices(&arrived), (0..11).collect::<Vec<_>>());
+    let due: Vec<u64> = arrived.iter().map(|(due, _)| due.millis()).collect();
+    assert_eq!(due, (6..17).collect::<Vec<_>>());
+    assert_eq!(link.push(Instant::from_millis(11), vec![0; 4]), Ok(()));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_faults() {
+    let text = "delay=3ms,jitter=3ms,loss=10%,reorder=10%,duplicate=10%,corrupt=10%,rate=1mbit";
+    let runs: Vec<_> = (0..2).map(|_| run(&mut link(text), 2_000, Duration::from_micros(50))).collect();
+    assert_eq!(runs[0], runs[1]);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut link = link("delay=10s");
+    let pushed = (0..100).filter(|_| link.push(Instant::ZERO, vec![0; 1 << 20]).is_ok()).count();
+    assert_eq!(pushed, IN_FLIGHT_MAX >> 20);
+}
+
+#[test]
+fn what_users_write_is_read() {
+    let text = "delay=20ms,jitter=2ms,loss=1%,reorder=1%,duplicate=0.1%,corrupt=0.01%,rate=10mbit,queue=50";
+    let expected = Impairment {
+        delay: Duration::from_millis(20),
+        jitter: Duration::from_millis(2),
+        loss: Share::from_percent(1),
+        reorder: Share::from_ppm(10_000),
+        duplicate: Share::from_ppm(1_000),
+        corrupt: Share::from_ppm(100),
+        rate: core::num::NonZeroU64::new(10_000_000),
+        queue: 50,
+    };
+    assert_eq!(Impairment::parse(text), Ok(expected));
+    assert_eq!(Impairment::parse("delay=1.5s").unwrap().delay, Duration::from_millis(1_500));
+    assert_eq!(Impairment::parse("delay=250us").unwrap().delay, Duration::from_micros(250));
+    assert_eq!(Impairment::parse("rate=2.5gbit").unwrap().rate.unwrap().get(), 2_500_000_000);
+}
+
+#[test]
+fn what_is_wrong_is_quoted() {
+    for (text, part, kind) in [
+        ("delay=20", "delay=20", "span of time"),
+        ("delay=20ms,loss=1", "loss=1", "share of frames"),
+        ("loss=101%", "loss=101%", "share of frames"),
+        ("loss=-1%", "loss=-1%", "share of frames"),
+        ("loss=%", "loss=%", "share of frames"),
+        ("rate=0mbit", "rate=0mbit", "rate"),
+        ("rate=10mbps", "rate=10mbps", "rate"),
+        ("rate=99999999999gbit", "rate=99999999999gbit", "rate"),
+        ("queue=-1", "queue=-1", "number of frames"),
+        ("lag=1ms", "lag=1ms", "none of delay="),
+        ("delay", "delay", "none of delay="),
+        ("", "", "none of delay="),
+        ("loss=1%,loss=2%", "loss=2%", "said before"),
+    ] {
+        let message = Impairment::parse(text).unwrap_err().to_string();
+        assert!(message.starts_with(&format!("\"{part}\"")) && message.contains(kind), "{text}: {message}");
+    }
+}
