@@ -33,7 +33,8 @@ fn data() -> impl Strategy<Value = Data> {
 
 /// A response as simple-dns writes it, names compressed.
 fn their_response(id: u16, name: &str, answers: &[(String, u32, Data)], udp_payload_len: u16) -> Vec<u8> {
-    let their_name = |text: &str| simple_dns::Name::new(text).unwrap().into_owned();
+    let their_name =
+        |text: &str| simple_dns::Name::new(text).expect("simple-dns takes host names").into_owned();
     let mut packet = Packet::new_reply(id);
     packet.set_flags(PacketFlag::RECURSION_AVAILABLE);
     *packet.rcode_mut() = RCODE::NoError;
@@ -49,12 +50,12 @@ fn their_response(id: u16, name: &str, answers: &[(String, u32, Data)], udp_payl
             Data::V6(octets) => RData::AAAA(AAAA { address: u128::from_be_bytes(*octets) }),
             Data::Cname(to) => RData::CNAME(CNAME(their_name(to))),
             Data::Ptr(to) => RData::PTR(PTR(their_name(to))),
-            Data::Txt => RData::TXT(TXT::new().with_string("v=spf1 -all").unwrap()),
+            Data::Txt => RData::TXT(TXT::new().with_string("v=spf1 -all").expect("a short text")),
         };
         packet.answers.push(ResourceRecord::new(their_name(owner), CLASS::IN, *ttl_s, data));
     }
     *packet.opt_mut() = Some(OPT { opt_codes: Vec::new(), udp_packet_size: udp_payload_len, version: 0 });
-    packet.build_bytes_vec_compressed().unwrap()
+    packet.build_bytes_vec_compressed().expect("simple-dns writes what it was given")
 }
 
 fn labels_of(name: &simple_dns::Name<'_>) -> Vec<Vec<u8>> {
