@@ -1,0 +1,66 @@
+//! Where chunks come from.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Bytes of a chunk.
+pub const CHUNK: usize = 16 * 1024;
+/// A piece of memory that a queue holds while it holds data.
+pub type Chunk = Box<[u8; CHUNK]>;
+
+/// Chunks given back that are kept for the next who asks: 1 MiB.
+const SPARE_MAX: usize = 64;
+
+/// Hands out chunks up to a limit, and keeps a few for those who come next.
+#[derive(Debug)]
+pub struct ChunkPool {
+    spare: Vec<Chunk>,
+    in_use: usize,
+    limit: usize,
+}
+
+impl ChunkPool {
+    /// A pool that hands out at most `limit_bytes`, rounded down to whole chunks but at least one.
+    pub fn new(limit_bytes: usize) -> ChunkPool {
+        ChunkPool { spare: Vec::new(), in_use: 0, limit: (limit_bytes / CHUNK).max(1) }
+    }
+
+    /// A chunk with any content; `None` when the limit is reached.
+    pub fn take(&mut self) -> Option<Chunk> {
+        if self.in_use == self.limit {
+            return None;
+        }
+        self.in_use += 1;
+        Some(self.spare.pop().unwrap_or_else(fresh))
+    }
+
+    /// Takes a chunk back.
+    pub fn give(&mut self, chunk: Chunk) {
+        debug_assert!(self.in_use > 0, "a chunk comes back to the pool that it was taken from");
+        self.in_use = self.in_use.saturating_sub(1);
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(chunk);
+        }
+    }
+
+    /// Chunks that are held by somebody.
+    pub const fn in_use(&self) -> usize {
+        self.in_use
+    }
+
+    /// Bytes of the chunks that are held by somebody.
+    pub const fn bytes_in_use(&self) -> usize {
+        self.in_use * CHUNK
+    }
+
+    /// Whether the next [`ChunkPool::take`] would be refused.
+    pub const fn is_exhausted(&self) -> bool {
+        self.in_use >= self.limit
+    }
+}
+
+/// A chunk from the allocator, never by way of the stack.
+fn fresh() -> Chunk {
+    vec![0; CHUNK].into_boxed_slice().try_into().expect("the slice has the length of a chunk")
+}

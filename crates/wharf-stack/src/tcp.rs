@@ -1,0 +1,336 @@
+//! One TCP connection without input or output of its own (RFC 9293, RFC 7323, RFC 2018, RFC 6675, RFC 5961).
+//!
+//! On a packet's way: the stack finds the connection of a segment and hands it to [`Connection::handle_segment`]; what
+//! the connection has to say leaves by [`Connection::poll_segment`]. The file of each step:
+//!
+//! - [`segment_in`]: a segment's way through the numbered checks of RFC 9293, section 3.10.7.4;
+//! - [`segment_out`]: the reasons to send, asked in order;
+//! - [`window`], [`reassembly`]: what may be sent and taken, and what came out of order;
+//! - [`recovery`], [`sack`], [`congestion`], [`rto`]: what is lost, and how much may be on its way;
+//! - [`command`], [`timeout`]: what the owner wants, and what time brings.
+//!
+//! Invariants: no bytes are taken beyond the window that was promised, and the promise is never taken back; a byte is
+//! given up by the send queue only when acknowledged; an idle connection holds no chunk and nothing on the heap.
+//!
+//! Deliberately not here: listening (a binding of the port table), checksums, IP, urgent data (it passes as data, as
+//! RFC 6093 wants), ECN, Fast Open.
+
+mod command;
+mod congestion;
+mod isn;
+mod reassembly;
+mod recovery;
+mod reset;
+mod rto;
+mod sack;
+mod segment_in;
+mod segment_out;
+mod seq;
+mod settings;
+mod state;
+mod timeout;
+mod timers;
+mod window;
+
+use alloc::boxed::Box;
+
+use wharf_table::{Instant, Tuple};
+use wharf_wire::tcp::TcpRepr;
+
+use crate::buffer::{ByteQueue, ChunkPool, Slices};
+
+pub use congestion::CongestionKind;
+pub use isn::initial_sequence_number;
+pub use reset::reset_for;
+pub use segment_in::Ecn;
+pub use segment_out::SegmentOut;
+pub use seq::SeqNum;
+pub use settings::{Keepalive, MAX_OFFLOAD_SEGMENT, Settings};
+pub use state::{CloseReason, Events, State, Unreachable};
+
+use congestion::Congestion;
+use reassembly::Reassembly;
+use recovery::Recovery;
+use rto::RttEstimator;
+use segment_in::{Challenges, Timestamps};
+use segment_out::Owed;
+use settings::Limits;
+use timers::Timers;
+use window::{ReceiveWindow, SendWindow};
+
+/// The segment size when the peer names none (RFC 9293, section 3.7.1, MUST-15).
+const DEFAULT_MSS_V4: u16 = 536;
+const DEFAULT_MSS_V6: u16 = 1_220;
+
+/// What a connection is lent while it works.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The time.
+    pub now: Instant,
+    /// Where memory for data comes from.
+    pub pool: &'a mut ChunkPool,
+}
+
+/// One TCP connection.
+///
+/// Four kinds of methods, told apart by name: *getters*; `handle_*` takes input (a segment, a time-out, an ICMP error);
+/// *commands* are what the owner wants ([`accept`](Self::accept), [`send`](Self::send), [`consume`](Self::consume),
+/// [`shutdown`](Self::shutdown), [`close`](Self::close), [`abort`](Self::abort)); `poll_*` gives output. After any input or
+/// command, call [`poll_segment`](Self::poll_segment) until it gives `None`, then look at
+/// [`poll_timeout`](Self::poll_timeout) and [`take_events`](Self::take_events).
+///
+/// A connection is given up with [`release`](Self::release), which returns its memory.
+#[derive(Debug)]
+pub struct Connection {
+    tuple: Tuple,
+    state: State,
+    closed_by: Option<CloseReason>,
+    soft_error: Option<Unreachable>,
+    events: Events,
+    limits: Limits,
+    iss: SeqNum,
+    irs: SeqNum,
+    snd: SendWindow,
+    rcv: ReceiveWindow,
+    /// Sequence number of the first byte of `send_queue`.
+    send_start: SeqNum,
+    send_queue: ByteQueue,
+    receive_queue: ByteQueue,
+    /// Kept while data is held out of order, or a duplicate is to be reported.
+    out_of_order: Option<Box<Reassembly>>,
+    /// Kept while not everything on its way arrives in order.
+    recovery: Option<Box<Recovery>>,
+    congestion: Congestion,
+    rtt: RttEstimator,
+    /// The segment that measures the round trip: where it ends and when it left.
+    timed: Option<(SeqNum, Instant)>,
+    timers: Timers,
+    timestamps: Timestamps,
+    challenges: Challenges,
+    owed: Owed,
+    /// When data last left.
+    last_sent: Instant,
+    /// Where the last small segment that left ends (Minshall's form of Nagle's algorithm).
+    small_sent: SeqNum,
+    /// The largest segment that we send, in bytes, options counted as payload.
+    mss: u16,
+    /// The largest segment that the peer was seen to send: two of them are acknowledged at once.
+    rcv_mss: u16,
+    /// Received in order and not acknowledged.
+    unacknowledged: u32,
+    /// Retransmissions or probes without an answer.
+    retries: u8,
+    keepalives: u8,
+    /// Both sides do SACK; while the handshake runs: we do.
+    sack: bool,
+    /// The same for window scaling.
+    scaling: bool,
+    /// The first segment was the peer's.
+    passive: bool,
+    /// The SYN-ACK of a passive connection may leave.
+    accepted: bool,
+    /// A FIN follows the queued data.
+    fin_queued: bool,
+    /// Nobody reads any more.
+    detached: bool,
+    /// What is on its way fills the congestion window.
+    window_filled: bool,
+    /// The owner could not queue all that it had.
+    send_blocked: bool,
+    /// There may be something to send.
+    dirty: bool,
+}
+
+impl Connection {
+    /// A connection that we open: in SYN-SENT, its SYN is due.
+    pub fn connect(settings: &Settings, tuple: Tuple, iss: SeqNum, now: Instant) -> Connection {
+        let mut connection = Connection::new(settings, tuple, iss, now);
+        connection.accepted = true;
+        connection.owed.syn = true;
+        connection.dirty = true;
+        connection
+    }
+
+    /// A connection that the peer opens with `syn`: in SYN-RECEIVED. Nothing is sent until [`Connection::accept`]; SYNs that
+    /// the peer repeats meanwhile are dropped. [`Connection::abort`] refuses it, [`Connection::release`] alone is silence.
+    pub fn incoming(
+        settings: &Settings,
+        tuple: Tuple,
+        iss: SeqNum,
+        syn: &TcpRepr,
+        now: Instant,
+    ) -> Connection {
+        let mut connection = Connection::new(settings, tuple, iss, now);
+        connection.state = State::SynReceived;
+        connection.passive = true;
+        connection.take_syn(syn, now);
+        connection
+    }
+
+    fn new(settings: &Settings, tuple: Tuple, iss: SeqNum, now: Instant) -> Connection {
+        let mss = if tuple.remote.addr.is_v4() { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
+        let mut rcv = ReceiveWindow::new(settings::bounded(settings.receive_buffer));
+        if !settings.window_scale {
+            rcv.without_scale();
+        }
+        Connection {
+            tuple,
+            state: State::SynSent,
+            closed_by: None,
+            soft_error: None,
+            events: Events::empty(),
+            limits: Limits::new(settings),
+            iss,
+            irs: SeqNum::new(0),
+            snd: SendWindow::new(iss),
+            rcv,
+            send_start: iss + 1,
+            send_queue: ByteQueue::new(),
+            receive_queue: ByteQueue::new(),
+            out_of_order: None,
+            recovery: None,
+            congestion: Congestion::new(settings.congestion, mss.into()),
+            rtt: RttEstimator::new(),
+            timed: None,
+            timers: Timers::new(),
+            timestamps: Timestamps::new(settings),
+            challenges: Challenges::default(),
+            owed: Owed::default(),
+            last_sent: now,
+            small_sent: iss,
+            mss: mss.min(settings.mss),
+            rcv_mss: DEFAULT_MSS_V4.min(settings.mss),
+            unacknowledged: 0,
+            retries: 0,
+            keepalives: 0,
+            sack: settings.sack,
+            scaling: settings.window_scale,
+            passive: false,
+            accepted: false,
+            fin_queued: false,
+            detached: false,
+            window_filled: false,
+            send_blocked: false,
+            dirty: false,
+        }
+    }
+}
+
+/// Getters.
+impl Connection {
+    /// The state.
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Who talks to whom.
+    pub const fn tuple(&self) -> Tuple {
+        self.tuple
+    }
+
+    /// The peer's initial sequence number; meaningless in SYN-SENT.
+    pub const fn irs(&self) -> SeqNum {
+        self.irs
+    }
+
+    /// Whether it is over. One RST may still be waiting in [`Connection::poll_segment`].
+    pub fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// Why it is over; [`CloseReason::Aborted`] while it is not.
+    pub fn closed_by(&self) -> CloseReason {
+        self.closed_by.unwrap_or(CloseReason::Aborted)
+    }
+
+    /// The last ICMP error that came for it and did not end it.
+    pub const fn soft_error(&self) -> Option<Unreachable> {
+        self.soft_error
+    }
+
+    /// Bytes that wait to be read.
+    pub const fn received_len(&self) -> usize {
+        self.receive_queue.len()
+    }
+
+    /// The bytes that wait to be read, in order.
+    pub fn receive_slices(&self) -> Slices<'_> {
+        self.receive_queue.slices(0, usize::MAX)
+    }
+
+    /// Whether the peer has finished: nothing follows what has been received.
+    pub const fn peer_has_finished(&self) -> bool {
+        !self.state.may_receive() && !matches!(self.state, State::SynSent | State::SynReceived)
+    }
+
+    /// Bytes that [`Connection::send`] takes now, if the pool has memory.
+    pub const fn send_room(&self) -> usize {
+        if self.fin_queued || !self.state.may_send() {
+            return 0;
+        }
+        (self.limits.send_buffer as usize).saturating_sub(self.send_queue.len())
+    }
+
+    /// Bytes that were sent or are queued, and are not acknowledged.
+    pub const fn unacknowledged_len(&self) -> usize {
+        self.send_queue.len()
+    }
+
+    /// Whether `seq` is on its way: an ICMP error that quotes another number is not about this connection (RFC 5927,
+    /// section 4.1).
+    pub const fn is_on_its_way(&self, seq: u32) -> bool {
+        let seq = SeqNum::new(seq);
+        !seq.before(self.snd.snd_una) && seq.before(self.snd.snd_nxt)
+    }
+
+    /// Whether a SYN that came in TIME-WAIT begins a new connection of the same tuple: then this one may be released and
+    /// the SYN treated as one for no connection (RFC 9293, section 3.10.7.4, MAY-2; RFC 6191, section 2).
+    pub fn may_be_reopened_by(&self, syn: &TcpRepr) -> bool {
+        use wharf_wire::tcp::TcpFlags;
+        let is_syn = syn.flags.contains(TcpFlags::SYN)
+            && !syn.flags.intersects(TcpFlags::ACK | TcpFlags::RST | TcpFlags::FIN);
+        self.state == State::TimeWait
+            && is_syn
+            && (SeqNum::new(syn.seq).after(self.rcv.rcv_nxt) || self.timestamps.is_newer(syn))
+    }
+}
+
+/// Output other than segments.
+impl Connection {
+    /// When [`Connection::handle_timeout`] wants to be called next; `None` when only input can change anything.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// What has happened since this was asked last.
+    pub fn take_events(&mut self) -> Events {
+        core::mem::take(&mut self.events)
+    }
+
+    /// Gives the memory back.
+    pub fn release(mut self, pool: &mut ChunkPool) {
+        self.send_queue.clear(pool);
+        self.receive_queue.clear(pool);
+    }
+
+    /// It is over.
+    fn end(&mut self, reason: CloseReason) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.state = State::Closed;
+        self.closed_by = Some(reason);
+        self.events |= Events::CLOSED;
+        self.timers = Timers::new();
+        self.owed = Owed::default();
+        (self.recovery, self.out_of_order) = (None, None);
+    }
+
+    /// Nothing comes back any more; ICMP may have said why.
+    fn give_up(&mut self, reason: CloseReason) {
+        self.end(self.soft_error.map_or(reason, CloseReason::Unreachable));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What the owner of a connection wants, and what ICMP says.
+
+use super::state::{CloseReason, Events, State, Unreachable};
+use super::{Connection, Context};
+use crate::buffer::Spare;
+
+/// The least effective segment size that ICMP can bring about: 552, Linux' least path MTU, less headers.
+const MIN_PATH_MSS: u16 = 512;
+
+/// Commands.
+impl Connection {
+    /// Lets the SYN-ACK of an incoming connection go.
+    pub fn accept(&mut self) {
+        if self.state == State::SynReceived && !self.accepted {
+            (self.accepted, self.owed.syn, self.dirty) = (true, true, true);
+        }
+    }
+
+    /// Queues as much of `bytes` as there is room and memory for, and says how much. [`Events::WRITABLE`] follows when it
+    /// was not all and something is on its way; else the pool is empty, and the owner has to ask again.
+    pub fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
+        let room = self.send_room();
+        let queued = self.send_queue.push_slice(cx.pool, &bytes[..bytes.len().min(room)]);
+        self.send_blocked |= queued < bytes.len();
+        self.dirty |= queued > 0;
+        queued
+    }
+
+    /// Free space of up to `max` bytes to read straight into; [`Connection::send_commit`] must follow, with 0 when
+    /// nothing was read. Empty when there is no room or no memory.
+    pub fn send_spare(&mut self, cx: &mut Context<'_>, max: usize) -> Spare<'_> {
+        let room = self.send_room().min(max);
+        self.send_blocked |= room < max;
+        let spare = self.send_queue.spare(cx.pool, room);
+        self.send_blocked |= spare.is_empty() && max > 0;
+        spare
+    }
+
+    /// Queues the first `count` bytes of what [`Connection::send_spare`] gave.
+    pub fn send_commit(&mut self, cx: &mut Context<'_>, count: usize) {
+        self.send_queue.commit(cx.pool, count);
+        self.dirty |= count > 0;
+    }
+
+    /// Removes `count` bytes that were read, which opens the window.
+    pub fn consume(&mut self, cx: &mut Context<'_>, count: usize) {
+        let count = count.min(self.receive_queue.len());
+        self.receive_queue.consume(cx.pool, count);
+        let held = self.receive_queue.len() as u32;
+        self.rcv.on_read(count as u32, held);
+        if self.state.may_receive() && self.rcv.update_is_due(held, self.limits.mss) {
+            self.owe_ack();
+        }
+    }
+
+    /// Finishes: a FIN follows the queued data, nothing more can be queued. Data that comes is still received.
+    pub fn shutdown(&mut self) {
+        if self.fin_queued || !self.state.may_send() {
+            return;
+        }
+        (self.fin_queued, self.dirty) = (true, true);
+        match self.state {
+            State::Established => self.state = State::FinWait1,
+            State::CloseWait => self.state = State::LastAck,
+            // The FIN waits for the handshake.
+            _ => {}
+        }
+    }
+
+    /// Nobody reads any more: finishes, and answers data that comes later with RST. Data that waits to be read is lost, and
+    /// the peer hears so by a RST at once (RFC 2525, section 2.17).
+    pub fn close(&mut self) {
+        match self.state {
+            State::Closed | State::TimeWait => return,
+            State::SynSent => return self.end(CloseReason::Aborted),
+            _ if self.received_len() > 0 => return self.abort(),
+            _ => {}
+        }
+        self.detached = true;
+        self.shutdown();
+        if self.state == State::FinWait2 {
+            // The owner had finished before. The next time-out starts the clock that Linux calls tcp_fin_timeout.
+            self.timers.set(super::timers::Timer::Idle, self.last_sent + self.limits.time_wait());
+        }
+    }
+
+    /// Ends the connection with a RST, or refuses it when it was not accepted. What is queued is lost.
+    pub fn abort(&mut self) {
+        let answered = matches!(self.state, State::SynSent | State::TimeWait | State::Closed);
+        self.end(CloseReason::Aborted);
+        (self.owed.reset, self.dirty) = (!answered || self.owed.reset, true);
+    }
+}
+
+/// ICMP.
+impl Connection {
+    /// The path takes only `mss` bytes of TCP payload and options a packet, its MTU less IP and TCP header (RFC 1191; RFC
+    /// 8201). What is on its way and too large goes again.
+    pub fn handle_path_mtu(&mut self, mss: u16) {
+        let mss = mss.max(MIN_PATH_MSS);
+        if mss >= self.mss {
+            return;
+        }
+        self.mss = mss;
+        if self.state.is_synchronized() && self.snd.flight() > 0 {
+            self.resend_all();
+            self.dirty = true;
+        }
+    }
+
+    /// An ICMP error came that may pass: the network or the host is unreachable. It ends a connection that is not
+    /// established (RFC 5461, section 4.1); else it is remembered, as the reason when the connection times out.
+    pub fn handle_soft_error(&mut self, error: Unreachable) {
+        match self.state {
+            State::SynSent | State::SynReceived => self.end(CloseReason::Unreachable(error)),
+            State::Closed => {}
+            _ => self.soft_error = Some(error),
+        }
+    }
+
+    /// An ICMP error came that says that nobody listens. For an established connection it proves nothing, and is treated
+    /// as a soft one (RFC 5927, section 5.2).
+    pub fn handle_hard_error(&mut self, error: Unreachable) {
+        self.handle_soft_error(error);
+    }
+}
+
+impl Connection {
+    /// Says that there is room again, once it is worth it: a quarter of the buffer, or when the owner was held back.
+    pub(super) fn note_room(&mut self, before: usize) {
+        let threshold = self.limits.send_buffer as usize / 4;
+        let room = self.send_room();
+        let waited = before < threshold || self.send_blocked;
+        if waited && room > before && room >= threshold {
+            self.events |= Events::WRITABLE;
+            self.send_blocked = false;
+        }
+    }
+}

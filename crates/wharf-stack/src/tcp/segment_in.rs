@@ -1,0 +1,272 @@
+//! A segment's way through a connection: one function for each numbered check of RFC 9293, section 3.10.7.4.
+//!
+//! Each check takes what the one before left of the segment, or ends its way with a [`DropReason`]; what has to be
+//! answered is only noted in what is owed, so that a batch of segments is answered once.
+
+mod acknowledgment;
+mod handshake;
+mod text;
+
+use core::time::Duration;
+
+use wharf_table::{DropReason, Instant};
+use wharf_wire::tcp::{TcpFlags, TcpRepr};
+
+use super::seq::{Range, SeqNum};
+use super::settings::Settings;
+use super::state::{CloseReason, State};
+use super::timers::Timer;
+use super::{Connection, Context};
+
+/// TS.Recent is believed this long (RFC 7323, section 5.5), in seconds: 24 days.
+const RECENT_VALID: u32 = 24 * 86_400;
+/// Challenge ACKs in this time, and how long it is (RFC 5961, section 7).
+const CHALLENGES_MAX: u8 = 10;
+const CHALLENGES_PER: Duration = Duration::from_secs(5);
+
+/// What the IP header says of congestion (RFC 3168, section 5). A connection that has not agreed on ECN ignores it, and
+/// ours don't agree on it yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ecn {
+    /// The sender does not do ECN.
+    #[default]
+    NotCapable,
+    /// ECT(0) or ECT(1): it does.
+    Capable,
+    /// CE: a router on the way is congested.
+    Experienced,
+}
+
+impl Ecn {
+    /// From the byte that holds DSCP and ECN: the type of service of IPv4, the traffic class of IPv6.
+    pub const fn from_bits(byte: u8) -> Ecn {
+        match byte & 3 {
+            0 => Ecn::NotCapable,
+            3 => Ecn::Experienced,
+            _ => Ecn::Capable,
+        }
+    }
+}
+
+/// The clocks of both sides (RFC 7323, section 3).
+#[derive(Clone, Debug)]
+pub(super) struct Timestamps {
+    /// Both sides do timestamps; while the handshake runs: we do.
+    pub(super) enabled: bool,
+    offset: u32,
+    /// TS.Recent: what to echo, and what nothing may be older than.
+    pub(super) recent: u32,
+    /// When that came, in seconds.
+    recent_at: u32,
+    /// Last.ACK.sent: only a segment that begins at or before it moves TS.Recent.
+    pub(super) last_ack_sent: SeqNum,
+}
+
+impl Timestamps {
+    pub(super) const fn new(settings: &Settings) -> Timestamps {
+        Timestamps {
+            enabled: settings.timestamps,
+            offset: settings.timestamp_offset,
+            recent: 0,
+            recent_at: 0,
+            last_ack_sent: SeqNum::new(0),
+        }
+    }
+
+    /// TSval: milliseconds.
+    pub(super) const fn clock(&self, now: Instant) -> u32 {
+        (now.millis() as u32).wrapping_add(self.offset)
+    }
+
+    pub(super) fn note(&mut self, value: u32, now: Instant) {
+        self.recent = value;
+        self.recent_at = seconds(now);
+    }
+
+    /// Whether a segment's timestamp is newer than what came last.
+    pub(super) fn is_newer(&self, segment: &TcpRepr) -> bool {
+        let value = segment.options.timestamps.map(|(value, _)| value);
+        self.enabled && value.is_some_and(|value| SeqNum::new(value).after(SeqNum::new(self.recent)))
+    }
+
+    /// PAWS: whether `value` is from the past (RFC 7323, section 5.3, R1).
+    fn is_old(&self, value: u32, now: Instant) -> bool {
+        let valid = seconds(now).wrapping_sub(self.recent_at) < RECENT_VALID;
+        valid && SeqNum::new(value).before(SeqNum::new(self.recent))
+    }
+}
+
+fn seconds(now: Instant) -> u32 {
+    (now.millis() / 1_000) as u32
+}
+
+/// How many challenge ACKs have left lately.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Challenges {
+    since: Instant,
+    count: u8,
+}
+
+impl Challenges {
+    fn allows(&mut self, now: Instant) -> bool {
+        if now.since(self.since) >= CHALLENGES_PER {
+            *self = Challenges { since: now, count: 0 };
+        }
+        let allowed = self.count < CHALLENGES_MAX;
+        self.count += u8::from(allowed);
+        allowed
+    }
+}
+
+/// What is left of a segment on its way through the checks.
+#[derive(Clone, Copy)]
+struct Arrival<'a> {
+    seq: SeqNum,
+    ack: SeqNum,
+    flags: TcpFlags,
+    header: &'a TcpRepr,
+    payload: &'a [u8],
+}
+
+impl<'a> Arrival<'a> {
+    fn new(header: &'a TcpRepr, payload: &'a [u8]) -> Arrival<'a> {
+        let (seq, ack) = (SeqNum::new(header.seq), SeqNum::new(header.ack));
+        Arrival { seq, ack, flags: header.flags, header, payload }
+    }
+
+    const fn has(&self, flags: TcpFlags) -> bool {
+        self.flags.contains(flags)
+    }
+
+    /// Sequence numbers that it takes (SEG.LEN).
+    fn len(&self) -> u32 {
+        let controls = u32::from(self.has(TcpFlags::SYN)) + u32::from(self.has(TcpFlags::FIN));
+        self.payload.len() as u32 + controls
+    }
+
+    fn range(&self) -> Range {
+        Range::new(self.seq, self.seq + self.len())
+    }
+}
+
+impl Connection {
+    /// A segment has arrived, its checksum right, with its payload, which may be many segments in one.
+    ///
+    /// # Errors
+    /// Why it, or what matters of it, was not taken. What has to be answered is answered by [`Connection::poll_segment`].
+    pub fn handle_segment(
+        &mut self,
+        cx: &mut Context<'_>,
+        segment: &TcpRepr,
+        payload: &[u8],
+        _ecn: Ecn,
+    ) -> Result<(), DropReason> {
+        let arrival = Arrival::new(segment, payload);
+        match self.state {
+            State::Closed => Err(DropReason::NoConnection),
+            State::SynSent => self.on_segment_in_syn_sent(cx, arrival),
+            State::SynReceived => self.on_segment_in_syn_received(cx, arrival),
+            _ => self.on_segment(cx, arrival),
+        }
+    }
+
+    /// The checks in their order, for all states from SYN-RECEIVED on. The third, of security and precedence, is of the past.
+    fn on_segment(&mut self, cx: &mut Context<'_>, mut arrival: Arrival<'_>) -> Result<(), DropReason> {
+        self.check_timestamp(cx, &arrival)?;
+        self.check_sequence(cx, &mut arrival)?;
+        self.check_reset(cx, &arrival)?;
+        if self.is_closed() {
+            return Ok(());
+        }
+        self.check_syn(cx, &arrival)?;
+        self.check_ack(cx, &arrival)?;
+        if self.is_closed() {
+            return Ok(());
+        }
+        self.restart_keepalive(cx);
+        self.take_text(cx, &arrival)?;
+        self.take_fin(cx, &arrival);
+        Ok(())
+    }
+
+    /// Before the first check: PAWS (RFC 7323, section 5.3). A segment without the option passes, as in Linux.
+    fn check_timestamp(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) -> Result<(), DropReason> {
+        let Some((value, _)) = arrival.header.options.timestamps.filter(|_| self.timestamps.enabled) else {
+            return Ok(());
+        };
+        if self.timestamps.is_old(value, cx.now) && !arrival.has(TcpFlags::RST) {
+            self.answer_unacceptable(cx, arrival);
+            return Err(DropReason::PawsRejected);
+        }
+        Ok(())
+    }
+
+    /// First: the sequence number (RFC 9293, section 3.10.7.4). An empty segment may stand at the right edge too: it is what
+    /// a peer sends that has filled the window behind a loss. What lies beyond the edge is cut off.
+    fn check_sequence(&mut self, cx: &mut Context<'_>, arrival: &mut Arrival<'_>) -> Result<(), DropReason> {
+        let (rcv_nxt, edge) = (self.rcv.rcv_nxt, self.rcv.edge());
+        let range = arrival.range();
+        let acceptable = if range.is_empty() {
+            !arrival.seq.before(rcv_nxt) && !arrival.seq.after(edge)
+        } else {
+            // At a closed window the segment at its edge is let through for its ACK, RST or FIN.
+            range.right.after(rcv_nxt) && (arrival.seq.before(edge) || arrival.seq == rcv_nxt)
+        };
+        if !acceptable {
+            if !arrival.has(TcpFlags::RST) {
+                self.note_duplicate(range);
+                self.answer_unacceptable(cx, arrival);
+            }
+            let old = !range.is_empty() && !range.right.after(rcv_nxt);
+            return Err(if old { DropReason::Duplicate } else { DropReason::OutOfWindow });
+        }
+        if let Some((value, _)) = arrival.header.options.timestamps
+            && self.timestamps.enabled
+            && !arrival.seq.after(self.timestamps.last_ack_sent)
+            && !arrival.has(TcpFlags::RST)
+        {
+            self.timestamps.note(value, cx.now);
+        }
+        Ok(())
+    }
+
+    /// An unacceptable segment is answered with an acknowledgment: always when it brings data, which means that the peer has
+    /// not heard the last one; else only so often, so that two confused peers don't talk for ever.
+    fn answer_unacceptable(&mut self, cx: &Context<'_>, arrival: &Arrival<'_>) {
+        if arrival.has(TcpFlags::FIN) && self.state == State::TimeWait {
+            self.timers.set(Timer::Idle, cx.now + self.limits.time_wait());
+        }
+        if !arrival.payload.is_empty() || self.challenges.allows(cx.now) {
+            self.owe_ack();
+        }
+    }
+
+    /// Second: RST. Only at exactly the next sequence number is it believed at once (RFC 5961, section 3.2).
+    fn check_reset(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) -> Result<(), DropReason> {
+        if !arrival.has(TcpFlags::RST) {
+            return Ok(());
+        }
+        if arrival.seq != self.rcv.rcv_nxt {
+            return self.challenge(cx);
+        }
+        self.end(match self.state {
+            State::SynReceived if !self.passive => CloseReason::Refused,
+            State::TimeWait => CloseReason::Finished,
+            _ => CloseReason::ResetByPeer,
+        });
+        Ok(())
+    }
+
+    /// Fourth: SYN. In a synchronized state it is never believed (RFC 5961, section 4.2).
+    fn check_syn(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) -> Result<(), DropReason> {
+        if arrival.has(TcpFlags::SYN) { self.challenge(cx) } else { Ok(()) }
+    }
+
+    /// Asks the peer whether it meant it (RFC 5961, section 7).
+    fn challenge(&mut self, cx: &Context<'_>) -> Result<(), DropReason> {
+        if self.challenges.allows(cx.now) {
+            self.owe_ack();
+        }
+        Err(DropReason::Challenged)
+    }
+}

@@ -1,0 +1,163 @@
+//! The fifth check: what a segment acknowledges.
+
+use wharf_table::{DropReason, Instant};
+use wharf_wire::tcp::TcpFlags;
+
+use super::Arrival;
+use crate::tcp::recovery::Delivery;
+use crate::tcp::seq::SeqNum;
+use crate::tcp::state::{CloseReason, State};
+use crate::tcp::timers::{Timer, Timers};
+use crate::tcp::{Connection, Context};
+
+impl Connection {
+    /// Fifth: ACK. One of what was never sent, or of what was acknowledged longer ago than a window, is not believed
+    /// (RFC 5961, section 5.2).
+    pub(super) fn check_ack(
+        &mut self,
+        cx: &mut Context<'_>,
+        arrival: &Arrival<'_>,
+    ) -> Result<(), DropReason> {
+        if !arrival.has(TcpFlags::ACK) {
+            return Err(DropReason::AckMissing);
+        }
+        if self.state == State::SynReceived {
+            self.check_handshake_ack(cx, arrival)?;
+        }
+        let oldest = self.snd.snd_una - self.snd.max_wnd;
+        if arrival.ack.after(self.snd.snd_nxt) || arrival.ack.before(oldest) {
+            // The answer counts as a challenge; the segment itself has a reason of its own.
+            return self.challenge(cx).map_err(|_| DropReason::AckInvalid);
+        }
+        self.on_acknowledgment(cx, arrival);
+        self.on_fin_acknowledged(cx);
+        Ok(())
+    }
+
+    fn on_acknowledgment(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) {
+        let (flight, acked) = (self.snd.flight(), arrival.ack.since(self.snd.snd_una));
+        if acked > 0 {
+            self.advance_snd_una(cx, arrival);
+        }
+        let sacked = self.take_blocks(arrival);
+        let window_changed = self.on_window(arrival);
+        let is_duplicate = !self.sack
+            && acked == 0
+            && flight > 0
+            && arrival.ack == self.snd.snd_una
+            && arrival.len() == 0
+            && !window_changed;
+        if acked > 0 || sacked > 0 || is_duplicate {
+            let filled_window = self.window_filled;
+            self.window_filled &= acked == 0;
+            let echo = arrival.header.options.timestamps.filter(|_| self.timestamps.enabled);
+            let echo = echo.map(|(_, echo)| echo);
+            self.dirty = true;
+            self.on_delivery(cx.now, Delivery { acked, sacked, is_duplicate, filled_window, echo });
+        }
+        if acked > 0 {
+            self.restart_retransmit_timer(cx.now);
+        }
+        if acked > 0 || self.snd.snd_wnd == 0 || flight == 0 {
+            // The peer answers, so the connection is not given up (RFC 9293, section 3.8.6.1, MUST-37).
+            self.retries = 0;
+        }
+    }
+
+    /// What is acknowledged is given up.
+    fn advance_snd_una(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) {
+        self.snd.snd_una = arrival.ack;
+        let room = self.send_room();
+        let data = arrival.ack.since(self.send_start).min(self.send_queue.len() as u32);
+        self.send_queue.consume(cx.pool, data as usize);
+        self.send_start += data;
+        self.note_room(room);
+        self.small_sent = self.small_sent.latest(arrival.ack);
+        self.soft_error = None;
+        self.measure_round_trip(cx.now, arrival);
+        if let Some(recovery) = &mut self.recovery {
+            recovery.board.on_acked(arrival.ack);
+        }
+    }
+
+    /// What the peer holds beyond its acknowledgment; how many bytes are new.
+    fn take_blocks(&mut self, arrival: &Arrival<'_>) -> u32 {
+        let blocks = &arrival.header.options.sack;
+        let (snd_una, snd_nxt) = (self.snd.snd_una, self.snd.snd_nxt);
+        let tells = |&(left, _): &(u32, u32)| SeqNum::new(left).after(snd_una);
+        if !self.sack || arrival.ack.before(snd_una) || !blocks.as_slice().iter().any(tells) {
+            return 0;
+        }
+        self.board().on_blocks(blocks, snd_una, snd_nxt)
+    }
+
+    /// The peer's window; whether it changed.
+    fn on_window(&mut self, arrival: &Arrival<'_>) -> bool {
+        if arrival.header.flags.contains(TcpFlags::SYN) || arrival.ack.before(self.snd.snd_una) {
+            return false;
+        }
+        let usable = self.snd.usable();
+        let changed = self.snd.update(arrival.seq, arrival.ack, arrival.header.window);
+        if changed {
+            self.dirty = true;
+            if self.snd.usable() > usable && self.timers.is_set(Timer::Persist) {
+                self.timers.stop(Timer::Persist);
+                self.rtt.reset_backoff();
+            }
+        }
+        changed
+    }
+
+    /// From the segment that was timed, or else from the peer's echo of our clock, which is right also after a
+    /// retransmission (RFC 7323, section 4.1).
+    pub(super) fn measure_round_trip(&mut self, now: Instant, arrival: &Arrival<'_>) {
+        match self.timed {
+            Some((end, left)) if !arrival.ack.before(end) => {
+                self.timed = None;
+                self.rtt.on_sample(now.since(left));
+            }
+            Some(_) => {}
+            None => {
+                let Some((_, echo)) = arrival.header.options.timestamps else { return };
+                let millis = self.timestamps.clock(now).wrapping_sub(echo);
+                if self.timestamps.enabled && echo != 0 && millis < 1 << 20 {
+                    self.rtt.on_sample(core::time::Duration::from_millis(u64::from(millis.max(1))));
+                }
+            }
+        }
+    }
+
+    /// RFC 6298, rules 5.2 and 5.3.
+    fn restart_retransmit_timer(&mut self, now: Instant) {
+        if self.snd.flight() == 0 {
+            self.timers.stop(Timer::Retransmit);
+        } else {
+            self.timers.set(Timer::Retransmit, now + self.rtt.rto());
+        }
+    }
+
+    /// The transitions that an acknowledgment of our FIN brings.
+    fn on_fin_acknowledged(&mut self, cx: &mut Context<'_>) {
+        if !self.fin_is_acknowledged() {
+            return;
+        }
+        match self.state {
+            State::FinWait1 => {
+                self.state = State::FinWait2;
+                if self.detached {
+                    self.timers.set(Timer::Idle, cx.now + self.limits.time_wait());
+                }
+            }
+            State::Closing => self.enter_time_wait(cx),
+            State::LastAck => self.end(CloseReason::Finished),
+            _ => {}
+        }
+    }
+
+    pub(super) fn enter_time_wait(&mut self, cx: &mut Context<'_>) {
+        self.state = State::TimeWait;
+        self.timers = Timers::new();
+        self.timers.set(Timer::Idle, cx.now + self.limits.time_wait());
+        self.recovery = None;
+    }
+}

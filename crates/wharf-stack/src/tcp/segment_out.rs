@@ -1,0 +1,437 @@
+//! What a connection sends: the reasons to send, asked in order.
+//!
+//! A segment that leaves carries the newest acknowledgment and window, so one due is settled by whatever leaves first.
+//! Only acknowledgments that answer data out of order are counted and each sent by itself, because a sender without
+//! SACK counts them (RFC 5681, section 3.2).
+
+use wharf_table::Instant;
+use wharf_wire::tcp::{SackBlocks, TcpFlags, TcpOptions, TcpRepr};
+
+use super::segment_in::Timestamps;
+use super::seq::{Range, SeqNum};
+use super::state::State;
+use super::timers::Timer;
+use super::window::{Demand, Sendable, sendable};
+use super::{Connection, Context};
+use crate::buffer::Slices;
+
+/// Bytes of the timestamps option with its padding.
+const TIMESTAMPS_LEN: u32 = 12;
+/// SACK blocks that fit beside timestamps, and alone.
+const BLOCKS_BESIDE_TIMESTAMPS: usize = 3;
+/// Acknowledgments of data out of order that one batch of input can bring about.
+const DUPLICATES_MAX: u8 = 64;
+
+/// A segment that leaves. Its payload lies in the connection until the next call that changes it: see
+/// [`Connection::payload`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentOut {
+    /// The header.
+    pub header: TcpRepr,
+    /// Where the payload begins in the send queue, and how long it is, in bytes.
+    pub payload: (usize, usize),
+    /// Payload bytes of each segment that the device has to cut; `None` when it is one segment.
+    pub gso_size: Option<u16>,
+}
+
+/// When an acknowledgment is to be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum AckDue {
+    /// Never: everything is acknowledged.
+    #[default]
+    None,
+    /// When the timer runs out, or with the next segment.
+    Delayed,
+    /// Now.
+    Now,
+}
+
+/// What is to be sent for reasons other than data.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Owed {
+    pub(super) ack: AckDue,
+    /// Further acknowledgments, one for each arrival out of order.
+    pub(super) duplicates: u8,
+    /// The SYN or SYN-ACK.
+    pub(super) syn: bool,
+    /// The RST that ends the connection.
+    pub(super) reset: bool,
+    /// A RST with this sequence number, which leaves the connection as it is.
+    pub(super) reset_reply: Option<SeqNum>,
+    /// A probe of a closed window or of an idle peer.
+    pub(super) probe: bool,
+}
+
+type Reason = fn(&mut Connection, Instant) -> Option<SegmentOut>;
+
+/// In this order.
+const REASONS: [Reason; 8] = [
+    Connection::on_reset_due,
+    Connection::on_reset_reply_due,
+    Connection::on_syn_due,
+    Connection::on_duplicate_ack_due,
+    Connection::on_probe_due,
+    Connection::on_loss_due,
+    Connection::on_data_due,
+    Connection::on_ack_due,
+];
+
+impl Connection {
+    /// The next segment that is to leave now; `None` when there is nothing to send until input, a command or a time-out.
+    pub fn poll_segment(&mut self, cx: &mut Context<'_>) -> Option<SegmentOut> {
+        if !self.dirty {
+            return None;
+        }
+        let found = REASONS.iter().find_map(|reason| reason(self, cx.now));
+        if found.is_none() {
+            self.dirty = false;
+            self.watch_window(cx.now);
+        }
+        found
+    }
+
+    /// The payload of a segment that [`Connection::poll_segment`] has just given.
+    pub fn payload(&self, segment: &SegmentOut) -> Slices<'_> {
+        let (offset, len) = segment.payload;
+        self.send_queue.slices(offset, len)
+    }
+
+    /// Whether [`Connection::poll_segment`] or [`Connection::handle_timeout`] has something to do now.
+    pub fn has_output(&self, now: Instant) -> bool {
+        self.dirty || self.timers.next().is_some_and(|at| at <= now)
+    }
+
+    /// An acknowledgment is due now.
+    pub(super) fn owe_ack(&mut self) {
+        (self.owed.ack, self.dirty) = (AckDue::Now, true);
+    }
+
+    /// An acknowledgment of its own is due for data out of order. One that is due for data in order is not part of it.
+    pub(super) fn owe_duplicate_ack(&mut self) {
+        if self.owed.ack == AckDue::Delayed {
+            self.owed.ack = AckDue::Now;
+        }
+        self.owed.duplicates = (self.owed.duplicates + 1).min(DUPLICATES_MAX);
+        self.dirty = true;
+    }
+
+    /// Where the queued data ends; the FIN stands there.
+    pub(super) fn data_end(&self) -> SeqNum {
+        self.send_start + self.send_queue.len() as u32
+    }
+
+    pub(super) fn fin_is_sent(&self) -> bool {
+        self.fin_queued && self.snd.snd_nxt.after(self.data_end())
+    }
+
+    pub(super) fn fin_is_acknowledged(&self) -> bool {
+        self.fin_queued && self.snd.snd_una.after(self.data_end())
+    }
+
+    /// Payload bytes of a full segment as it would leave now.
+    pub(super) fn segment_size(&self) -> u32 {
+        let timestamps = if self.timestamps.enabled { TIMESTAMPS_LEN } else { 0 };
+        let blocks = self.out_of_order.as_ref().map_or(0, |held| held.block_count(self.blocks_max()) as u32);
+        let sack = if blocks > 0 { 4 + 8 * blocks } else { 0 };
+        u32::from(self.mss).saturating_sub(timestamps + sack).max(1)
+    }
+
+    /// The most payload of one [`SegmentOut`]: whole segments when the device cuts them.
+    fn payload_max(&self, segment: u32) -> u32 {
+        let most = u32::from(self.limits.max_segment);
+        if most <= u32::from(self.limits.mss) { segment } else { (most - most % segment).max(segment) }
+    }
+
+    fn blocks_max(&self) -> usize {
+        match (self.sack, self.timestamps.enabled) {
+            (false, _) => 0,
+            (true, true) => BLOCKS_BESIDE_TIMESTAMPS,
+            (true, false) => SackBlocks::MAX,
+        }
+    }
+}
+
+/// The reasons.
+impl Connection {
+    /// The connection is over, and the peer is to know.
+    fn on_reset_due(&mut self, _: Instant) -> Option<SegmentOut> {
+        if !core::mem::take(&mut self.owed.reset) {
+            return None;
+        }
+        let refused = self.snd.snd_nxt == self.iss;
+        let seq = if refused { SeqNum::new(0) } else { self.snd.snd_nxt };
+        Some(self.bare(seq, TcpFlags::RST | TcpFlags::ACK))
+    }
+
+    /// The peer acknowledges what was never sent, before the connection is established (RFC 9293, section 3.10.7.3).
+    fn on_reset_reply_due(&mut self, _: Instant) -> Option<SegmentOut> {
+        let seq = self.owed.reset_reply.take()?;
+        let mut reset = self.bare(seq, TcpFlags::RST);
+        reset.header.ack = 0;
+        Some(reset)
+    }
+
+    /// SYN or SYN-ACK.
+    fn on_syn_due(&mut self, now: Instant) -> Option<SegmentOut> {
+        if !core::mem::take(&mut self.owed.syn) {
+            return None;
+        }
+        let answers = match self.state {
+            State::SynSent => false,
+            State::SynReceived => true,
+            _ => return None,
+        };
+        self.snd.snd_nxt = self.iss + 1;
+        self.start_retransmit_timer(now);
+        if self.retries == 0 && self.timed.is_none() {
+            self.timed = Some((self.snd.snd_nxt, now));
+        } else if self.retries > 0 {
+            self.timed = None;
+        }
+        let flags = if answers { TcpFlags::SYN | TcpFlags::ACK } else { TcpFlags::SYN };
+        let mut segment = self.bare(self.iss, flags);
+        if !answers {
+            segment.header.ack = 0;
+        } else {
+            self.owed.ack = AckDue::None;
+        }
+        segment.header.window = self.rcv.syn_field();
+        segment.header.options = self.syn_options(now, answers);
+        Some(segment)
+    }
+
+    /// One acknowledgment for each arrival out of order.
+    fn on_duplicate_ack_due(&mut self, now: Instant) -> Option<SegmentOut> {
+        if self.owed.duplicates == 0 || !self.state.is_synchronized() {
+            return None;
+        }
+        if self.owed.ack != AckDue::Now {
+            self.owed.duplicates -= 1;
+        }
+        Some(self.acknowledgment(now))
+    }
+
+    /// Asks a peer that takes nothing or says nothing: with what fits, or else with a segment before its window, which it has
+    /// to answer (RFC 9293, sections 3.8.4 and 3.8.6.1; without data as in Linux).
+    fn on_probe_due(&mut self, now: Instant) -> Option<SegmentOut> {
+        if !core::mem::take(&mut self.owed.probe) || !self.state.is_synchronized() {
+            return None;
+        }
+        let unsent = self.data_end().since(self.snd.snd_nxt);
+        let fits = unsent.min(self.snd.usable()).min(self.segment_size());
+        if fits > 0 && self.snd.flight() == 0 {
+            return Some(self.new_segment(now, fits));
+        }
+        let mut probe = self.acknowledgment(now);
+        probe.header.seq = (self.snd.snd_una - 1).value();
+        Some(probe)
+    }
+
+    /// What is lost goes again, as far as the congestion window lets it.
+    fn on_loss_due(&mut self, now: Instant) -> Option<SegmentOut> {
+        let (segment, snd_una) = (self.segment_size(), self.snd.snd_una);
+        let most = self.payload_max(segment);
+        let recovery = self.recovery.as_mut()?;
+        let lost = recovery.board.next_lost()?;
+        let first = lost.left == snd_una;
+        let budget = self.congestion.window().saturating_sub(recovery.pipe);
+        let budget = if recovery.force { budget.max(segment) } else { budget };
+        // A window that was shrunk to nothing still takes the first segment: it is the probe then.
+        let peer = (snd_una + self.snd.snd_wnd).since(lost.left);
+        let peer = if first { peer.max(segment) } else { peer };
+        let allowed = budget.min(peer).min(most);
+        let len = if lost.len() <= allowed { lost.len() } else { allowed - allowed % segment };
+        if len == 0 {
+            return None;
+        }
+        let range = Range::new(lost.left, lost.left + len);
+        let timestamp = self.timestamps.clock(now);
+        recovery.force = false;
+        recovery.board.on_resent(range, self.snd.snd_nxt);
+        recovery.on_first_resent(timestamp);
+        recovery.pipe = recovery.pipe.saturating_add(len);
+        recovery.sent = recovery.sent.saturating_add(len);
+        self.timed = None;
+        if first || !self.timers.is_set(Timer::Retransmit) {
+            self.timers.set(Timer::Retransmit, now + self.rtt.rto());
+        }
+        Some(self.data_segment(now, range))
+    }
+
+    /// Data that was never sent, and the FIN behind it.
+    fn on_data_due(&mut self, now: Instant) -> Option<SegmentOut> {
+        if !self.state.is_synchronized() || self.state == State::TimeWait {
+            return None;
+        }
+        let unsent = self.data_end().since(self.snd.snd_nxt);
+        let fin_due = self.fin_queued && !self.fin_is_sent();
+        if unsent == 0 {
+            let fits = fin_due && self.snd.usable() > 0;
+            return fits.then(|| self.new_segment(now, 0));
+        }
+        self.restart_after_idle(now);
+        let demand = self.demand(unsent, fin_due);
+        match sendable(demand) {
+            Sendable::Bytes(len) => {
+                if demand.congestion < unsent.min(demand.peer) && demand.congestion < len + demand.segment {
+                    self.window_filled = true;
+                }
+                Some(self.new_segment(now, len))
+            }
+            Sendable::CongestionWindow => {
+                self.window_filled = true;
+                None
+            }
+            Sendable::PeerWindow | Sendable::Nagle => None,
+        }
+    }
+
+    /// An acknowledgment alone.
+    fn on_ack_due(&mut self, now: Instant) -> Option<SegmentOut> {
+        let may =
+            self.state.is_synchronized() || self.state == State::SynReceived && self.snd.snd_nxt != self.iss;
+        let due = self.owed.ack == AckDue::Now && may;
+        due.then(|| self.acknowledgment(now))
+    }
+}
+
+/// The steps of the reasons.
+impl Connection {
+    fn demand(&self, unsent: u32, fin_due: bool) -> Demand {
+        let segment = self.segment_size();
+        Demand {
+            unsent,
+            peer: self.snd.usable(),
+            congestion: self.congestion.window().saturating_sub(self.pipe()),
+            segment,
+            most: self.payload_max(segment),
+            max_wnd: self.snd.max_wnd,
+            small_waits: self.limits.nagle && !fin_due && self.small_sent.after(self.snd.snd_una),
+        }
+    }
+
+    /// `len` bytes that were never sent, and the FIN when they are the last and the window takes it.
+    fn new_segment(&mut self, now: Instant, len: u32) -> SegmentOut {
+        let left = self.snd.snd_nxt;
+        let mut right = left + len;
+        if !len.is_multiple_of(self.segment_size()) {
+            self.small_sent = right;
+        }
+        let fin = self.fin_queued && right == self.data_end() && self.snd.usable() > len;
+        right += u32::from(fin);
+        self.snd.snd_nxt = right;
+        if let Some(recovery) = &mut self.recovery {
+            recovery.pipe = recovery.pipe.saturating_add(right.since(left));
+            recovery.sent = recovery.sent.saturating_add(right.since(left));
+        }
+        self.timed.get_or_insert((right, now));
+        self.last_sent = now;
+        self.timers.stop(Timer::Persist);
+        self.start_retransmit_timer(now);
+        self.data_segment(now, Range::new(left, right))
+    }
+
+    /// The segment with these sequence numbers, of data and FIN.
+    fn data_segment(&mut self, now: Instant, range: Range) -> SegmentOut {
+        let data_end = self.data_end();
+        let len = range.right.earliest(data_end).since(range.left);
+        let mut flags = TcpFlags::ACK;
+        if len > 0 && range.left + len == data_end {
+            flags |= TcpFlags::PSH;
+        }
+        if self.fin_queued && range.right.after(data_end) {
+            flags |= TcpFlags::FIN;
+        }
+        let segment = self.segment_size();
+        let header = self.header(now, range.left, flags);
+        let payload = (range.left.since(self.send_start) as usize, len as usize);
+        SegmentOut { header, payload, gso_size: (len > segment).then_some(segment as u16) }
+    }
+
+    fn acknowledgment(&mut self, now: Instant) -> SegmentOut {
+        let header = self.header(now, self.snd.snd_nxt, TcpFlags::ACK);
+        SegmentOut { header, payload: (0, 0), gso_size: None }
+    }
+
+    /// A header that says the newest of what was received. Nothing is left to be acknowledged then.
+    fn header(&mut self, now: Instant, seq: SeqNum, flags: TcpFlags) -> TcpRepr {
+        let (mut header, max) = (self.bare(seq, flags).header, self.blocks_max());
+        header.window = self.rcv.field(self.receive_queue.len() as u32, self.limits.mss);
+        header.options.timestamps = self.timestamps.option(now);
+        if let Some(held) = &mut self.out_of_order {
+            header.options.sack = held.blocks(max);
+            held.on_reported();
+            if held.is_idle() {
+                self.out_of_order = None;
+            }
+        }
+        self.owed.ack = AckDue::None;
+        self.unacknowledged = 0;
+        self.timers.stop(Timer::DelayedAck);
+        self.timestamps.last_ack_sent = self.rcv.rcv_nxt;
+        header
+    }
+
+    /// A header without window and options.
+    fn bare(&self, seq: SeqNum, flags: TcpFlags) -> SegmentOut {
+        let header = TcpRepr {
+            src_port: self.tuple.local.port,
+            dst_port: self.tuple.remote.port,
+            seq: seq.value(),
+            ack: self.rcv.rcv_nxt.value(),
+            flags,
+            window: 0,
+            urgent: 0,
+            options: TcpOptions::default(),
+        };
+        SegmentOut { header, payload: (0, 0), gso_size: None }
+    }
+
+    /// What we offer, in a SYN-ACK only what the peer has offered.
+    fn syn_options(&self, now: Instant, answers: bool) -> TcpOptions {
+        let scale = self.scaling.then_some(self.rcv.scale);
+        TcpOptions {
+            mss: Some(self.limits.mss),
+            window_scale: scale,
+            sack_permitted: self.sack,
+            timestamps: if answers { self.timestamps.option(now) } else { self.timestamps.offer(now) },
+            sack: SackBlocks::EMPTY,
+        }
+    }
+
+    fn start_retransmit_timer(&mut self, now: Instant) {
+        if !self.timers.is_set(Timer::Retransmit) {
+            self.timers.set(Timer::Retransmit, now + self.rtt.rto());
+        }
+    }
+
+    /// What was learnt of the path is old when nothing was sent for long (RFC 5681, section 4.1).
+    fn restart_after_idle(&mut self, now: Instant) {
+        let idle = now.since(self.last_sent);
+        if self.snd.flight() == 0 && idle > self.rtt.rto() {
+            self.congestion.on_idle(idle, self.mss.into());
+            self.last_sent = now;
+        }
+    }
+
+    /// Starts the persist timer when something waits and nothing is on its way that would bring an answer.
+    fn watch_window(&mut self, now: Instant) {
+        let waits = self.data_end().since(self.snd.snd_nxt) > 0 || self.fin_queued && !self.fin_is_sent();
+        let stuck = waits && self.snd.flight() == 0 && self.state.is_synchronized();
+        if stuck && !self.timers.is_set(Timer::Persist) {
+            self.timers.set(Timer::Persist, now + self.rtt.rto());
+        }
+    }
+}
+
+impl Timestamps {
+    /// The option of a segment; `None` unless both sides do timestamps.
+    fn option(&self, now: Instant) -> Option<(u32, u32)> {
+        self.enabled.then(|| (self.clock(now), self.recent))
+    }
+
+    /// The option of a SYN.
+    fn offer(&self, now: Instant) -> Option<(u32, u32)> {
+        self.enabled.then(|| (self.clock(now), 0))
+    }
+}

@@ -1,0 +1,152 @@
+//! What an owner may choose about a connection.
+
+use core::time::Duration;
+
+use super::congestion::CongestionKind;
+
+/// The largest payload of a segment that a device cuts: 65,535 bytes less the longest IPv4 packet's headers without IP
+/// options (20 and 32 with timestamps), so that the whole still fits the length field.
+pub const MAX_OFFLOAD_SEGMENT: u16 = 65_483;
+
+/// How a connection behaves. [`Settings::default`] behaves like Linux.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The largest payload that the link takes, in bytes, TCP options counted as payload (RFC 9293, section 3.7.1): what we
+    /// announce, and the most that we send.
+    pub mss: u16,
+    /// The most payload bytes of one [`SegmentOut`](super::SegmentOut): up to [`MAX_OFFLOAD_SEGMENT`] when the device cuts
+    /// segments; no more than a segment is sent when this is not more than `mss`.
+    pub max_segment: u16,
+    /// The most bytes that wait for the owner to read them, at least 4096.
+    pub receive_buffer: u32,
+    /// The most bytes that wait for the peer to acknowledge them, at least 4096.
+    pub send_buffer: u32,
+    /// Hold a small segment back while another one is on its way (RFC 9293, section 3.7.4).
+    pub nagle: bool,
+    /// Acknowledge every second segment at once and others after 40 ms (RFC 9293, section 3.8.6.3), or everything at once.
+    pub delayed_ack: bool,
+    /// Ask an idle peer whether it is there (RFC 9293, section 3.8.4); off by default as it MUST be.
+    pub keepalive: Option<Keepalive>,
+    /// Who decides how much may be on its way.
+    pub congestion: CongestionKind,
+    /// Offer timestamps (RFC 7323).
+    pub timestamps: bool,
+    /// Offer selective acknowledgment (RFC 2018).
+    pub sack: bool,
+    /// Offer window scaling (RFC 7323).
+    pub window_scale: bool,
+    /// Added to the clock in timestamps, so that they don't tell how long the caller's clock runs. One number for all
+    /// connections of a stack: timestamps of one tuple must never go back.
+    pub timestamp_offset: u32,
+    /// How long TIME-WAIT lasts, and FIN-WAIT-2 after [`close`](super::Connection::close): 2 MSL.
+    pub time_wait: Duration,
+    /// Retransmissions or probes without an answer after which the connection is given up. With back-off, 15 are 15 minutes
+    /// or more (R2 of RFC 9293, section 3.8.3).
+    pub max_retries: u8,
+    /// The same for SYN: 6 are 127 s.
+    pub syn_retries: u8,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            mss: 1460,
+            max_segment: 1460,
+            receive_buffer: 1 << 20,
+            send_buffer: 1 << 20,
+            nagle: true,
+            delayed_ack: true,
+            keepalive: None,
+            congestion: CongestionKind::Cubic,
+            timestamps: true,
+            sack: true,
+            window_scale: true,
+            timestamp_offset: 0,
+            time_wait: Duration::from_secs(60),
+            max_retries: 15,
+            syn_retries: 6,
+        }
+    }
+}
+
+/// When an idle peer is asked whether it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long nothing was heard before the first probe.
+    pub idle: Duration,
+    /// How long each probe waits for its answer.
+    pub interval: Duration,
+    /// Probes without an answer after which the connection is given up.
+    pub probes: u8,
+}
+
+impl Default for Keepalive {
+    /// Two hours, then nine probes 75 s apart.
+    fn default() -> Keepalive {
+        Keepalive { idle: Duration::from_secs(7_200), interval: Duration::from_secs(75), probes: 9 }
+    }
+}
+
+/// The least that a buffer may be set to.
+const MIN_BUFFER: u32 = 4_096;
+/// The most: windows are below 2^30 (RFC 7323, section 2.3).
+const MAX_BUFFER: u32 = 1 << 28;
+
+/// What a connection keeps of its [`Settings`], small because every connection keeps it.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    pub(super) send_buffer: u32,
+    pub(super) max_segment: u16,
+    pub(super) mss: u16,
+    time_wait_ms: u32,
+    keepalive_idle_ms: u32,
+    keepalive_interval_ms: u32,
+    pub(super) keepalive_probes: u8,
+    pub(super) max_retries: u8,
+    pub(super) syn_retries: u8,
+    pub(super) nagle: bool,
+    pub(super) delayed_ack: bool,
+}
+
+impl Limits {
+    pub(super) fn new(settings: &Settings) -> Limits {
+        let keepalive = settings.keepalive;
+        Limits {
+            send_buffer: bounded(settings.send_buffer),
+            max_segment: settings.max_segment.min(MAX_OFFLOAD_SEGMENT),
+            mss: settings.mss,
+            time_wait_ms: millis(settings.time_wait),
+            keepalive_idle_ms: keepalive.map_or(0, |keepalive| millis(keepalive.idle).max(1)),
+            keepalive_interval_ms: keepalive.map_or(0, |keepalive| millis(keepalive.interval).max(1)),
+            keepalive_probes: keepalive.map_or(0, |keepalive| keepalive.probes),
+            max_retries: settings.max_retries,
+            syn_retries: settings.syn_retries,
+            nagle: settings.nagle,
+            delayed_ack: settings.delayed_ack,
+        }
+    }
+
+    pub(super) const fn time_wait(&self) -> Duration {
+        Duration::from_millis(self.time_wait_ms as u64)
+    }
+
+    /// How long nothing was heard before the first probe; `None` when keepalive is off.
+    pub(super) const fn keepalive_idle(&self) -> Option<Duration> {
+        match self.keepalive_idle_ms {
+            0 => None,
+            idle => Some(Duration::from_millis(idle as u64)),
+        }
+    }
+
+    pub(super) const fn keepalive_interval(&self) -> Duration {
+        Duration::from_millis(self.keepalive_interval_ms as u64)
+    }
+}
+
+pub(super) fn bounded(buffer: u32) -> u32 {
+    buffer.clamp(MIN_BUFFER, MAX_BUFFER)
+}
+
+fn millis(span: Duration) -> u32 {
+    u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,87 @@
+//! What time brings.
+
+use super::state::{CloseReason, State};
+use super::timers::Timer;
+use super::{Connection, Context};
+
+impl Connection {
+    /// Time has come to what [`Connection::poll_timeout`] said, or later. Earlier is harmless.
+    pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        for timer in Timer::ALL {
+            if self.timers.take_expired(timer, cx.now) {
+                self.dirty = true;
+                match timer {
+                    Timer::Retransmit => self.on_retransmit_timer(cx),
+                    Timer::Persist => self.on_persist_timer(),
+                    Timer::DelayedAck => self.owe_ack(),
+                    Timer::Idle => self.on_idle_timer(cx),
+                }
+            }
+        }
+    }
+
+    fn on_retransmit_timer(&mut self, cx: &mut Context<'_>) {
+        match self.state {
+            State::SynSent | State::SynReceived => {
+                if self.retries >= self.limits.syn_retries {
+                    return self.give_up(CloseReason::TimedOut);
+                }
+                self.retries += 1;
+                self.rtt.back_off();
+                self.owed.syn = true;
+            }
+            _ if self.snd.flight() > 0 => self.on_retransmission_timeout(cx.now),
+            _ => {}
+        }
+    }
+
+    /// The peer takes nothing, or too little: ask again, ever more seldom (RFC 9293, section 3.8.6.1). As long as it
+    /// answers, this goes on for ever.
+    fn on_persist_timer(&mut self) {
+        if self.retries >= self.limits.max_retries {
+            return self.give_up(CloseReason::TimedOut);
+        }
+        self.retries += 1;
+        self.rtt.back_off();
+        self.owed.probe = true;
+    }
+
+    fn on_idle_timer(&mut self, cx: &mut Context<'_>) {
+        match self.state {
+            State::TimeWait => self.end(CloseReason::Finished),
+            State::FinWait2 if self.detached => self.end(CloseReason::TimedOut),
+            _ => self.on_keepalive_timer(cx),
+        }
+    }
+
+    /// Nothing was heard for long (RFC 9293, section 3.8.4).
+    fn on_keepalive_timer(&mut self, cx: &mut Context<'_>) {
+        if self.limits.keepalive_idle().is_none() {
+            return;
+        }
+        self.timers.set(Timer::Idle, cx.now + self.limits.keepalive_interval());
+        if self.timers.is_set(Timer::Retransmit) || self.timers.is_set(Timer::Persist) {
+            // Somebody else is asking already.
+            return;
+        }
+        if self.keepalives >= self.limits.keepalive_probes {
+            self.give_up(CloseReason::TimedOut);
+            self.owed.reset = true;
+            return;
+        }
+        self.keepalives += 1;
+        self.owed.probe = true;
+    }
+
+    /// Something was heard.
+    pub(super) fn restart_keepalive(&mut self, cx: &Context<'_>) {
+        self.keepalives = 0;
+        if let Some(idle) = self.limits.keepalive_idle()
+            && self.state.is_synchronized()
+            && self.state != State::TimeWait
+            && !(self.state == State::FinWait2 && self.detached)
+        {
+            self.timers.set(Timer::Idle, cx.now + idle);
+        }
+    }
+}

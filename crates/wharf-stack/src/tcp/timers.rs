@@ -1,0 +1,59 @@
+//! The timers of a connection: four points in time, of which the earliest is the connection's next time-out.
+
+use wharf_table::Instant;
+
+/// Which timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// Something sent was not acknowledged (RFC 6298, section 5).
+    Retransmit,
+    /// Data waits and the window does not let it go: zero-window probe (RFC 9293, section 3.8.6.1) or the override of
+    /// silly-window avoidance (section 3.8.6.2.1).
+    Persist,
+    /// Received data was not acknowledged yet (RFC 9293, section 3.8.6.3).
+    DelayedAck,
+    /// Nothing happens any more: keepalive, the end of TIME-WAIT, or of FIN-WAIT-2 when nobody reads.
+    Idle,
+}
+
+impl Timer {
+    pub(super) const ALL: [Timer; 4] = [Timer::Retransmit, Timer::Persist, Timer::DelayedAck, Timer::Idle];
+}
+
+/// When each timer runs out.
+#[derive(Clone, Debug)]
+pub(super) struct Timers([Instant; 4]);
+
+impl Timers {
+    pub(super) const fn new() -> Timers {
+        Timers([Instant::NEVER; 4])
+    }
+
+    pub(super) const fn set(&mut self, timer: Timer, at: Instant) {
+        self.0[timer as usize] = at;
+    }
+
+    pub(super) const fn stop(&mut self, timer: Timer) {
+        self.set(timer, Instant::NEVER);
+    }
+
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.0[timer as usize] != Instant::NEVER
+    }
+
+    /// Whether the timer has run out; it is stopped then.
+    pub(super) fn take_expired(&mut self, timer: Timer, now: Instant) -> bool {
+        let expired = self.is_set(timer) && self.0[timer as usize] <= now;
+        if expired {
+            self.stop(timer);
+        }
+        expired
+    }
+
+    /// The earliest.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let [a, b, c, d] = self.0;
+        let at = a.min(b).min(c.min(d));
+        (at != Instant::NEVER).then_some(at)
+    }
+}
