@@ -81,6 +81,14 @@ impl Poller {
         Ok(Poller { fd, events: Vec::with_capacity(batch.max(1)) })
     }
 
+    /// Another handle to the same set, for one who adds and takes out while another waits.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn try_clone(&self) -> io::Result<Poller> {
+        Ok(Poller { fd: self.fd.try_clone()?, events: Vec::with_capacity(1) })
+    }
+
     /// Adds a descriptor. What is ready already counts as an edge.
     ///
     /// # Errors
