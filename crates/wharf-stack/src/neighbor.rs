@@ -300,13 +300,10 @@ impl Neighbor {
 
 /// The neighbour that a packet for `destination` is handed to: itself when it is on the link, else the gateway.
 fn next_hop(host: &HostRole, destination: Addr) -> Option<Addr> {
-    let on_link = destination.is_link_local() && !destination.is_v4()
-        || host.addresses.iter().any(|own| own.contains(destination));
-    match (on_link, destination.is_v4()) {
-        (true, _) => Some(destination),
-        (false, true) => host.gateway_v4,
-        (false, false) => host.gateway_v6,
+    if destination.is_link_local() || host.addresses.iter().any(|own| own.contains(destination)) {
+        return Some(destination);
     }
+    if destination.is_v4() { host.gateway_v4 } else { host.gateway_v6 }
 }
 
 /// The hardware address of a group or of everyone; `None` for one station.
