@@ -10,8 +10,15 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod interface;
+pub mod buffer;
+mod egress;
 pub mod fragment;
-pub mod timer;
+pub mod gateway;
+pub mod interface;
+mod ip;
 pub mod link;
+pub mod neighbor;
 pub mod random;
+pub mod stack;
+pub mod tcp;
+pub mod timer;

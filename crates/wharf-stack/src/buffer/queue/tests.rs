@@ -62,11 +62,12 @@ fn unused_spare_goes_back() {
     let mut spare = queue.spare(&mut pool, 2 * CHUNK);
     assert_eq!(spare.iter().map(|slice| slice.len()).sum::<usize>(), 2 * CHUNK);
     spare[0][..3].copy_from_slice(b"abc");
+    drop(spare);
     queue.commit(&mut pool, 3);
     assert_eq!(pool.in_use(), 1);
     assert_eq!(&content(&queue)[100..], b"abc");
     queue.consume(&mut pool, 103);
-    queue.spare(&mut pool, CHUNK);
+    drop(queue.spare(&mut pool, CHUNK));
     queue.commit(&mut pool, 0);
     assert_eq!(pool.in_use(), 0);
 }

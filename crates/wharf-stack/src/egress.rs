@@ -1,0 +1,392 @@
+//! The way out: headers in front of a payload that is never copied, checksums left to the device where it takes them,
+//! fragments where the link is too small.
+//!
+//! Invariant: the frames of one call leave in order, with the payload slices as the caller gave them.
+
+use alloc::vec::Vec;
+
+use wharf_table::{Addr, DropReason, Endpoint, Protocol, Tuple};
+use wharf_wire::arp::ArpRepr;
+use wharf_wire::checksum::{self, Sum};
+use wharf_wire::ethernet::{self, EtherType, EthernetRepr, HardwareAddr};
+use wharf_wire::ipv4::Ipv4Repr;
+use wharf_wire::ipv6::Ipv6Repr;
+use wharf_wire::ndp;
+use wharf_wire::udp::{self, UdpRepr};
+
+use crate::fragment;
+use crate::interface::{Capabilities, FrameSink, GsoKind, OffloadOut};
+use crate::ip::protocol;
+use crate::stack::DatagramOut;
+use crate::tcp::SegmentOut;
+
+/// Ethernet, IPv6 and the longest TCP header.
+const HEAD_MAX: usize = ethernet::HEADER_LEN + 40 + 60;
+/// Hop limit of what the stack sends (RFC 1700's recommended default, and Linux').
+const HOP_LIMIT: u8 = 64;
+/// The largest IP packet.
+const PACKET_MAX: usize = 65_535;
+
+/// What every frame that leaves has in common.
+pub(crate) struct Egress {
+    hardware: [u8; 6],
+    mtu: usize,
+    capabilities: Capabilities,
+    identification: u32,
+}
+
+/// The headers of a frame.
+struct Head {
+    bytes: [u8; HEAD_MAX],
+    len: usize,
+}
+
+impl Egress {
+    pub(crate) fn new(hardware: [u8; 6], mtu: u16, capabilities: Capabilities) -> Egress {
+        Egress { hardware, mtu: usize::from(mtu), capabilities, identification: 1 }
+    }
+
+    /// Sends one TCP segment, or one large one that the device cuts.
+    pub(crate) fn segment<F: FrameSink>(
+        &mut self,
+        hardware: [u8; 6],
+        tuple: Tuple,
+        segment: &SegmentOut,
+        payload: &[&[u8]],
+        sink: &mut F,
+    ) -> Result<(), DropReason> {
+        let (src, dst) = (tuple.local.addr, tuple.remote.addr);
+        let payload_len: usize = payload.iter().map(|slice| slice.len()).sum();
+        let header_len = segment.header.header_len();
+        let mut head =
+            self.head(hardware, src, dst, protocol::TCP, header_len + payload_len, DontFragment::Yes);
+        let start = head.len;
+        let header = head.grow(header_len);
+        segment.header.emit(header);
+        let mut offload = OffloadOut::default();
+        let checksum = if self.capabilities.checksum {
+            offload.checksum = Some((start as u16, 16));
+            pseudo_header(src, dst, protocol::TCP, header_len + payload_len).fold()
+        } else {
+            let mut sum = pseudo_header(src, dst, protocol::TCP, header_len + payload_len);
+            sum.add(header);
+            payload.iter().for_each(|slice| sum.add(slice));
+            sum.finish()
+        };
+        header[16..18].copy_from_slice(&checksum.to_be_bytes());
+        let kind = if src.is_v4() { GsoKind::Tcp4 } else { GsoKind::Tcp6 };
+        offload.gso = segment.gso_size.map(|size| (kind, size));
+        sink.frame(head.as_slice(), payload, offload)
+    }
+
+    /// A segment as a whole frame with its checksum in place.
+    pub(crate) fn whole_segment(
+        &mut self,
+        hardware: [u8; 6],
+        tuple: Tuple,
+        segment: &SegmentOut,
+        payload: &[&[u8]],
+    ) -> Vec<u8> {
+        let mut kept = Kept(Vec::new());
+        let capabilities = core::mem::take(&mut self.capabilities);
+        let taken = self.segment(hardware, tuple, segment, payload, &mut kept);
+        self.capabilities = capabilities;
+        debug_assert!(taken.is_ok(), "a vector takes every frame");
+        kept.0
+    }
+
+    /// Sends one datagram, or many of one size in one payload.
+    pub(crate) fn datagram<F: FrameSink>(
+        &mut self,
+        hardware: [u8; 6],
+        datagram: &DatagramOut<'_>,
+        sink: &mut F,
+    ) -> Result<(), DropReason> {
+        let size = usize::from(datagram.gso_size);
+        if size == 0 || datagram.payload.len() <= size {
+            return self.one_datagram(hardware, datagram, None, sink);
+        }
+        let header = if datagram.source.addr.is_v4() { 28 } else { 48 };
+        let fits = datagram.payload.len() + header <= PACKET_MAX && size + header <= self.mtu;
+        if self.capabilities.uso && self.capabilities.checksum && fits {
+            return self.one_datagram(hardware, datagram, Some(datagram.gso_size), sink);
+        }
+        for part in datagram.payload.chunks(size) {
+            self.one_datagram(hardware, &DatagramOut { payload: part, ..*datagram }, None, sink)?;
+        }
+        Ok(())
+    }
+
+    fn one_datagram<F: FrameSink>(
+        &mut self,
+        hardware: [u8; 6],
+        datagram: &DatagramOut<'_>,
+        gso: Option<u16>,
+        sink: &mut F,
+    ) -> Result<(), DropReason> {
+        let (src, dst) = (datagram.source.addr, datagram.destination.addr);
+        let header_len = if datagram.protocol == Protocol::Udp { udp::HEADER_LEN } else { 0 };
+        let ip_len = if src.is_v4() { 20 } else { 40 };
+        let len = header_len + datagram.payload.len();
+        if ip_len + len > self.mtu && gso.is_none() {
+            for frame in self.fragments(hardware, datagram)? {
+                sink.frame(&frame, &[], OffloadOut::default())?;
+            }
+            return Ok(());
+        }
+        let mut head = self.head(hardware, src, dst, number(datagram), len, DontFragment::No);
+        let mut offload = OffloadOut { checksum: None, gso: gso.map(|size| (GsoKind::Udp, size)) };
+        if datagram.protocol == Protocol::Udp {
+            let start = head.len;
+            let leave = self.capabilities.checksum;
+            let header = head.grow(udp::HEADER_LEN);
+            emit_udp(header, datagram, leave);
+            offload.checksum = leave.then_some((start as u16, 6));
+            return sink.frame(head.as_slice(), &[datagram.payload], offload);
+        }
+        let message = echo_message(datagram);
+        sink.frame(head.as_slice(), &[&message], offload)
+    }
+
+    /// A datagram as whole frames with their checksums in place.
+    pub(crate) fn whole_frames(
+        &mut self,
+        hardware: [u8; 6],
+        datagram: &DatagramOut<'_>,
+    ) -> Result<Vec<Vec<u8>>, DropReason> {
+        let mut frames = Vec::new();
+        let size = if datagram.gso_size == 0 { usize::MAX } else { usize::from(datagram.gso_size) };
+        let mut rest = datagram.payload;
+        loop {
+            let (part, behind) = rest.split_at(rest.len().min(size));
+            frames.extend(self.fragments(hardware, &DatagramOut { payload: part, ..*datagram })?);
+            rest = behind;
+            if rest.is_empty() {
+                return Ok(frames);
+            }
+        }
+    }
+
+    /// One datagram as frames no larger than the link: one where it fits, else fragments (RFC 791; RFC 8200, section 4.5).
+    fn fragments(
+        &mut self,
+        hardware: [u8; 6],
+        datagram: &DatagramOut<'_>,
+    ) -> Result<Vec<Vec<u8>>, DropReason> {
+        let (src, dst) = (datagram.source.addr, datagram.destination.addr);
+        let mut whole;
+        if datagram.protocol == Protocol::Udp {
+            whole = alloc::vec![0; udp::HEADER_LEN];
+            if udp::HEADER_LEN + datagram.payload.len() > PACKET_MAX - if src.is_v4() { 20 } else { 0 } {
+                return Err(DropReason::TooBig);
+            }
+            emit_udp(&mut whole, datagram, false);
+            whole.extend_from_slice(datagram.payload);
+        } else {
+            whole = echo_message(datagram);
+        }
+        self.ip_frames(hardware, src, dst, number(datagram), &whole)
+    }
+
+    /// A transport message, checksum in place, as one frame or as many fragments as it needs.
+    pub(crate) fn ip_frames(
+        &mut self,
+        hardware: [u8; 6],
+        src: Addr,
+        dst: Addr,
+        protocol: u8,
+        message: &[u8],
+    ) -> Result<Vec<Vec<u8>>, DropReason> {
+        let ip_len = if src.is_v4() { 20 } else { 40 };
+        let mut frames = Vec::new();
+        if ip_len + message.len() <= self.mtu {
+            let mut frame =
+                self.head(hardware, src, dst, protocol, message.len(), DontFragment::No).as_slice().to_vec();
+            frame.extend_from_slice(message);
+            frames.push(frame);
+            return Ok(frames);
+        }
+        let ethernet = self.ethernet(hardware, src);
+        self.identification = self.identification.wrapping_add(1);
+        let whole = fragment::Outgoing {
+            src,
+            dst,
+            protocol,
+            hop_limit: HOP_LIMIT,
+            identification: self.identification,
+        };
+        for packet in fragment::cut(&whole, message, self.mtu)? {
+            let mut frame = Vec::with_capacity(ethernet::HEADER_LEN + packet.len());
+            frame.extend_from_slice(&ethernet);
+            frame.extend_from_slice(&packet);
+            frames.push(frame);
+        }
+        Ok(frames)
+    }
+
+    /// An ARP message as a frame (RFC 826).
+    pub(crate) fn arp_frame(&self, hardware: [u8; 6], message: &ArpRepr) -> Vec<u8> {
+        let mut frame = alloc::vec![0; ethernet::HEADER_LEN + message.len()];
+        let (head, body) = frame.split_at_mut(ethernet::HEADER_LEN);
+        let (dst, src) = (HardwareAddr(hardware), HardwareAddr(self.hardware));
+        EthernetRepr { dst, src, ether_type: EtherType::ARP }.emit(head);
+        message.emit(body);
+        frame
+    }
+
+    /// A neighbour discovery message, checksum in place, as a frame: it may not have crossed a router (RFC 4861, section 3.1).
+    pub(crate) fn ndp_frame(&mut self, hardware: [u8; 6], src: Addr, dst: Addr, message: &[u8]) -> Vec<u8> {
+        let head = self.head(hardware, src, dst, protocol::ICMPV6, message.len(), DontFragment::No);
+        let mut frame = head.as_slice().to_vec();
+        frame[ethernet::HEADER_LEN + 7] = ndp::HOP_LIMIT;
+        frame.extend_from_slice(message);
+        frame
+    }
+
+    /// An IP packet that is only quoted, never sent.
+    pub(crate) fn quoted_packet(&mut self, src: Addr, dst: Addr, protocol: u8, transport: &[u8]) -> Vec<u8> {
+        let head = self.head([0; 6], src, dst, protocol, transport.len(), DontFragment::Yes);
+        let mut packet = head.as_slice()[ethernet::HEADER_LEN..].to_vec();
+        packet.extend_from_slice(transport);
+        packet
+    }
+
+    fn ethernet(&self, hardware: [u8; 6], src: Addr) -> [u8; ethernet::HEADER_LEN] {
+        let mut bytes = [0; ethernet::HEADER_LEN];
+        let ether_type = if src.is_v4() { EtherType::IPV4 } else { EtherType::IPV6 };
+        EthernetRepr { dst: HardwareAddr(hardware), src: HardwareAddr(self.hardware), ether_type }
+            .emit(&mut bytes);
+        bytes
+    }
+
+    /// Ethernet and IP header in front of `len` bytes of transport.
+    fn head(
+        &mut self,
+        hardware: [u8; 6],
+        src: Addr,
+        dst: Addr,
+        protocol: u8,
+        len: usize,
+        df: DontFragment,
+    ) -> Head {
+        let mut head = Head { bytes: [0; HEAD_MAX], len: 0 };
+        let ethernet = self.ethernet(hardware, src);
+        head.grow(ethernet::HEADER_LEN).copy_from_slice(&ethernet);
+        match (src.v4_octets(), dst.v4_octets()) {
+            (Some(src), Some(dst)) => {
+                self.identification = self.identification.wrapping_add(1);
+                let ip = Ipv4Repr {
+                    src: Addr::v4(src),
+                    dst: Addr::v4(dst),
+                    protocol,
+                    hop_limit: HOP_LIMIT,
+                    dscp_ecn: 0,
+                    identification: self.identification as u16,
+                    dont_fragment: df == DontFragment::Yes,
+                    more_fragments: false,
+                    fragment_offset: 0,
+                    payload_len: len,
+                };
+                ip.emit(head.grow(20));
+            }
+            _ => {
+                let ip = Ipv6Repr {
+                    src,
+                    dst,
+                    next_header: protocol,
+                    hop_limit: HOP_LIMIT,
+                    traffic_class: 0,
+                    flow_label: 0,
+                    payload_len: len,
+                };
+                ip.emit(head.grow(40));
+            }
+        }
+        head
+    }
+}
+
+/// A sink that keeps the frame.
+struct Kept(Vec<u8>);
+
+impl FrameSink for Kept {
+    fn frame(&mut self, head: &[u8], payload: &[&[u8]], _: OffloadOut) -> Result<(), DropReason> {
+        self.0.extend_from_slice(head);
+        payload.iter().for_each(|slice| self.0.extend_from_slice(slice));
+        Ok(())
+    }
+}
+
+/// Whether routers may cut a packet (IPv4 DF, RFC 791).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DontFragment {
+    Yes,
+    No,
+}
+
+impl Head {
+    /// The next `count` bytes, zero, to be filled.
+    fn grow(&mut self, count: usize) -> &mut [u8] {
+        let start = self.len;
+        self.len += count;
+        &mut self.bytes[start..self.len]
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+fn number(datagram: &DatagramOut<'_>) -> u8 {
+    match datagram.protocol {
+        Protocol::Tcp => protocol::TCP,
+        Protocol::Udp => protocol::UDP,
+        Protocol::Icmp if datagram.source.addr.is_v4() => protocol::ICMP,
+        Protocol::Icmp => protocol::ICMPV6,
+    }
+}
+
+pub(crate) fn pseudo_header(src: Addr, dst: Addr, protocol: u8, len: usize) -> Sum {
+    checksum::pseudo_header(src, dst, protocol, len as u32)
+}
+
+/// The UDP header in front of the datagram's payload; `leave` the checksum to the device or do it now.
+fn emit_udp(header: &mut [u8], datagram: &DatagramOut<'_>, leave: bool) {
+    let Endpoint { addr: src, port: src_port } = datagram.source;
+    let Endpoint { addr: dst, port: dst_port } = datagram.destination;
+    let len = udp::HEADER_LEN + datagram.payload.len();
+    UdpRepr { src_port, dst_port, payload_len: datagram.payload.len() }.emit(header);
+    let mut sum = pseudo_header(src, dst, protocol::UDP, len);
+    let checksum = if leave {
+        sum.fold()
+    } else {
+        sum.add(header);
+        sum.add(datagram.payload);
+        // A sum of zero is sent as all ones, since zero means "none" (RFC 768).
+        match sum.finish() {
+            0 => 0xffff,
+            checksum => checksum,
+        }
+    };
+    header[6..8].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// The ICMP message of an echo with its checksum in place.
+fn echo_message(datagram: &DatagramOut<'_>) -> Vec<u8> {
+    let mut message = datagram.payload.to_vec();
+    fill_icmp_checksum(datagram.source.addr, datagram.destination.addr, &mut message);
+    message
+}
+
+/// Computes the checksum of an ICMP message of either family in place.
+pub(crate) fn fill_icmp_checksum(src: Addr, dst: Addr, message: &mut [u8]) {
+    if message.len() < 4 {
+        return;
+    }
+    message[2..4].fill(0);
+    let mut sum =
+        if src.is_v4() { Sum::default() } else { pseudo_header(src, dst, protocol::ICMPV6, message.len()) };
+    sum.add(message);
+    let checksum = sum.finish();
+    message[2..4].copy_from_slice(&checksum.to_be_bytes());
+}

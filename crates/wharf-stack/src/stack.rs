@@ -1,0 +1,189 @@
+//! The stack: frames in, frames out, and between them the port table.
+//!
+//! On a packet's way this is the middle: `handle_frames` takes what the link read, [`crate::ip`] finds the packet,
+//! the table finds the flow, the connection takes the segment. What the owner has to know comes out as [`Event`]s
+//! and datagrams, what the link has to send as frames.
+//!
+//! Four kinds of methods, told apart by name: *getters*; `handle_*` (input: frames, a time-out); *commands* (bind,
+//! connect, send, close, accept or refuse); `poll_*` (output: events, frames, the next time-out). After any input or
+//! command, poll until there is nothing left.
+//!
+//! Invariants: a [`ConnId`] stays valid until the owner gives it back with [`Stack::release`]; an event for it never
+//! comes later. Cost follows what happened: idle connections are in no list but the timer wheel's.
+//!
+//! Deliberately not here: sockets of the host, DNS, the clock. A stack is either a *gateway*, which answers in the name
+//! of every address outside, or a *host*, which answers for its own addresses only ([`Role`]).
+
+mod config;
+mod connections;
+mod datagrams;
+mod errors;
+mod ingress;
+mod local;
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use slab::Slab;
+use wharf_table::drop::DropCounters;
+use wharf_table::{Addr, DropReason, Instant, Table};
+
+pub use self::config::{Config, Gateway, GatewayAddresses, HostRole, Role};
+use self::connections::Slot;
+pub use self::connections::{ConnId, Event, Refusal};
+pub use self::datagrams::{DatagramIn, DatagramOut, DatagramSink};
+pub use self::errors::IcmpError;
+use crate::buffer::ChunkPool;
+use crate::egress::Egress;
+use crate::fragment::Reassembler;
+use crate::interface::{FrameIn, FrameSink, OffloadOut};
+use crate::neighbor::Neighbors;
+pub use crate::tcp::Unreachable;
+use crate::timer::Wheel;
+
+/// How many frames of our own (ARP, NDP, ICMP, RST) may wait for the link.
+const REPLIES_MAX: usize = 1024;
+/// How many segments one connection may send before the next one has its turn.
+const SEGMENTS_A_TURN: usize = 4;
+
+/// A TCP/UDP/IP stack. See the [module](self) for how its methods fit together.
+pub struct Stack {
+    config: Config,
+    table: Table,
+    connections: Slab<Slot>,
+    pool: ChunkPool,
+    wheel: Wheel,
+    /// Connections with events that nobody has polled.
+    ready: VecDeque<u32>,
+    /// Connections with segments to send.
+    output: VecDeque<u32>,
+    /// Whole frames that answer something: ARP, NDP, ICMP, RST.
+    replies: VecDeque<Vec<u8>>,
+    reassembler: Reassembler,
+    neighbors: Neighbors,
+    egress: Egress,
+    drops: DropCounters,
+    limiter: errors::Limiter,
+    expired: Vec<u32>,
+}
+
+impl Stack {
+    /// A stack of this configuration with nothing open, at `now`.
+    pub fn new(config: Config, now: Instant) -> Stack {
+        Stack {
+            table: Table::new(config.table_key),
+            connections: Slab::new(),
+            pool: ChunkPool::new(config.buffer_limit),
+            wheel: Wheel::new(now),
+            ready: VecDeque::new(),
+            output: VecDeque::new(),
+            replies: VecDeque::new(),
+            reassembler: Reassembler::new(),
+            neighbors: Neighbors::new(),
+            egress: Egress::new(config.hardware_address, config.mtu, config.capabilities),
+            drops: DropCounters::default(),
+            limiter: errors::Limiter::new(now),
+            expired: Vec::new(),
+            config,
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The port table: every binding and every flow.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// What was dropped, by reason.
+    pub fn drops(&self) -> &DropCounters {
+        &self.drops
+    }
+
+    /// How many TCP connections exist, those in TIME-WAIT included.
+    pub fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Bytes of buffers that hold data now.
+    pub fn buffered_bytes(&self) -> usize {
+        self.pool.bytes_in_use()
+    }
+
+    /// Counts a packet that the owner could not deliver.
+    pub fn count_drop(&mut self, reason: DropReason) {
+        self.drops.count(reason);
+    }
+
+    /// Takes a batch of frames that arrived. Datagrams go straight to `datagrams`, borrowed from the frame; all else
+    /// becomes state, events and frames to poll.
+    pub fn handle_frames<D: DatagramSink>(
+        &mut self,
+        now: Instant,
+        frames: &[FrameIn<'_>],
+        datagrams: &mut D,
+    ) {
+        for frame in frames {
+            if let Err(reason) = self.handle_frame(now, frame, datagrams) {
+                self.drops.count(reason);
+            }
+        }
+    }
+
+    /// Does what is due at `now`: retransmissions, delayed ACKs, the ends of TIME-WAIT and of reassembly.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let mut expired = core::mem::take(&mut self.expired);
+        self.wheel.expire(now, &mut expired);
+        for key in expired.drain(..) {
+            self.on_connection_timer(now, key);
+        }
+        self.expired = expired;
+        self.on_reassembly_timeout(now);
+        self.on_neighbor_timeout(now);
+    }
+
+    /// When [`Stack::handle_timeout`] has to be called next; `None` while nothing is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.wheel.next(), self.reassembler.poll_timeout(), self.neighbors.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Gives every frame that is due to `sink`, until nothing is left or the link takes no more.
+    pub fn poll_frames<F: FrameSink>(&mut self, now: Instant, sink: &mut F) {
+        self.flush_neighbors();
+        while sink.is_ready() {
+            let Some(frame) = self.replies.pop_front() else { break };
+            if let Err(reason) = sink.frame(&frame, &[], OffloadOut::default()) {
+                self.drops.count(reason);
+            }
+        }
+        while sink.is_ready() {
+            let Some(key) = self.output.pop_front() else { break };
+            self.send_segments(now, key, sink);
+        }
+        self.flush_neighbors();
+    }
+
+    /// Whether frames wait for the link.
+    pub fn has_frames(&self) -> bool {
+        !self.replies.is_empty() || !self.output.is_empty()
+    }
+
+    /// Puts a whole frame of our own into the queue for the link.
+    fn reply(&mut self, frame: Vec<u8>) {
+        if self.replies.len() < REPLIES_MAX {
+            self.replies.push_back(frame);
+        } else {
+            self.drops.count(DropReason::LinkFull);
+        }
+    }
+
+    fn is_own(&self, addr: Addr) -> bool {
+        self.config.role.owns(addr)
+    }
+}

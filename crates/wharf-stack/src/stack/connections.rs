@@ -1,0 +1,566 @@
+//! TCP connections of a stack: how a segment finds its connection, how one is opened, accepted, refused, released.
+
+use arrayvec::ArrayVec;
+use slab::Slab;
+use wharf_table::binding::{BindError, BindingId};
+use wharf_table::flow::{Far, FlowId};
+use wharf_table::policy::Verdict;
+use wharf_table::table::Found;
+use wharf_table::trace::Silent;
+use wharf_table::{Addr, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
+use wharf_wire::tcp::{TcpFlags, TcpRepr};
+
+use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable};
+use crate::interface::FrameSink;
+use crate::ip::Packet;
+use crate::tcp::{self, CloseReason, Connection, Context, Events, State};
+
+/// Slices of one segment: chunks of 16 KiB that 64 KiB may touch.
+const SLICES_MAX: usize = 6;
+
+/// A TCP connection of a stack, valid from the event that names it (or the command that opened it) until
+/// [`Stack::release`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(u32);
+
+impl ConnId {
+    /// The number, dense from 0: an index for the owner's own table.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The number, to be kept in an event token.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The connection whose [`ConnId::number`] this is.
+    pub const fn from_number(number: u32) -> ConnId {
+        ConnId(number)
+    }
+}
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A SYN to an address outside asks for this connection. It waits for [`Stack::accept`] or [`Stack::refuse`].
+    Incoming(ConnId),
+    /// The connection is established: ours was answered, or the far end's, accepted, was acknowledged.
+    Connected(ConnId),
+    /// Data, room or the end of a direction: look at the getters.
+    Progress(ConnId, Events),
+    /// It is over, for this reason. What was received may still be read; then it must be released.
+    Closed(ConnId, CloseReason),
+}
+
+/// How an incoming connection is turned down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// With a RST, as a host does whose port is closed (RFC 9293, section 3.10.7.1).
+    Reset,
+    /// With an ICMP destination unreachable (RFC 792, RFC 4443).
+    Unreachable(Unreachable),
+    /// Not at all: the initiator tries again until it gives up.
+    Silent,
+}
+
+/// A connection and its place in the stack's lists.
+pub(super) struct Slot {
+    conn: Connection,
+    /// `None` once its tuple is free for another.
+    flow: Option<FlowId>,
+    /// The binding through which it came, by its application's token.
+    listener: Option<u32>,
+    events: Events,
+    /// When the wheel will look at it.
+    scheduled: Instant,
+    incoming: bool,
+    in_ready: bool,
+    in_output: bool,
+    /// Whether the owner still holds its id.
+    held: bool,
+}
+
+fn slot(connections: &Slab<Slot>, id: ConnId) -> &Slot {
+    connections.get(id.index()).expect("a connection's id is valid until it is released")
+}
+
+impl Stack {
+    /// The state of a connection (RFC 9293, section 3.3.2).
+    pub fn state(&self, id: ConnId) -> State {
+        slot(&self.connections, id).conn.state()
+    }
+
+    /// The tuple of a connection; `local` is the stack's end.
+    pub fn tuple(&self, id: ConnId) -> Tuple {
+        slot(&self.connections, id).conn.tuple()
+    }
+
+    /// The token of the listener through which a connection came.
+    pub fn listener_of(&self, id: ConnId) -> Option<u32> {
+        slot(&self.connections, id).listener
+    }
+
+    /// The connection itself, to look at.
+    pub fn connection(&self, id: ConnId) -> &Connection {
+        &slot(&self.connections, id).conn
+    }
+
+    /// Listens on a port of one of the stack's own addresses, or of all (`None`). Connections that come are accepted
+    /// and announced by [`Event::Connected`]; `token` tells the listener.
+    ///
+    /// # Errors
+    /// [`BindError`] when the port is taken.
+    pub fn listen(&mut self, addr: Option<Addr>, port: Port, token: u32) -> Result<BindingId, BindError> {
+        self.table.bind(Protocol::Tcp, addr, Some(port), token)
+    }
+
+    /// Takes UDP datagrams for a port of one of the stack's own addresses, or of all (`None`). They come with `token`.
+    ///
+    /// # Errors
+    /// [`BindError`] when the port is taken.
+    pub fn bind_udp(&mut self, addr: Option<Addr>, port: Port, token: u32) -> Result<BindingId, BindError> {
+        self.table.bind(Protocol::Udp, addr, Some(port), token)
+    }
+
+    /// Opens a connection from `source` (port 0: one is chosen, RFC 6056) to `destination`. A gateway may use any
+    /// address as the source. [`Event::Connected`] or [`Event::Closed`] follows.
+    ///
+    /// # Errors
+    /// [`DropReason::NoFlow`] when the table is full, the tuple is in use, or no port is left.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        source: Endpoint,
+        destination: Endpoint,
+    ) -> Result<ConnId, DropReason> {
+        let mut source = source;
+        if source.port == 0 {
+            let range = self.config.ephemeral_ports;
+            let port = self
+                .table
+                .choose_to_open(Protocol::Tcp, source.addr, destination, range)
+                .ok_or(DropReason::NoFlow)?;
+            source.port = port.number();
+        }
+        let tuple = Tuple { protocol: Protocol::Tcp, local: source, remote: destination };
+        let settings = self.tcp_settings(destination.addr);
+        let iss = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
+        let conn = Connection::connect(&settings, tuple, iss, now);
+        let id = self.open(now, conn, None, Opening::Ours)?;
+        self.settle(now, id.0);
+        Ok(id)
+    }
+
+    /// Lets the SYN-ACK of an incoming connection go: the host side has connected.
+    pub fn accept(&mut self, now: Instant, id: ConnId) {
+        self.with(now, id, |conn, _| conn.accept());
+    }
+
+    /// Turns an incoming connection down and releases it.
+    pub fn refuse(&mut self, now: Instant, id: ConnId, how: Refusal) {
+        let slot = slot(&self.connections, id);
+        let (tuple, irs) = (slot.conn.tuple(), slot.conn.irs());
+        let syn = TcpRepr {
+            src_port: tuple.remote.port,
+            dst_port: tuple.local.port,
+            seq: irs.value(),
+            ack: 0,
+            flags: TcpFlags::SYN,
+            window: 0,
+            urgent: 0,
+            options: Default::default(),
+        };
+        match how {
+            Refusal::Reset => self.reply_reset(tuple, &syn, 0),
+            Refusal::Unreachable(code) => {
+                self.reply_icmp_to_syn(now, tuple, &syn, IcmpError::Unreachable(code))
+            }
+            Refusal::Silent => {}
+        }
+        self.remove(id.0);
+    }
+
+    /// The bytes received and not yet consumed, in order, and how many they are.
+    pub fn received(&self, id: ConnId) -> (impl Iterator<Item = &[u8]>, usize) {
+        let conn = &slot(&self.connections, id).conn;
+        (conn.receive_slices().into_iter(), conn.received_len())
+    }
+
+    /// Takes the first `count` received bytes away; the window opens by as many.
+    pub fn consume(&mut self, now: Instant, id: ConnId, count: usize) {
+        self.with(now, id, |conn, cx| conn.consume(cx, count));
+    }
+
+    /// How many more bytes [`Stack::send_with`] would take.
+    pub fn send_room(&self, id: ConnId) -> usize {
+        slot(&self.connections, id).conn.send_room()
+    }
+
+    /// Lets `fill` write up to `max` bytes straight into the send buffer; it says how many it wrote.
+    pub fn send_with<R>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        max: usize,
+        fill: impl FnOnce(&mut [&mut [u8]]) -> (usize, R),
+    ) -> R {
+        self.with(now, id, |conn, cx| {
+            let mut spare = conn.send_spare(cx, max);
+            let (count, result) = fill(&mut spare);
+            drop(spare);
+            conn.send_commit(cx, count);
+            result
+        })
+    }
+
+    /// Copies as much of `bytes` into the send buffer as it takes, and says how much that was.
+    pub fn send(&mut self, now: Instant, id: ConnId, bytes: &[u8]) -> usize {
+        self.with(now, id, |conn, cx| conn.send(cx, bytes))
+    }
+
+    /// Ends the stack's direction: a FIN follows what was sent (RFC 9293, section 3.10.4).
+    pub fn shutdown(&mut self, now: Instant, id: ConnId) {
+        self.with(now, id, |conn, _| conn.shutdown());
+    }
+
+    /// Ends the connection with a RST (RFC 9293, section 3.10.5).
+    pub fn abort(&mut self, now: Instant, id: ConnId) {
+        self.with(now, id, |conn, _| conn.abort());
+    }
+
+    /// Gives the id back. A connection that is not closed goes on by itself to its end: what was sent is delivered, a FIN
+    /// follows, data that comes later is answered with RST.
+    pub fn release(&mut self, now: Instant, id: ConnId) {
+        let slot =
+            self.connections.get_mut(id.index()).expect("a connection's id is valid until it is released");
+        slot.held = false;
+        slot.events = Events::empty();
+        slot.incoming = false;
+        self.with(now, id, |conn, _| conn.close());
+    }
+
+    /// The next thing that happened, or `None`.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        while let Some(key) = self.ready.pop_front() {
+            let Some(slot) = self.connections.get_mut(key as usize) else { continue };
+            slot.in_ready = false;
+            if !slot.held {
+                continue;
+            }
+            let id = ConnId(key);
+            if core::mem::take(&mut slot.incoming) {
+                slot.requeue_ready(key, &mut self.ready);
+                return Some(Event::Incoming(id));
+            }
+            if slot.events.contains(Events::CONNECTED) {
+                slot.events.remove(Events::CONNECTED);
+                slot.requeue_ready(key, &mut self.ready);
+                return Some(Event::Connected(id));
+            }
+            if slot.events.contains(Events::CLOSED) && slot.events == Events::CLOSED {
+                slot.events = Events::empty();
+                return Some(Event::Closed(id, slot.conn.closed_by()));
+            }
+            let closed = slot.events.contains(Events::CLOSED);
+            let mut events = core::mem::replace(&mut slot.events, Events::empty());
+            if closed {
+                events.remove(Events::CLOSED);
+                slot.events = Events::CLOSED;
+                slot.requeue_ready(key, &mut self.ready);
+            }
+            if !events.is_empty() {
+                return Some(Event::Progress(id, events));
+            }
+        }
+        None
+    }
+
+    /// A segment has arrived: to its connection, to a listener, or to a gateway that asks its owner.
+    pub(super) fn on_tcp(&mut self, now: Instant, packet: &Packet<'_>) -> Result<(), DropReason> {
+        let (segment, payload) =
+            TcpRepr::parse(packet.payload).map_err(|_| DropReason::TransportMalformed)?;
+        if segment.src_port == 0 || segment.dst_port == 0 {
+            return Err(DropReason::PortZero);
+        }
+        let tuple = Tuple {
+            protocol: Protocol::Tcp,
+            local: Endpoint::new(packet.dst, segment.dst_port),
+            remote: Endpoint::new(packet.src, segment.src_port),
+        };
+        match self.table.find(&tuple, &mut Silent) {
+            Found::Flow(flow) => {
+                let key = self.connection_of(flow);
+                if self.is_reopened_by(key, &segment) {
+                    self.remove(key);
+                    return self.on_tcp(now, packet);
+                }
+                let slot = &mut self.connections[key as usize];
+                let mut cx = Context { now, pool: &mut self.pool };
+                let result = slot.conn.handle_segment(&mut cx, &segment, payload, packet.ecn);
+                self.settle(now, key);
+                result
+            }
+            Found::Binding(binding) => self.on_segment_for_listener(now, tuple, &segment, payload, binding),
+            Found::Nothing => self.on_segment_for_nobody(now, packet, tuple, &segment, payload),
+        }
+    }
+
+    pub(super) fn connection_of(&self, flow: FlowId) -> u32 {
+        match self.table.flow(flow).map(|flow| flow.far()) {
+            Some(Far::Application(key)) => key,
+            _ => unreachable!("a TCP flow of a stack ends at one of its connections"),
+        }
+    }
+
+    /// A SYN may take over the tuple of a connection in TIME-WAIT (RFC 6191; RFC 9293, section 3.6.1).
+    fn is_reopened_by(&self, key: u32, segment: &TcpRepr) -> bool {
+        let slot = &self.connections[key as usize];
+        !slot.held
+            && slot.conn.state() == State::TimeWait
+            && segment.flags.contains(TcpFlags::SYN)
+            && !segment.flags.contains(TcpFlags::ACK)
+            && slot.conn.may_be_reopened_by(segment)
+    }
+
+    fn on_segment_for_listener(
+        &mut self,
+        now: Instant,
+        tuple: Tuple,
+        segment: &TcpRepr,
+        payload: &[u8],
+        binding: BindingId,
+    ) -> Result<(), DropReason> {
+        let listener = self.table.binding(binding).map(|binding| binding.app());
+        if !is_opening(segment) {
+            self.reply_reset(tuple, segment, payload.len());
+            return Err(DropReason::NoConnection);
+        }
+        self.open_incoming(now, tuple, segment, listener)?;
+        Ok(())
+    }
+
+    fn on_segment_for_nobody(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        tuple: Tuple,
+        segment: &TcpRepr,
+        payload: &[u8],
+    ) -> Result<(), DropReason> {
+        if !is_opening(segment) {
+            self.reply_reset(tuple, segment, payload.len());
+            return Err(DropReason::NoConnection);
+        }
+        let Role::Gateway(gateway) = &self.config.role else {
+            self.reply_reset(tuple, segment, payload.len());
+            return Err(DropReason::NoListener);
+        };
+        let host = gateway.policy.is_host(tuple.local.addr);
+        match gateway.policy.decide(&tuple.reversed(), &mut Silent) {
+            Verdict::Deny(_) if self.is_own(tuple.local.addr) => {
+                self.reply_reset(tuple, segment, payload.len());
+                return Err(DropReason::DestinationDenied);
+            }
+            Verdict::Deny(_) => {
+                self.reply_icmp(now, packet, IcmpError::Unreachable(Unreachable::Prohibited));
+                return Err(DropReason::DestinationDenied);
+            }
+            Verdict::Allow if self.is_own(tuple.local.addr) && !host => {
+                self.reply_reset(tuple, segment, payload.len());
+                return Err(DropReason::NoListener);
+            }
+            Verdict::Allow => {}
+        }
+        self.open_incoming(now, tuple, segment, None)
+    }
+
+    fn open_incoming(
+        &mut self,
+        now: Instant,
+        tuple: Tuple,
+        syn: &TcpRepr,
+        listener: Option<u32>,
+    ) -> Result<(), DropReason> {
+        let settings = self.tcp_settings(tuple.remote.addr);
+        let iss = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
+        let mut conn = Connection::incoming(&settings, tuple, iss, syn, now);
+        let opening = if listener.is_some() {
+            conn.accept();
+            Opening::Listener
+        } else {
+            Opening::Outside
+        };
+        match self.open(now, conn, listener, opening) {
+            Ok(id) => {
+                self.settle(now, id.0);
+                Ok(())
+            }
+            Err(reason) => {
+                self.reply_reset(tuple, syn, 0);
+                Err(reason)
+            }
+        }
+    }
+
+    fn open(
+        &mut self,
+        now: Instant,
+        conn: Connection,
+        listener: Option<u32>,
+        opening: Opening,
+    ) -> Result<ConnId, DropReason> {
+        if self.connections.len() >= self.config.max_connections {
+            return Err(DropReason::NoFlow);
+        }
+        let entry = self.connections.vacant_entry();
+        let key = u32::try_from(entry.key()).map_err(|_| DropReason::NoFlow)?;
+        let flow =
+            self.table.open(conn.tuple(), Far::Application(key), now).map_err(|_| DropReason::NoFlow)?;
+        entry.insert(Slot {
+            conn,
+            flow: Some(flow),
+            listener,
+            events: Events::empty(),
+            scheduled: Instant::NEVER,
+            incoming: opening == Opening::Outside,
+            in_ready: false,
+            in_output: false,
+            held: true,
+        });
+        Ok(ConnId(key))
+    }
+
+    /// Runs a command on a connection and settles what follows from it.
+    pub(super) fn with<R>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        run: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
+    ) -> R {
+        let slot =
+            self.connections.get_mut(id.index()).expect("a connection's id is valid until it is released");
+        let mut cx = Context { now, pool: &mut self.pool };
+        let result = run(&mut slot.conn, &mut cx);
+        self.settle(now, id.0);
+        result
+    }
+
+    /// Puts a connection into the lists where it belongs after something happened to it.
+    fn settle(&mut self, now: Instant, key: u32) {
+        let slot = &mut self.connections[key as usize];
+        slot.events |= slot.conn.take_events();
+        if slot.conn.has_output(now) && !slot.in_output {
+            slot.in_output = true;
+            self.output.push_back(key);
+        }
+        if slot.held {
+            slot.requeue_ready(key, &mut self.ready);
+        }
+        if slot.conn.is_closed() && !slot.conn.has_output(now) {
+            if let Some(flow) = slot.flow.take() {
+                self.table.close(flow);
+            }
+            if !slot.held {
+                self.remove(key);
+            }
+            return;
+        }
+        if let Some(at) = slot.conn.poll_timeout()
+            && at < slot.scheduled
+        {
+            slot.scheduled = at;
+            self.wheel.schedule(key, at);
+        }
+    }
+
+    /// The wheel has reached a connection. Deadlines move later far more often than they fire, so a connection is looked at
+    /// when its oldest deadline comes, and put back.
+    pub(super) fn on_connection_timer(&mut self, now: Instant, key: u32) {
+        let Some(slot) = self.connections.get_mut(key as usize) else { return };
+        slot.scheduled = Instant::NEVER;
+        if slot.conn.poll_timeout().is_some_and(|at| at <= now) {
+            let mut cx = Context { now, pool: &mut self.pool };
+            slot.conn.handle_timeout(&mut cx);
+        }
+        self.settle(now, key);
+    }
+
+    /// Sends what a connection has to send, up to its turn.
+    pub(super) fn send_segments<F: FrameSink>(&mut self, now: Instant, key: u32, sink: &mut F) {
+        let Some(slot) = self.connections.get(key as usize) else { return };
+        let tuple = slot.conn.tuple();
+        let hardware = self.link_address(tuple.remote.addr);
+        let slot = &mut self.connections[key as usize];
+        let mut stuck = sink.is_ready();
+        for _ in 0..SEGMENTS_A_TURN {
+            if !sink.is_ready() {
+                break;
+            }
+            let mut cx = Context { now, pool: &mut self.pool };
+            let Some(segment) = slot.conn.poll_segment(&mut cx) else { break };
+            stuck = false;
+            let slices: ArrayVec<&[u8], SLICES_MAX> = slot.conn.payload(&segment).take(SLICES_MAX).collect();
+            let sent = match (hardware, &self.config.role) {
+                (Some(hardware), _) => self.egress.segment(hardware, tuple, &segment, &slices, sink),
+                (None, Role::Host(host)) => {
+                    let frame = self.egress.whole_segment([0; 6], tuple, &segment, &slices);
+                    self.neighbors.hold(host, tuple.remote.addr, frame)
+                }
+                (None, Role::Gateway(_)) => Err(DropReason::NeighborUnresolved),
+            };
+            if let Err(reason) = sent {
+                self.drops.count(reason);
+            }
+        }
+        // A connection that had its turn and sent nothing waits for an event, whatever it says.
+        slot.in_output = stuck;
+        self.settle(now, key);
+        if let Some(slot) = self.connections.get_mut(key as usize) {
+            slot.in_output &= !stuck;
+        }
+    }
+
+    fn remove(&mut self, key: u32) {
+        let slot = self.connections.remove(key as usize);
+        if let Some(flow) = slot.flow {
+            self.table.close(flow);
+        }
+        self.wheel.cancel(key);
+        slot.conn.release(&mut self.pool);
+    }
+
+    /// The settings of a connection with `peer`: the template of the configuration with the segment sizes of the link.
+    fn tcp_settings(&self, peer: Addr) -> tcp::Settings {
+        let headers: u16 = if peer.is_v4() { 40 } else { 60 };
+        let mut settings = self.config.tcp.clone();
+        settings.mss = self.config.mtu - headers;
+        settings.max_segment =
+            if self.config.capabilities.tso { tcp::MAX_OFFLOAD_SEGMENT } else { settings.mss };
+        settings
+    }
+}
+
+impl Slot {
+    fn requeue_ready(&mut self, key: u32, ready: &mut alloc::collections::VecDeque<u32>) {
+        if !self.in_ready && (self.incoming || !self.events.is_empty()) {
+            self.in_ready = true;
+            ready.push_back(key);
+        }
+    }
+}
+
+/// From where a connection is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    Ours,
+    Listener,
+    Outside,
+}
+
+fn is_opening(segment: &TcpRepr) -> bool {
+    segment.flags.contains(TcpFlags::SYN)
+        && !segment.flags.contains(TcpFlags::ACK)
+        && !segment.flags.contains(TcpFlags::RST)
+        && !segment.flags.contains(TcpFlags::FIN)
+}

@@ -1,0 +1,214 @@
+//! UDP and ICMP echo: datagrams that go straight through, borrowed from the frame that brought them.
+//!
+//! A stack keeps nothing for them. A gateway's owner keeps the mapping (RFC 4787); the stack checks, asks the policy,
+//! answers what is its own to answer, and cuts what is larger than the link.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use wharf_table::policy::Verdict;
+use wharf_table::table::Found;
+use wharf_table::trace::Silent;
+use wharf_table::{DropReason, Endpoint, Instant, Protocol, Tuple};
+use wharf_wire::udp::UdpRepr;
+
+use super::{IcmpError, Role, Stack, Unreachable};
+use crate::interface::FrameSink;
+use crate::ip::{Packet, protocol};
+
+/// A datagram that arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct DatagramIn<'a> {
+    /// Source and destination; for ICMP echo, the identifier is the port at the side that asks, and 0 at the other.
+    pub source: Endpoint,
+    /// Where it is going.
+    pub destination: Endpoint,
+    /// UDP, or ICMP for an echo request, whose payload starts with the ICMP header.
+    pub protocol: Protocol,
+    /// The token of the binding that takes it; `None` for what a gateway carries outside.
+    pub binding: Option<u32>,
+    /// The bytes.
+    pub payload: &'a [u8],
+    /// Bytes of each datagram that this one stands for; 0 when it is one.
+    pub gso_size: u16,
+    /// Hops left when it goes on from here: one less than it came with.
+    pub hop_limit: u8,
+    /// Whether it must not be fragmented on its way (IPv4 DF; always so for IPv6 unless it came in fragments).
+    pub dont_fragment: bool,
+}
+
+/// A datagram that leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct DatagramOut<'a> {
+    /// UDP, or ICMP for an echo message whose payload starts with the ICMP header (its checksum is filled in).
+    pub protocol: Protocol,
+    /// From where, as the receiver will see it.
+    pub source: Endpoint,
+    /// To whom.
+    pub destination: Endpoint,
+    /// The bytes.
+    pub payload: &'a [u8],
+    /// Bytes of each datagram, where `payload` holds many of this size and a shorter last one; 0 for one datagram.
+    pub gso_size: u16,
+}
+
+/// Who takes the datagrams of a batch.
+pub trait DatagramSink {
+    /// Takes one datagram, which lives no longer than the call.
+    fn datagram(&mut self, datagram: DatagramIn<'_>);
+}
+
+impl<F: FnMut(DatagramIn<'_>)> DatagramSink for F {
+    fn datagram(&mut self, datagram: DatagramIn<'_>) {
+        self(datagram);
+    }
+}
+
+impl Stack {
+    pub(super) fn on_udp<D: DatagramSink>(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        datagrams: &mut D,
+    ) -> Result<(), DropReason> {
+        let (udp, payload) = UdpRepr::parse(packet.payload).map_err(|_| DropReason::TransportMalformed)?;
+        if udp.dst_port == 0 {
+            return Err(DropReason::PortZero);
+        }
+        let source = Endpoint::new(packet.src, udp.src_port);
+        let destination = Endpoint::new(packet.dst, udp.dst_port);
+        let tuple = Tuple { protocol: Protocol::Udp, local: destination, remote: source };
+        let binding = match self.table.find(&tuple, &mut Silent) {
+            Found::Flow(_) => None,
+            Found::Binding(id) => self.table.binding(id).map(|binding| binding.app()),
+            Found::Nothing => {
+                self.check_outward(now, packet, &tuple)?;
+                None
+            }
+        };
+        datagrams.datagram(DatagramIn {
+            protocol: Protocol::Udp,
+            source,
+            destination,
+            binding,
+            payload,
+            gso_size: packet.gso_size,
+            hop_limit: packet.hop_limit - 1,
+            dont_fragment: packet.dont_fragment,
+        });
+        Ok(())
+    }
+
+    /// An echo request to an address outside: the gateway's owner carries it.
+    pub(super) fn on_echo_outward<D: DatagramSink>(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        ident: u16,
+        datagrams: &mut D,
+    ) -> Result<(), DropReason> {
+        let source = Endpoint::new(packet.src, ident);
+        let destination = Endpoint::new(packet.dst, 0);
+        let tuple = Tuple { protocol: Protocol::Icmp, local: destination, remote: source };
+        self.check_outward(now, packet, &tuple)?;
+        datagrams.datagram(DatagramIn {
+            protocol: Protocol::Icmp,
+            source,
+            destination,
+            binding: None,
+            payload: packet.payload,
+            gso_size: 0,
+            hop_limit: packet.hop_limit - 1,
+            dont_fragment: packet.dont_fragment,
+        });
+        Ok(())
+    }
+
+    /// Whether a datagram that no binding takes may go outside; says no inside where it may not.
+    fn check_outward(&mut self, now: Instant, packet: &Packet<'_>, tuple: &Tuple) -> Result<(), DropReason> {
+        let Role::Gateway(gateway) = &self.config.role else {
+            self.reply_icmp(now, packet, IcmpError::Unreachable(Unreachable::Port));
+            return Err(DropReason::NoListener);
+        };
+        let own = self.config.role.owns(packet.dst);
+        let host = gateway.policy.is_host(packet.dst);
+        let error = match gateway.policy.decide(&tuple.reversed(), &mut Silent) {
+            Verdict::Allow if own && !host => (Unreachable::Port, DropReason::NoListener),
+            Verdict::Allow => return Ok(()),
+            Verdict::Deny(_) if own => (Unreachable::Port, DropReason::DestinationDenied),
+            Verdict::Deny(_) => (Unreachable::Prohibited, DropReason::DestinationDenied),
+        };
+        self.reply_icmp(now, packet, IcmpError::Unreachable(error.0));
+        Err(error.1)
+    }
+
+    /// Sends a datagram, in fragments where the link is too small for it.
+    ///
+    /// # Errors
+    /// [`DropReason::TooBig`] above 65,507 bytes (65,487 over IPv6 with its header), [`DropReason::LinkFull`],
+    /// [`DropReason::NeighborUnresolved`]: the datagram is lost then and counted.
+    pub fn send_datagram<F: FrameSink>(
+        &mut self,
+        datagram: &DatagramOut<'_>,
+        sink: &mut F,
+    ) -> Result<(), DropReason> {
+        let next_hop = self.link_address(datagram.destination.addr);
+        let result = match next_hop {
+            Some(hardware) => self.egress.datagram(hardware, datagram, sink),
+            None => {
+                let frames = self.egress.whole_frames([0; 6], datagram);
+                frames.and_then(|frames| self.wait_for_neighbor(datagram.destination.addr, frames))
+            }
+        };
+        if let Err(reason) = result {
+            self.drops.count(reason);
+        }
+        result
+    }
+
+    /// Puts a whole UDP datagram of the stack itself into the queue for the link.
+    pub(super) fn reply_udp(
+        &mut self,
+        source: Endpoint,
+        destination: Endpoint,
+        hardware: [u8; 6],
+        payload: &[u8],
+    ) {
+        let datagram = DatagramOut { protocol: Protocol::Udp, source, destination, payload, gso_size: 0 };
+        match self.egress.whole_frames(hardware, &datagram) {
+            Ok(frames) => frames.into_iter().for_each(|frame| self.reply(frame)),
+            Err(reason) => self.drops.count(reason),
+        }
+    }
+
+    /// Answers an echo request to an address of our own (RFC 1122, section 3.2.2.6; RFC 4443, section 4.2).
+    pub(super) fn reply_echo(&mut self, packet: &Packet<'_>) {
+        let mut message: Vec<u8> = vec![0; packet.payload.len()];
+        message.copy_from_slice(packet.payload);
+        message[0] = if packet.protocol == protocol::ICMP { 0 } else { 129 };
+        let datagram = DatagramOut {
+            protocol: Protocol::Icmp,
+            source: Endpoint::new(packet.dst, 0),
+            destination: Endpoint::new(packet.src, 0),
+            payload: &message,
+            gso_size: 0,
+        };
+        self.reply_datagram(&datagram);
+    }
+
+    fn reply_datagram(&mut self, datagram: &DatagramOut<'_>) {
+        let next_hop = self.link_address(datagram.destination.addr);
+        let frames = self.egress.whole_frames(next_hop.unwrap_or_default(), datagram);
+        let result = match (frames, next_hop) {
+            (Ok(frames), Some(_)) => {
+                frames.into_iter().for_each(|frame| self.reply(frame));
+                Ok(())
+            }
+            (Ok(frames), None) => self.wait_for_neighbor(datagram.destination.addr, frames),
+            (Err(reason), _) => Err(reason),
+        };
+        if let Err(reason) = result {
+            self.drops.count(reason);
+        }
+    }
+}

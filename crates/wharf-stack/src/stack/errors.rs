@@ -1,0 +1,213 @@
+//! ICMP errors into the link: those of the stack itself, and those that its owner relays from outside.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use wharf_table::{Addr, DropReason, Instant, Protocol, Tuple};
+use wharf_wire::tcp::TcpRepr;
+
+use super::Stack;
+use crate::egress;
+use crate::ip::{Packet, protocol};
+use crate::tcp::{self, SegmentOut, Unreachable};
+
+/// Errors of the stack's own that may go out at once.
+const BURST: u32 = 100;
+/// Errors of the stack's own a second, beyond the burst (RFC 1812, section 4.3.2.8; RFC 4443, section 2.4).
+const RATE: u32 = 1_000;
+/// An ICMP error is at most this long with its IP header, so that it always arrives (RFC 1812, section 4.3.2.3; RFC 4443,
+/// section 2.4 (c) allows 1280).
+const QUOTE_MAX_V4: usize = 576 - 20 - 8;
+const QUOTE_MAX_V6: usize = 1280 - 40 - 8;
+
+/// An ICMP error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IcmpError {
+    /// The destination can't be reached.
+    Unreachable(Unreachable),
+    /// The hop limit ran out on the way.
+    HopLimitExceeded,
+    /// A fragment's datagram never became whole.
+    ReassemblyTimeout,
+    /// A field of the IPv6 header chain is wrong: the code, and the octet at which.
+    ParameterProblem {
+        /// As RFC 4443, section 3.4, numbers them.
+        code: u8,
+        /// Octets from the start of the packet.
+        pointer: u32,
+    },
+    /// The packet is larger than this MTU, in bytes, further on.
+    TooBig(u32),
+}
+
+impl IcmpError {
+    /// Type, code and the second word of the message.
+    fn fields(self, v4: bool) -> (u8, u8, u32) {
+        match (self, v4) {
+            (IcmpError::Unreachable(Unreachable::HopLimit) | IcmpError::HopLimitExceeded, true) => (11, 0, 0),
+            (IcmpError::Unreachable(Unreachable::HopLimit) | IcmpError::HopLimitExceeded, false) => (3, 0, 0),
+            (IcmpError::Unreachable(Unreachable::Protocol), false) => (4, 1, 6),
+            (IcmpError::Unreachable(why), true) => (3, code_v4(why), 0),
+            (IcmpError::Unreachable(why), false) => (1, code_v6(why), 0),
+            (IcmpError::ReassemblyTimeout, true) => (11, 1, 0),
+            (IcmpError::ReassemblyTimeout, false) => (3, 1, 0),
+            (IcmpError::ParameterProblem { pointer, .. }, true) => (12, 0, pointer << 24),
+            (IcmpError::ParameterProblem { code, pointer }, false) => (4, code, pointer),
+            (IcmpError::TooBig(mtu), true) => (3, 4, mtu.min(0xffff)),
+            (IcmpError::TooBig(mtu), false) => (2, 0, mtu),
+        }
+    }
+}
+
+/// The code of an IPv4 destination unreachable (RFC 792; RFC 1812, section 5.2.7.1).
+const fn code_v4(why: Unreachable) -> u8 {
+    match why {
+        Unreachable::Network => 0,
+        Unreachable::Host | Unreachable::HopLimit => 1,
+        Unreachable::Protocol => 2,
+        Unreachable::Port => 3,
+        Unreachable::Prohibited => 13,
+    }
+}
+
+/// The code of an IPv6 destination unreachable (RFC 4443, section 3.1).
+const fn code_v6(why: Unreachable) -> u8 {
+    match why {
+        Unreachable::Network => 0,
+        Unreachable::Prohibited => 1,
+        Unreachable::Host | Unreachable::HopLimit | Unreachable::Protocol => 3,
+        Unreachable::Port => 4,
+    }
+}
+
+/// Holds the stack's own errors to a rate.
+pub(super) struct Limiter {
+    tokens: u32,
+    filled: Instant,
+}
+
+impl Limiter {
+    pub(super) fn new(now: Instant) -> Limiter {
+        Limiter { tokens: BURST, filled: now }
+    }
+
+    fn allows(&mut self, now: Instant) -> bool {
+        let gained = now.since(self.filled).as_micros() * u128::from(RATE) / 1_000_000;
+        if gained > 0 {
+            let gained = u32::try_from(gained).unwrap_or(BURST);
+            self.tokens = self.tokens.saturating_add(gained).min(BURST);
+            self.filled += Duration::from_micros(u64::from(gained) * 1_000_000 / u64::from(RATE));
+            if self.tokens == BURST {
+                self.filled = now;
+            }
+        }
+        let allowed = self.tokens > 0;
+        self.tokens -= u32::from(allowed);
+        allowed
+    }
+}
+
+impl Stack {
+    /// Answers a packet with an error of the stack's own, within the rate.
+    pub(super) fn reply_icmp(&mut self, now: Instant, packet: &Packet<'_>, error: IcmpError) {
+        self.reply_icmp_quoting(now, packet.src, packet.dst, error, packet.quote);
+    }
+
+    /// The same, to the sender of a packet of which only the quote is left. An error about a datagram to an address of our
+    /// own comes from that address, others from the gateway.
+    pub(super) fn reply_icmp_quoting(
+        &mut self,
+        now: Instant,
+        src: Addr,
+        dst: Addr,
+        error: IcmpError,
+        quote: &[u8],
+    ) {
+        if !self.limiter.allows(now) {
+            self.drops.count(DropReason::RateLimited);
+            return;
+        }
+        let source = if self.is_own(dst) { Some(dst) } else { self.config.role.source_for(src) };
+        if let Some(source) = source {
+            self.push_icmp(source, src, error, quote);
+        }
+    }
+
+    /// Answers an IPv6 packet whose header chain can't be walked (RFC 8200, section 4.2; RFC 4443, section 3.4).
+    pub(super) fn reply_parameter_problem(
+        &mut self,
+        now: Instant,
+        src: Addr,
+        code: u8,
+        pointer: u32,
+        quote: &[u8],
+    ) {
+        self.reply_icmp_quoting(now, src, Addr::ANY_V6, IcmpError::ParameterProblem { code, pointer }, quote);
+    }
+
+    /// Relays an error from outside to the program that sent a datagram: `offender` is who reported it (the gateway when
+    /// unknown), `tuple` is the program's (local is the program), `payload` as much of the datagram as is known, from behind
+    /// the UDP header, or from the ICMP header on for an echo.
+    pub fn relay_icmp(&mut self, offender: Option<Addr>, error: IcmpError, tuple: Tuple, payload: &[u8]) {
+        let family = tuple.local.addr.is_v4();
+        let offender = offender.filter(|addr| addr.is_v4() == family && !addr.is_unspecified());
+        let Some(source) = offender.or_else(|| self.config.role.source_for(tuple.local.addr)) else { return };
+        let (src, dst) = (tuple.local.addr, tuple.remote.addr);
+        let mut transport = Vec::new();
+        let number = match tuple.protocol {
+            Protocol::Udp => {
+                let len = (8 + payload.len()).min(0xffff) as u16;
+                for word in [tuple.local.port, tuple.remote.port, len, 0] {
+                    transport.extend_from_slice(&word.to_be_bytes());
+                }
+                protocol::UDP
+            }
+            Protocol::Icmp if family => protocol::ICMP,
+            Protocol::Icmp => protocol::ICMPV6,
+            Protocol::Tcp => protocol::TCP,
+        };
+        let room = if family { QUOTE_MAX_V4 } else { QUOTE_MAX_V6 };
+        transport.extend_from_slice(&payload[..payload.len().min(room)]);
+        let quote = self.egress.quoted_packet(src, dst, number, &transport);
+        self.push_icmp(source, src, error, &quote);
+    }
+
+    /// Answers the SYN of an incoming connection with an error.
+    pub(super) fn reply_icmp_to_syn(&mut self, now: Instant, tuple: Tuple, syn: &TcpRepr, error: IcmpError) {
+        if !self.limiter.allows(now) {
+            self.drops.count(DropReason::RateLimited);
+            return;
+        }
+        let mut header = [0; 20];
+        syn.emit(&mut header);
+        self.relay_icmp(None, error, tuple.reversed(), &header);
+    }
+
+    /// Answers a segment with a RST, where RFC 9293, section 3.10.7.1 has one for it.
+    pub(super) fn reply_reset(&mut self, tuple: Tuple, segment: &TcpRepr, payload_len: usize) {
+        let Some(header) = tcp::reset_for(segment, payload_len) else { return };
+        let next_hop = self.link_address(tuple.remote.addr);
+        let Some(hardware) = next_hop else { return };
+        let segment = SegmentOut { header, payload: (0, 0), gso_size: None };
+        let frame = self.egress.whole_segment(hardware, tuple, &segment, &[]);
+        self.reply(frame);
+    }
+
+    fn push_icmp(&mut self, source: Addr, destination: Addr, error: IcmpError, quote: &[u8]) {
+        let v4 = destination.is_v4();
+        let (kind, code, word) = error.fields(v4);
+        let quote = &quote[..quote.len().min(if v4 { QUOTE_MAX_V4 } else { QUOTE_MAX_V6 })];
+        let mut message = Vec::with_capacity(8 + quote.len());
+        message.extend_from_slice(&[kind, code, 0, 0]);
+        message.extend_from_slice(&word.to_be_bytes());
+        message.extend_from_slice(quote);
+        egress::fill_icmp_checksum(source, destination, &mut message);
+        let next_hop = self.link_address(destination);
+        let Some(hardware) = next_hop else { return };
+        let number = if v4 { protocol::ICMP } else { protocol::ICMPV6 };
+        match self.egress.ip_frames(hardware, source, destination, number, &message) {
+            Ok(frames) => frames.into_iter().for_each(|frame| self.reply(frame)),
+            Err(reason) => self.drops.count(reason),
+        }
+    }
+}

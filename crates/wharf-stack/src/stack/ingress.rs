@@ -1,0 +1,339 @@
+//! The way in: from a frame to the one who takes its packet.
+//!
+//! One function a layer, each of which returns a [`DropReason`] for what goes nowhere: frame, ARP or IP, fragment,
+//! address, transport.
+
+use wharf_table::table::Found;
+use wharf_table::trace::Silent;
+use wharf_table::{Addr, DropReason, Instant, Protocol, Tuple};
+use wharf_wire::ethernet::{EtherType, EthernetRepr};
+use wharf_wire::icmpv4::{self, Icmpv4Repr};
+use wharf_wire::icmpv6::{self, Icmpv6Repr};
+use wharf_wire::ipv4::{self, Ipv4Repr};
+use wharf_wire::ipv6::Ipv6Repr;
+use wharf_wire::ipv6::extension::{self, UpperLayer};
+use wharf_wire::malformed::Malformed;
+use wharf_wire::quoted::Quoted;
+use wharf_wire::{tcp, udp};
+
+use super::{DatagramSink, IcmpError, Role, Stack, Unreachable};
+use crate::interface::{ChecksumIn, FrameIn};
+use crate::ip::{Packet, protocol};
+use crate::tcp::Ecn;
+
+impl Stack {
+    pub(super) fn handle_frame<D: DatagramSink>(
+        &mut self,
+        now: Instant,
+        frame: &FrameIn<'_>,
+        datagrams: &mut D,
+    ) -> Result<(), DropReason> {
+        let (ethernet, body) = EthernetRepr::parse(frame.bytes).map_err(|_| DropReason::FrameTooShort)?;
+        if !ethernet.dst.is_multicast() && ethernet.dst.0 != self.config.hardware_address {
+            return Err(DropReason::NotOurHardwareAddress);
+        }
+        match ethernet.ether_type {
+            EtherType::IPV4 => self.on_ipv4(now, frame, body, datagrams),
+            EtherType::IPV6 => self.on_ipv6(now, frame, body, datagrams),
+            EtherType::ARP => self.on_arp(now, body),
+            _ => Err(DropReason::UnknownEtherType),
+        }
+    }
+
+    fn on_ipv4<D: DatagramSink>(
+        &mut self,
+        now: Instant,
+        frame: &FrameIn<'_>,
+        bytes: &[u8],
+        datagrams: &mut D,
+    ) -> Result<(), DropReason> {
+        let (ip, options, payload) = Ipv4Repr::parse(bytes).map_err(|malformed| match malformed {
+            Malformed::HeaderChecksum => DropReason::IpChecksum,
+            _ => DropReason::IpMalformed,
+        })?;
+        // A source route would lead round every rule (RFC 6274, section 3.13.2.3).
+        if ipv4::has_source_route(options) {
+            return Err(DropReason::IpMalformed);
+        }
+        let quote = &bytes[..ip.header_len() + options.len() + payload.len()];
+        let mut packet = Packet {
+            src: ip.src,
+            dst: ip.dst,
+            protocol: ip.protocol,
+            hop_limit: ip.hop_limit,
+            ecn: Ecn::from_bits(ip.dscp_ecn),
+            dont_fragment: ip.dont_fragment,
+            quote,
+            payload,
+            trusted: frame.checksum == ChecksumIn::Trusted,
+            gso_size: frame.gso_size,
+        };
+        if !ip.is_fragment() {
+            return self.on_packet(now, &packet, datagrams);
+        }
+        let Some(whole) =
+            self.reassembler.handle_v4(now, &ip, &bytes[..ip.header_len() + options.len()], payload)?
+        else {
+            return Ok(());
+        };
+        packet.trusted = false;
+        packet.gso_size = 0;
+        packet.dont_fragment = false;
+        packet.payload = whole.payload();
+        self.on_packet(now, &packet, datagrams)
+    }
+
+    fn on_ipv6<D: DatagramSink>(
+        &mut self,
+        now: Instant,
+        frame: &FrameIn<'_>,
+        bytes: &[u8],
+        datagrams: &mut D,
+    ) -> Result<(), DropReason> {
+        let (ip, body) = Ipv6Repr::parse(bytes).map_err(|_| DropReason::IpMalformed)?;
+        let upper = extension::walk(&ip, body)
+            .map_err(|malformed| self.on_bad_extension(now, &ip, bytes, malformed))?;
+        let mut packet = Packet {
+            src: ip.src,
+            dst: ip.dst,
+            protocol: upper.protocol,
+            hop_limit: ip.hop_limit,
+            ecn: Ecn::from_bits(ip.traffic_class),
+            dont_fragment: true,
+            quote: &bytes[..ip.header_len() + body.len()],
+            payload: upper.payload,
+            trusted: frame.checksum == ChecksumIn::Trusted,
+            gso_size: frame.gso_size,
+        };
+        let Some(fragment) = upper.fragment else {
+            return self.on_packet(now, &packet, datagrams);
+        };
+        let Some(whole) = self.reassembler.handle_v6(now, &ip, &fragment, packet.quote, upper.payload)?
+        else {
+            return Ok(());
+        };
+        let UpperLayer { protocol, payload, .. } =
+            extension::walk_reassembled(whole.protocol(), whole.payload())
+                .map_err(|_| DropReason::ExtensionHeader)?;
+        packet.trusted = false;
+        packet.gso_size = 0;
+        packet.dont_fragment = false;
+        packet.protocol = protocol;
+        packet.payload = payload;
+        self.on_packet(now, &packet, datagrams)
+    }
+
+    /// An IPv6 header chain that can't be walked: some of its faults are reported (RFC 8200, section 4).
+    fn on_bad_extension(
+        &mut self,
+        now: Instant,
+        ip: &Ipv6Repr,
+        bytes: &[u8],
+        malformed: Malformed,
+    ) -> DropReason {
+        if let Some((code, pointer)) = malformed.parameter_problem(ip.dst)
+            && !ip.src.is_multicast()
+            && !ip.src.is_unspecified()
+        {
+            self.reply_parameter_problem(now, ip.src, code, pointer, bytes);
+        }
+        DropReason::ExtensionHeader
+    }
+
+    /// A whole packet: is it for us to take, and who takes it?
+    fn on_packet<D: DatagramSink>(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        datagrams: &mut D,
+    ) -> Result<(), DropReason> {
+        check_transport(packet)?;
+        if packet.protocol == protocol::UDP && self.is_for_dhcp(packet) {
+            return self.on_dhcp(packet);
+        }
+        if packet.protocol == protocol::ICMPV6 && is_neighbor_discovery(packet) {
+            return self.on_ndp(now, packet);
+        }
+        check_source(packet.src)?;
+        if packet.dst.is_multicast()
+            || packet.dst.is_limited_broadcast()
+            || self.is_subnet_broadcast(packet.dst)
+        {
+            return Err(DropReason::DestinationInvalid);
+        }
+        let own = self.is_own(packet.dst);
+        match &self.config.role {
+            Role::Host(_) if !own => return Err(DropReason::NotOurAddress),
+            Role::Gateway(_) if !own && packet.hop_limit <= 1 => {
+                self.reply_icmp(now, packet, IcmpError::HopLimitExceeded);
+                return Err(DropReason::HopLimitExceeded);
+            }
+            _ => {}
+        }
+        match packet.protocol {
+            protocol::TCP => self.on_tcp(now, packet),
+            protocol::UDP => self.on_udp(now, packet, datagrams),
+            protocol::ICMP if packet.dst.is_v4() => self.on_icmpv4(now, packet, datagrams),
+            protocol::ICMPV6 if !packet.dst.is_v4() => self.on_icmpv6(now, packet, datagrams),
+            _ => {
+                self.reply_icmp(now, packet, IcmpError::Unreachable(Unreachable::Protocol));
+                Err(DropReason::UnknownProtocol)
+            }
+        }
+    }
+
+    fn is_subnet_broadcast(&self, dst: Addr) -> bool {
+        let Role::Gateway(gateway) = &self.config.role else { return false };
+        gateway.v4.is_some_and(|v4| v4.program.broadcast() == Some(dst))
+    }
+
+    fn on_icmpv4<D: DatagramSink>(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        datagrams: &mut D,
+    ) -> Result<(), DropReason> {
+        let message = Icmpv4Repr::parse(packet.payload).map_err(|_| DropReason::IcmpInvalid)?;
+        match message {
+            Icmpv4Repr::EchoRequest { ident, .. } => self.on_echo(now, packet, ident, datagrams),
+            Icmpv4Repr::FragmentationNeeded { mtu, .. } => {
+                let quoted = message.quoted().ok_or(DropReason::IcmpInvalid)?;
+                self.on_too_big(now, &quoted, u32::from(mtu))
+            }
+            Icmpv4Repr::DestinationUnreachable { code, .. } => {
+                let quoted = message.quoted().ok_or(DropReason::IcmpInvalid)?;
+                self.on_unreachable(now, &quoted, unreachable_v4(code))
+            }
+            Icmpv4Repr::TimeExceeded { .. } => {
+                let quoted = message.quoted().ok_or(DropReason::IcmpInvalid)?;
+                self.on_unreachable(now, &quoted, Unreachable::HopLimit)
+            }
+            _ => Err(DropReason::IcmpIgnored),
+        }
+    }
+
+    fn on_icmpv6<D: DatagramSink>(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        datagrams: &mut D,
+    ) -> Result<(), DropReason> {
+        let message = Icmpv6Repr::parse(packet.payload).map_err(|_| DropReason::IcmpInvalid)?;
+        match message {
+            Icmpv6Repr::EchoRequest { ident, .. } => self.on_echo(now, packet, ident, datagrams),
+            Icmpv6Repr::PacketTooBig { mtu, .. } => {
+                let quoted = message.quoted().ok_or(DropReason::IcmpInvalid)?;
+                self.on_too_big(now, &quoted, mtu)
+            }
+            Icmpv6Repr::DestinationUnreachable { code, .. } => {
+                let quoted = message.quoted().ok_or(DropReason::IcmpInvalid)?;
+                self.on_unreachable(now, &quoted, unreachable_v6(code))
+            }
+            Icmpv6Repr::TimeExceeded { .. } => {
+                let quoted = message.quoted().ok_or(DropReason::IcmpInvalid)?;
+                self.on_unreachable(now, &quoted, Unreachable::HopLimit)
+            }
+            _ => Err(DropReason::IcmpIgnored),
+        }
+    }
+
+    fn on_echo<D: DatagramSink>(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        ident: u16,
+        datagrams: &mut D,
+    ) -> Result<(), DropReason> {
+        let carried = match &self.config.role {
+            Role::Gateway(gateway) => !self.is_own(packet.dst) || gateway.policy.is_host(packet.dst),
+            Role::Host(_) => false,
+        };
+        if carried {
+            return self.on_echo_outward(now, packet, ident, datagrams);
+        }
+        self.reply_echo(packet);
+        Ok(())
+    }
+
+    /// An ICMP error that quotes a segment of ours: the path is smaller than the segment (RFC 1191, RFC 8201).
+    fn on_too_big(&mut self, now: Instant, quoted: &Quoted, mtu: u32) -> Result<(), DropReason> {
+        let id = self.quoted_connection(quoted)?;
+        let headers: u32 = if quoted.src.addr.is_v4() { 40 } else { 60 };
+        let floor: u32 = if quoted.src.addr.is_v4() { 68 } else { 1280 };
+        // A router that does not say how small is taken at the least that every path carries (RFC 1191, section 5).
+        let mtu = if mtu == 0 { 576 } else { mtu.max(floor) };
+        let payload = u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
+        self.with(now, id, |conn, _| conn.handle_path_mtu(payload));
+        Ok(())
+    }
+
+    fn on_unreachable(&mut self, now: Instant, quoted: &Quoted, why: Unreachable) -> Result<(), DropReason> {
+        let id = self.quoted_connection(quoted)?;
+        self.with(now, id, |conn, _| conn.handle_soft_error(why));
+        Ok(())
+    }
+
+    /// The connection whose segment an ICMP error quotes, if the quoted sequence number is in flight (RFC 5927, section 4).
+    fn quoted_connection(&self, quoted: &Quoted) -> Result<super::ConnId, DropReason> {
+        if quoted.protocol != protocol::TCP {
+            return Err(DropReason::IcmpIgnored);
+        }
+        let tuple = Tuple { protocol: Protocol::Tcp, local: quoted.src, remote: quoted.dst };
+        let Found::Flow(flow) = self.table.find(&tuple, &mut Silent) else {
+            return Err(DropReason::NoConnection);
+        };
+        let id = super::ConnId::from_number(self.connection_of(flow));
+        let in_flight = quoted.tcp_seq.is_some_and(|seq| self.connection(id).is_on_its_way(seq));
+        if in_flight { Ok(id) } else { Err(DropReason::IcmpInvalid) }
+    }
+}
+
+/// Verifies the transport's checksum where nobody vouches for it.
+fn check_transport(packet: &Packet<'_>) -> Result<(), DropReason> {
+    let result = match packet.protocol {
+        protocol::TCP if !packet.trusted => tcp::verify_checksum(packet.src, packet.dst, packet.payload),
+        protocol::UDP if !packet.trusted => udp::verify_checksum(packet.src, packet.dst, packet.payload),
+        protocol::ICMP if packet.src.is_v4() => icmpv4::verify_checksum(packet.payload),
+        protocol::ICMPV6 if !packet.src.is_v4() => {
+            icmpv6::verify_checksum(packet.src, packet.dst, packet.payload)
+        }
+        _ => Ok(()),
+    };
+    result.map_err(|malformed| match malformed {
+        Malformed::TooShort | Malformed::Length => DropReason::TransportMalformed,
+        _ => DropReason::TransportChecksum,
+    })
+}
+
+/// An address that can't be a source (RFC 1122, section 3.2.1.3; RFC 4291, section 2.7).
+fn check_source(src: Addr) -> Result<(), DropReason> {
+    let invalid =
+        src.is_unspecified() || src.is_multicast() || src.is_loopback() || src.is_limited_broadcast();
+    if invalid { Err(DropReason::SourceInvalid) } else { Ok(()) }
+}
+
+/// What an IPv4 code of destination unreachable says (RFC 792; RFC 1812, section 5.2.7.1).
+const fn unreachable_v4(code: u8) -> Unreachable {
+    match code {
+        0 | 5 | 6 | 8 | 11 => Unreachable::Network,
+        2 => Unreachable::Protocol,
+        3 => Unreachable::Port,
+        9 | 10 | 13 => Unreachable::Prohibited,
+        _ => Unreachable::Host,
+    }
+}
+
+/// What an IPv6 code of destination unreachable says (RFC 4443, section 3.1).
+const fn unreachable_v6(code: u8) -> Unreachable {
+    match code {
+        0 => Unreachable::Network,
+        1 | 5 | 6 => Unreachable::Prohibited,
+        4 => Unreachable::Port,
+        _ => Unreachable::Host,
+    }
+}
+
+/// RS, RA, NS, NA and redirect (RFC 4861, section 4).
+fn is_neighbor_discovery(packet: &Packet<'_>) -> bool {
+    matches!(packet.payload.first(), Some(133..=137))
+}
