@@ -33,6 +33,24 @@ impl Ids {
     }
 }
 
+/// Whose user namespace is to get a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// That of this process, which every user may give one id.
+    Own,
+    /// That of the process with this number, which this process may give what it has the rights for.
+    Of(u32),
+}
+
+impl Whose {
+    fn path(self, file: &str) -> String {
+        match self {
+            Whose::Own => format!("/proc/self/{file}"),
+            Whose::Of(pid) => format!("/proc/{pid}/{file}"),
+        }
+    }
+}
+
 /// Whether programs inside may change their supplementary groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setgroups {
@@ -53,7 +71,7 @@ impl IdMap {
     /// # Errors
     /// `/proc` is not there.
     pub fn identity(ids: Ids) -> io::Result<IdMap> {
-        let text = std::fs::read_to_string(format!("/proc/self/{}", ids.file()))?;
+        let text = std::fs::read_to_string(Whose::Own.path(ids.file()))?;
         Ok(IdMap(text.lines().filter_map(parse_line).collect()))
     }
 
@@ -64,13 +82,13 @@ impl IdMap {
         Some((extent.inside, extent.inside.saturating_add(extent.count - 1)))
     }
 
-    /// Gives the user namespace of the process `pid` this map, once and for all.
+    /// Gives a user namespace this map, once and for all.
     ///
     /// # Errors
     /// `EPERM` when this process may not map these ids.
-    pub fn write(&self, pid: u32, ids: Ids) -> io::Result<()> {
+    pub fn write(&self, whose: Whose, ids: Ids) -> io::Result<()> {
         // The kernel takes a map in one write only.
-        std::fs::write(format!("/proc/{pid}/{}", ids.file()), self.to_string())
+        std::fs::write(whose.path(ids.file()), self.to_string())
     }
 }
 
@@ -94,16 +112,16 @@ impl fmt::Display for IdMap {
     }
 }
 
-/// Decides about supplementary groups in the user namespace of the process `pid`; before its group map is written.
+/// Decides about supplementary groups in a user namespace; before its group map is written.
 ///
 /// # Errors
 /// The namespace has its group map already.
-pub fn write_setgroups(pid: u32, setgroups: Setgroups) -> io::Result<()> {
+pub fn write_setgroups(whose: Whose, setgroups: Setgroups) -> io::Result<()> {
     let word = match setgroups {
         Setgroups::Allow => "allow",
         Setgroups::Deny => "deny",
     };
-    std::fs::write(format!("/proc/{pid}/setgroups"), word)
+    std::fs::write(whose.path("setgroups"), word)
 }
 
 #[cfg(test)]

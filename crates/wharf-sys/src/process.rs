@@ -96,17 +96,32 @@ pub fn set_name(name: &CStr) {
     let _ = rustix::thread::set_name(name);
 }
 
-/// Closes every descriptor of this process but one, runs `rest` and ends with the code it returns.
+/// Closes every descriptor of this process but `kept`, runs `rest` and ends with the code it returns.
 ///
 /// What stands outside of `rest` and owns a descriptor is never used again, as this does not return.
-pub fn end_with_only(kept: BorrowedFd<'_>, rest: impl FnOnce() -> u8) -> ! {
-    let kept = kept.as_raw_fd().unsigned_abs();
-    let below = kept.checked_sub(1).map(|last| (0, last));
-    for (first, last) in below.into_iter().chain([(kept + 1, u32::MAX)]) {
-        // SAFETY: the owners of these descriptors are never reached again: this function ends the process.
-        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+pub fn end_with_only(kept: &[BorrowedFd<'_>], rest: impl FnOnce() -> u8) -> ! {
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
+    kept.sort_unstable();
+    let mut first = 0;
+    for keep in kept.into_iter().chain([u32::MAX]) {
+        if first < keep {
+            // SAFETY: the owners of these descriptors are never reached again: this function ends the process.
+            unsafe { libc::syscall(libc::SYS_close_range, first, keep - 1, 0) };
+        }
+        first = keep.saturating_add(1);
     }
     end(catch_unwind(AssertUnwindSafe(rest)).unwrap_or(101))
+}
+
+/// Kills every other process in the process namespace of which this is process 1, and waits until they are gone.
+///
+/// # Panics
+/// When this is not process 1: then it would be the host's processes.
+pub fn end_namespace() {
+    assert_eq!(std::process::id(), 1, "only the first process of a namespace ends it");
+    // SAFETY: the call takes integers; the assertion keeps it within the namespace.
+    unsafe { libc::kill(-1, libc::SIGKILL) };
+    while reap_any().is_some() {}
 }
 
 /// Puts `/dev/null` in the place of standard input and output, so that this process holds neither end of a pipe

@@ -4,12 +4,12 @@
 //! The parent stays where it is. It forks a child straight into a new user, network, mount and process namespace; as
 //! process 1 there the child is the run's *init*. While the parent writes the id maps, the child makes the link and
 //! hands its descriptor over; then it sets up addresses, routes, sysctls, `/proc` and `resolv.conf`, and forks once more:
-//! process 2 waits for the word to start and becomes the program. From there on init only reaps, tells the parent how
-//! the program ended, and ends. With it the kernel ends whatever is left in the namespace.
+//! process 2 waits for the word to start and becomes the program. From there on init only reaps. When the program has
+//! ended, init ends whatever it left, tells the parent how it ended, and goes when the parent is done.
 //!
 //! | who dies | what follows |
 //! |---|---|
-//! | the program | init reports and ends; the kernel kills the rest |
+//! | the program | init kills the rest, reports, and ends when its channel closes |
 //! | init | the kernel kills everything in its process namespace |
 //! | the parent | init has asked to be killed then; before it could ask, it finds its channel closed |
 //!
@@ -21,6 +21,7 @@
 
 mod child;
 mod error;
+mod identity;
 mod report;
 
 use std::ffi::OsString;
@@ -29,7 +30,6 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use wharf_sys::control::{Channel, Wait};
-use wharf_sys::idmap::{self, IdMap, Ids, Setgroups};
 use wharf_sys::link::{Link, LinkKind};
 use wharf_sys::namespace::Namespaces;
 use wharf_sys::netlink::route::Prefix;
@@ -40,6 +40,7 @@ use wharf_sys::signal::Inherited;
 use wharf_sys::tap::Offload;
 
 pub use error::SpawnError;
+use identity::Identity;
 use report::Report;
 pub use report::Step;
 
@@ -137,7 +138,7 @@ impl SandboxConfig {
             child::Setup {
                 config: self,
                 program: &program,
-                groups: identity.groups_inside,
+                identity: &identity,
                 control: &childs_control,
                 launch: &childs_launch,
             }
@@ -145,70 +146,28 @@ impl SandboxConfig {
         })
         .map_err(SpawnError::namespaces)?;
         drop((childs_control, childs_launch));
-        let init = Init { child: init, control, reaped: Reaped::No };
-        identity.give_to(init.child.pid).map_err(SpawnError::Identity)?;
+        let init = Init { child: init, control, state: State::Up };
+        let mapped = identity.give_to(init.child.pid);
         // When init is gone already, the reports say why.
-        let _ = init.control.send(&[0], None);
+        let _ = init.control.send(&[mapped as u8], None);
         init.prepare(launch, program)
     }
 }
 
-/// The ids of a sandbox: users, groups, and whether groups may be changed.
-struct Identity {
-    users: IdMap,
-    groups: IdMap,
-    setgroups: Setgroups,
-    /// The one id map that every user may write.
-    single: (IdMap, IdMap),
-    /// The groups, seen from inside, that may use ping sockets.
-    groups_inside: (u32, u32),
-}
-
-impl Identity {
-    fn of_this_process(root: RootMap) -> io::Result<Identity> {
-        let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        let inside = |id| match root {
-            RootMap::Keep => id,
-            RootMap::Root => 0,
-        };
-        let single = (IdMap::single(inside(user), user), IdMap::single(inside(group), group));
-        if user != 0 {
-            let (users, groups) = single.clone();
-            let groups_inside = (inside(group), inside(group));
-            return Ok(Identity { users, groups, setgroups: Setgroups::Deny, single, groups_inside });
-        }
-        let (users, groups) = (IdMap::identity(Ids::User)?, IdMap::identity(Ids::Group)?);
-        let groups_inside = groups.run_of(group).unwrap_or((group, group));
-        Ok(Identity { users, groups, setgroups: Setgroups::Allow, single, groups_inside })
-    }
-
-    /// Maps the ids of a new user namespace; where root lacks the right to map all, its own only.
-    fn give_to(&self, pid: u32) -> io::Result<()> {
-        let all_users = self.setgroups == Setgroups::Allow && self.users.write(pid, Ids::User).is_ok();
-        if all_users && self.groups.write(pid, Ids::Group).is_ok() {
-            return Ok(());
-        }
-        idmap::write_setgroups(pid, Setgroups::Deny)?;
-        let (user, group) = &self.single;
-        if !all_users {
-            user.write(pid, Ids::User)?;
-        }
-        group.write(pid, Ids::Group)
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reaped {
-    Yes,
-    No,
+enum State {
+    /// There may be processes.
+    Up,
+    /// Init alone is left, and ends by itself when its channel is closed.
+    Over,
 }
 
-/// Process 1 of the sandbox. Dropping it ends the sandbox and waits until it is gone.
+/// Process 1 of the sandbox. Dropping it ends the sandbox.
 #[derive(Debug)]
 struct Init {
     child: Child,
     control: Channel,
-    reaped: Reaped,
+    state: State,
 }
 
 impl Init {
@@ -258,19 +217,9 @@ impl Init {
             },
             Ok(None) | Err(_) => None,
         };
-        self.end();
-        // Init was killed from outside, and the program with it.
+        self.state = if ended.is_some() { State::Over } else { State::Up };
+        // Without a report, init was killed from outside, and the program with it.
         Some(ended.unwrap_or(ProgramExit::Signal(SIGKILL)))
-    }
-
-    /// Ends what is left of the sandbox, and waits until the kernel has cleared it away.
-    fn end(&mut self) {
-        if self.reaped == Reaped::No {
-            // It may have ended by itself.
-            let _ = self.child.process.signal(SIGKILL);
-            let _ = self.child.process.reap();
-            self.reaped = Reaped::Yes;
-        }
     }
 }
 
@@ -279,7 +228,11 @@ const SIGKILL: i32 = 9;
 
 impl Drop for Init {
     fn drop(&mut self) {
-        self.end();
+        if self.state == State::Up {
+            // It may have been killed before. Waiting makes sure that nothing is left when this returns.
+            let _ = self.child.process.signal(SIGKILL);
+            let _ = self.child.process.reap();
+        }
     }
 }
 
@@ -297,28 +250,25 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Starts the program, and returns when it runs.
+    /// Starts the program, and returns when it runs, with the link into its network.
     ///
     /// # Errors
     /// [`SpawnError::NotFound`] and [`SpawnError::NotExecutable`].
-    pub fn start(self) -> Result<Sandbox, SpawnError> {
-        let Prepared { link, warnings, init, launch, program, what } = self;
+    pub fn start(self) -> Result<(Sandbox, Link), SpawnError> {
+        let Prepared { link, init, launch, program, what, .. } = self;
         launch.send(&[0], None).map_err(|_| SpawnError::InitGone)?;
         // The channel closes with a successful exec; otherwise the reason comes through it.
         match launch.receive(Wait::Block).map_err(SpawnError::Channel)? {
-            None => Ok(Sandbox { link, warnings, init, program }),
+            None => Ok((Sandbox { init, program }, link)),
             Some(message) => Err(SpawnError::exec(&what, report::parse_error(message.bytes()))),
         }
     }
 }
 
-/// A sandbox whose program runs, or has run. Dropping it takes everything down and waits until all is gone.
+/// A sandbox whose program runs, or has run. Dropping it takes everything down; where the program still runs, that
+/// waits until all is gone.
 #[derive(Debug)]
 pub struct Sandbox {
-    /// The link into the sandbox.
-    pub link: Link,
-    /// What could not be set up and is not needed by every program, in sentences.
-    pub warnings: Vec<String>,
     init: Init,
     program: Pidfd,
 }
@@ -329,7 +279,8 @@ impl Sandbox {
         self.init.control.as_fd()
     }
 
-    /// How the program ended; `None` while it runs. When it has ended, every process it left is gone as well.
+    /// How the program ended; `None` while it runs. When it has ended, every process it left is gone as well, and the
+    /// interface goes as soon as the sandbox is dropped, which takes no time then.
     pub fn poll_status(&mut self) -> Option<ProgramExit> {
         self.init.poll_ended()
     }

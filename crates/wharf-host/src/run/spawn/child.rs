@@ -18,6 +18,7 @@ use wharf_sys::packet_socket::{self, PacketSocket};
 use wharf_sys::process::{self, Program};
 use wharf_sys::tap::{self, Offload};
 
+use super::identity::{Identity, Mapped};
 use super::report::{Report, Step, emit_error};
 use super::{INTERFACE, LinkChoice, RouterAdvertisements, SandboxConfig, Subnet};
 
@@ -55,8 +56,7 @@ impl<T> At<T> for io::Result<T> {
 pub(super) struct Setup<'a> {
     pub(super) config: &'a SandboxConfig,
     pub(super) program: &'a Program,
-    /// The groups that may use ping sockets, first and last.
-    pub(super) groups: (u32, u32),
+    pub(super) identity: &'a Identity,
     pub(super) control: &'a Channel,
     /// The program's channel, for the word to start and for what exec says.
     pub(super) launch: &'a Channel,
@@ -66,7 +66,10 @@ impl Setup<'_> {
     /// Init's whole life. Returns only when it failed.
     pub(super) fn run(&self) -> u8 {
         match self.set_up() {
-            Ok(program) => process::end_with_only(self.control.as_fd(), || self.reap_until_end_of(program)),
+            Ok((program, link)) => {
+                let kept = [self.control.as_fd(), link.as_fd()];
+                process::end_with_only(&kept, || self.reap_until_end_of(program))
+            }
             Err((step, error)) => {
                 self.tell(&Report::Failed { step, error }, None);
                 FAILED
@@ -74,32 +77,37 @@ impl Setup<'_> {
         }
     }
 
-    /// Everything up to the fork of the program, whose number it returns.
-    fn set_up(&self) -> Result<u32, Failure> {
+    /// Everything up to the fork of the program, whose number it returns, with the link.
+    fn set_up(&self) -> Result<(u32, OwnedFd), Failure> {
         process::die_with_parent().at(Step::Lifeline)?;
         process::set_name(c"wharf-init");
-        self.set_up_network()?;
-        // The parent has mapped the ids when it says so; before, no file can be made. Should it have died before the
-        // lifeline was tied, this finds the channel closed.
-        if !matches!(self.control.receive(Wait::Block), Ok(Some(_))) {
-            process::end(FAILED);
-        }
-        self.set_up_ids();
+        let link = self.set_up_network()?;
+        // The parent tells what it has mapped; before all is mapped, no file can be made. Should it have died before
+        // the lifeline was tied, this finds the channel closed.
+        let Ok(Some(message)) = self.control.receive(Wait::Block) else { process::end(FAILED) };
+        let mapped = Mapped::from_byte(message.bytes().first().copied().unwrap_or_default());
+        self.identity.complete(mapped).at(Step::Identity)?;
+        self.set_up_ids(mapped);
         self.set_up_mounts()?;
         let child = process::fork_into(Namespaces::NONE, &[self.control.as_fd()], || self.become_program());
         let child = child.at(Step::Fork)?;
         self.tell(&Report::Ready, Some(child.process.as_fd()));
-        Ok(child.pid)
+        Ok((child.pid, link))
     }
 
-    /// Init's work once the program is forked: it answers for orphans, and ends with the program.
+    /// Init's work once the program is forked: it answers for orphans, and when the program ends it ends the rest.
+    ///
+    /// Then it waits until the parent is done. Whoever closes a link last waits tens of milliseconds for the kernel to
+    /// take the interface down; so init holds it as well, and the parent does not wait.
     fn reap_until_end_of(&self, program: u32) -> u8 {
         while let Some((pid, ended)) = process::reap_any() {
             if pid == program {
+                process::end_namespace();
                 self.tell(&Report::Ended(ended), None);
                 break;
             }
         }
+        while let Ok(Some(_)) = self.control.receive(Wait::Block) {}
         0
     }
 
@@ -131,14 +139,15 @@ impl Setup<'_> {
         }
     }
 
-    fn set_up_network(&self) -> Result<(), Failure> {
+    fn set_up_network(&self) -> Result<OwnedFd, Failure> {
         let choice = self.config.link;
         if choice != LinkChoice::Packet {
             self.set_up_defaults();
             match tap::open(&interface_name(), INTERFACE_INDEX, self.config.offload) {
                 Ok((fd, capabilities)) => {
-                    self.hand_over(fd, LinkKind::Tap, capabilities);
-                    return self.configure(&Netlink::open().at(Step::Netlink)?);
+                    self.hand_over(&fd, LinkKind::Tap, capabilities);
+                    self.configure(&Netlink::open().at(Step::Netlink)?)?;
+                    return Ok(fd);
                 }
                 Err(error) if choice == LinkChoice::Tap => return Err((Step::Tap, error)),
                 Err(error) => self.tell(&Report::NoTap { error }, None),
@@ -148,7 +157,7 @@ impl Setup<'_> {
     }
 
     /// Leaves the present network namespace to the far end of a veth pair and moves on into another.
-    fn set_up_packet_link(&self) -> Result<(), Failure> {
+    fn set_up_packet_link(&self) -> Result<OwnedFd, Failure> {
         let socket = PacketSocket::open().at(Step::PacketSocket)?;
         let between = Netlink::open().at(Step::Netlink)?;
         namespace::unshare(Namespaces::NETWORK).at(Step::SecondNetwork)?;
@@ -168,11 +177,13 @@ impl Setup<'_> {
                 LinkCapabilities::default()
             }
         };
-        self.hand_over(socket.into_fd(), LinkKind::Packet, capabilities);
-        self.configure(&Netlink::open().at(Step::Netlink)?)
+        let fd = socket.into_fd();
+        self.hand_over(&fd, LinkKind::Packet, capabilities);
+        self.configure(&Netlink::open().at(Step::Netlink)?)?;
+        Ok(fd)
     }
 
-    fn hand_over(&self, fd: OwnedFd, kind: LinkKind, capabilities: LinkCapabilities) {
+    fn hand_over(&self, fd: &OwnedFd, kind: LinkKind, capabilities: LinkCapabilities) {
         self.tell(&Report::Link { kind, capabilities }, Some(fd.as_fd()));
     }
 
@@ -211,11 +222,10 @@ impl Setup<'_> {
     }
 
     /// Settings that name ids or that only some programs need.
-    fn set_up_ids(&self) {
+    fn set_up_ids(&self, mapped: Mapped) {
         let low_ports = namespace::set_sysctl("net/ipv4/ip_unprivileged_port_start", "0");
         self.warn_of(Step::LowPorts, low_ports);
-        // The kernel takes groups up to 2^31 - 1.
-        let (first, last) = (self.groups.0, self.groups.1.min(i32::MAX.unsigned_abs()));
+        let (first, last) = self.identity.ping_groups(mapped);
         let range = namespace::set_sysctl("net/ipv4/ping_group_range", &format!("{first} {last}"));
         self.warn_of(Step::PingSockets, range);
     }

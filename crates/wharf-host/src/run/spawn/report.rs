@@ -27,6 +27,8 @@ macro_rules! steps {
 steps! {
     /// The wish to end with the parent.
     Lifeline => "tie the sandbox to this process",
+    /// The id maps of a user who may map one id only.
+    Identity => "map the user and group id of the sandbox",
     /// A TAP.
     Tap => "open a TAP device",
     /// A packet socket.
