@@ -29,9 +29,18 @@ impl Sum {
 
     /// This sum with `bytes` behind what it has summed already.
     #[must_use]
+    #[inline]
     pub fn with(mut self, bytes: &[u8]) -> Sum {
         self.add(bytes);
         self
+    }
+
+    /// The sum of an IPv4 header without options, which every packet has: five words that can't overflow.
+    #[inline]
+    pub(crate) fn of_ipv4_header(header: &[u8; 20]) -> Sum {
+        let (words, _) = header.as_chunks::<4>();
+        let sum = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+        Sum { sum, odd: false }
     }
 
     /// Adds `bytes` behind what was added already. About 30 ns for 1,460 bytes.
@@ -43,12 +52,14 @@ impl Sum {
     }
 
     /// Adds a word of 16 bits. What was added before must have been an even number of bytes.
+    #[inline]
     pub fn add_u16(&mut self, word: u16) {
         debug_assert!(!self.odd, "a word follows an even number of bytes");
         self.sum = add(self.sum, u64::from(word.to_be()));
     }
 
     /// Adds a word of 32 bits. What was added before must have been an even number of bytes.
+    #[inline]
     pub fn add_u32(&mut self, word: u32) {
         debug_assert!(!self.odd, "a word follows an even number of bytes");
         self.sum = add(self.sum, u64::from(word.to_be()));
@@ -56,6 +67,7 @@ impl Sum {
 
     /// The sum as 16 bits, not complemented: what a device expects in the checksum field that it shall complete, when
     /// only the pseudo-header was added (VIRTIO 1.2, section 5.1.6.2.1). 0xffff over a whole that carries a right checksum.
+    #[inline]
     pub const fn fold(self) -> u16 {
         let sum = (self.sum >> 32) + (self.sum & 0xffff_ffff);
         let sum = (sum >> 32) + (sum & 0xffff_ffff);
@@ -91,14 +103,24 @@ fn sum_native(bytes: &[u8]) -> u64 {
     for word in words {
         sum = add(sum, u64::from_ne_bytes(*word));
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    add(sum, u64::from_ne_bytes(last))
+    let (halves, rest) = rest.as_chunks::<4>();
+    for half in halves {
+        sum = add(sum, u64::from(u32::from_ne_bytes(*half)));
+    }
+    let (quarters, rest) = rest.as_chunks::<2>();
+    for quarter in quarters {
+        sum = add(sum, u64::from(u16::from_ne_bytes(*quarter)));
+    }
+    match rest {
+        [last] => add(sum, u64::from(u16::from_ne_bytes([*last, 0]))),
+        _ => sum,
+    }
 }
 
 /// The sum of the pseudo-header: source, destination, `protocol` and the transport's length in bytes (RFC 9293,
 /// section 3.1; RFC 8200, section 8.1). The `::ffff` of a mapped IPv4 address adds 0xffff, which is zero in one's
 /// complement, so that both families are the same sum.
+#[inline]
 pub fn pseudo_header(src: Addr, dst: Addr, protocol: u8, len: u32) -> Sum {
     let mut sum = Sum { sum: add(sum_addr(src), sum_addr(dst)), odd: false };
     sum.add_u32(len);

@@ -80,6 +80,7 @@ impl EthernetRepr {
     ///
     /// # Errors
     /// [`Malformed::TooShort`] below 14 bytes.
+    #[inline]
     pub fn parse(frame: &[u8]) -> Result<(EthernetRepr, &[u8]), Malformed> {
         let (header, payload) = frame.split_first_chunk::<HEADER_LEN>().ok_or(Malformed::TooShort)?;
         let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *header;
@@ -100,6 +101,7 @@ impl EthernetRepr {
     ///
     /// # Panics
     /// When `buf` is shorter than the header.
+    #[inline]
     pub fn emit(&self, buf: &mut [u8]) {
         buf[0..6].copy_from_slice(&self.dst.0);
         buf[6..12].copy_from_slice(&self.src.0);

@@ -6,7 +6,7 @@
 use wharf_table::Addr;
 
 use crate::Malformed;
-use crate::checksum::{Sum, checksum};
+use crate::checksum::Sum;
 
 /// Bytes of a header without options.
 pub const HEADER_LEN: usize = 20;
@@ -49,6 +49,7 @@ impl Ipv4Repr {
     /// # Errors
     /// [`Malformed::TooShort`], [`Malformed::Version`], [`Malformed::HeaderLength`], [`Malformed::Length`] or
     /// [`Malformed::HeaderChecksum`].
+    #[inline]
     pub fn parse(packet: &[u8]) -> Result<(Ipv4Repr, &[u8], &[u8]), Malformed> {
         let header = packet.first_chunk::<HEADER_LEN>().ok_or(Malformed::TooShort)?;
         if header[0] >> 4 != 4 {
@@ -63,14 +64,19 @@ impl Ipv4Repr {
             return Err(Malformed::Length);
         }
         let (whole, payload) = packet[..total_len].split_at(header_len);
-        if !Sum::new().with(whole).is_valid() {
+        let options = &whole[HEADER_LEN..];
+        let mut sum = Sum::of_ipv4_header(header);
+        if !options.is_empty() {
+            sum.add(options);
+        }
+        if !sum.is_valid() {
             return Err(Malformed::HeaderChecksum);
         }
-        let repr = Ipv4Repr::of_header(header, payload.len());
-        Ok((repr, &whole[HEADER_LEN..], payload))
+        Ok((Ipv4Repr::of_header(header, payload.len()), options, payload))
     }
 
     /// Reads the 20 bytes of a header whose lengths and checksum are no matter, as the one quoted in an ICMP message.
+    #[inline]
     pub(crate) fn of_header(header: &[u8; HEADER_LEN], payload_len: usize) -> Ipv4Repr {
         let fragment = u16::from_be_bytes([header[6], header[7]]);
         Ipv4Repr {
@@ -101,6 +107,7 @@ impl Ipv4Repr {
     ///
     /// # Panics
     /// When `buf` is shorter than 20 bytes, or the packet would have more than 65,535.
+    #[inline]
     pub fn emit(&self, buf: &mut [u8]) {
         let total_len =
             u16::try_from(HEADER_LEN + self.payload_len).expect("a packet has up to 65,535 bytes");
@@ -123,7 +130,7 @@ impl Ipv4Repr {
         header[10..12].fill(0);
         header[12..16].copy_from_slice(&self.src.octets()[12..]);
         header[16..20].copy_from_slice(&self.dst.octets()[12..]);
-        let sum = checksum(header);
+        let sum = Sum::of_ipv4_header(header).finish();
         header[10..12].copy_from_slice(&sum.to_be_bytes());
     }
 }

@@ -39,6 +39,7 @@ impl Ipv6Repr {
     ///
     /// # Errors
     /// [`Malformed::TooShort`], [`Malformed::Version`] or [`Malformed::Length`].
+    #[inline]
     pub fn parse(packet: &[u8]) -> Result<(Ipv6Repr, &[u8]), Malformed> {
         let (header, rest) = packet.split_first_chunk::<HEADER_LEN>().ok_or(Malformed::TooShort)?;
         if header[0] >> 4 != 6 {
@@ -50,6 +51,7 @@ impl Ipv6Repr {
     }
 
     /// Reads the 40 bytes of a header whose length is no matter, as the one quoted in an ICMPv6 message.
+    #[inline]
     pub(crate) fn of_header(header: &[u8; HEADER_LEN]) -> Ipv6Repr {
         let first = u32::from_be_bytes([header[0], header[1], header[2], header[3]]);
         Ipv6Repr {
@@ -72,6 +74,7 @@ impl Ipv6Repr {
     ///
     /// # Panics
     /// When `buf` is shorter than 40 bytes, or the payload is longer than 65,535.
+    #[inline]
     pub fn emit(&self, buf: &mut [u8]) {
         let payload_len = u16::try_from(self.payload_len).expect("a payload has up to 65,535 bytes");
         let first = 6 << 28 | u32::from(self.traffic_class) << 20 | self.flow_label & 0x000f_ffff;

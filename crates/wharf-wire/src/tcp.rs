@@ -163,6 +163,7 @@ impl TcpRepr {
     ///
     /// # Panics
     /// When `buf` is shorter than [`TcpRepr::header_len`].
+    #[inline]
     pub fn emit(&self, buf: &mut [u8]) {
         let header_len = self.header_len();
         let (header, rest) =

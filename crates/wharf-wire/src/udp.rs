@@ -30,6 +30,7 @@ impl UdpRepr {
     ///
     /// # Errors
     /// [`Malformed::TooShort`] or [`Malformed::Length`].
+    #[inline]
     pub fn parse(datagram: &[u8]) -> Result<(UdpRepr, &[u8]), Malformed> {
         let header = datagram.first_chunk::<HEADER_LEN>().ok_or(Malformed::TooShort)?;
         let [s0, s1, d0, d1, l0, l1, _, _] = *header;
@@ -52,6 +53,7 @@ impl UdpRepr {
     ///
     /// # Panics
     /// When `buf` is shorter than 8 bytes, or the payload is longer than 65,527.
+    #[inline]
     pub fn emit(&self, buf: &mut [u8]) {
         let len = u16::try_from(HEADER_LEN + self.payload_len).expect("a datagram has up to 65,535 bytes");
         let header = buf.first_chunk_mut::<HEADER_LEN>().expect("the buffer holds a UDP header");

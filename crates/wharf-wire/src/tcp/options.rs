@@ -182,6 +182,7 @@ impl TcpOptions {
     ///
     /// # Panics
     /// When `buf` is shorter than [`TcpOptions::len`].
+    #[inline]
     pub fn emit(&self, buf: &mut [u8]) {
         let mut rest = buf;
         if let Some(mss) = self.mss {
