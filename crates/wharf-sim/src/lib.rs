@@ -1,1 +1,22 @@
-//! sim
+//! The laboratory: stacks on a bad link, in virtual time.
+//!
+//! A [`Lab`] owns a clock that jumps from one event to the next, a switch, and the stations plugged into it: stacks with
+//! applications that send and read, or bare wires that only record. Each station's way to the switch is an
+//! [`ImpairedLink`](wharf_stack::link::ImpairedLink), so two stacks meet two bad links. Everything follows from the seed: a
+//! test that failed once fails again.
+//!
+//! Invariants: no clock, no sleep, no thread; time never goes back; at every instant all that is due happens before the next.
+//!
+//! Deliberately not here: anything that a stack would not see on a real link.
+
+mod application;
+mod capture;
+mod lab;
+mod setup;
+mod station;
+
+pub use application::{Reading, Stream};
+pub use capture::{Capture, Wire};
+pub use lab::{Lab, Socket, StationId, Stuck};
+pub use setup::Setup;
+pub use station::Datagram;
