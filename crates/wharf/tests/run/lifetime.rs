@@ -108,7 +108,7 @@ fn assert_nothing_left(lab: &Lab, network: &str, since: Instant) {
     lab.world.run(Place::Host, &[crate::lab::python(), "-c", bind]).good();
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
     assert!(!mounts.contains(&format!("net:{network}")), "the network is kept by a mount: {mounts}");
-    let find = "find /tmp /run /var/tmp /dev/shm -xdev -iname '*wharf*' -newer \"$0\" -not -path '/tmp/wharf-test.*' -not -path '/tmp/wharf-bench.*' 2>/dev/null || true";
+    let find = "find /tmp /run /var/tmp /dev/shm -xdev -maxdepth 2 -iname '*wharf*' -newer \"$0\" -not -path '/tmp/wharf-test.*' -not -path '/tmp/wharf-bench.*' 2>/dev/null || true";
     let left = lab.world.run(Place::Host, &["sh", "-c", find, &lab.world.path("hosts")]);
     assert_eq!(left.good(), "", "files left");
 }

@@ -46,7 +46,7 @@ fn passes_half_close(lab: &Lab) {
         assert_eq!(inside(lab, &["late", address, "80"]), "got 3, and more");
         let mut early = lab.serve(Place::Server, &["early", address, "81"]);
         assert_eq!(inside(lab, &["early", address, "81"]), "bye");
-        assert_eq!(early.line("read"), "1000");
+        assert_eq!(early.line("read "), "1000");
     }
 }
 
@@ -56,7 +56,7 @@ fn passes_resets(lab: &Lab) {
         assert_eq!(inside(lab, &["reset", address, "80"]), "ECONNRESET");
         let mut lines = lab.serve(Place::Server, &["lines", address, "81"]);
         inside(lab, &["abort", address, "81"]);
-        assert_eq!(lines.line("line"), "hello");
+        assert_eq!(lines.line("line "), "hello");
         lines.line("ECONNRESET");
     }
 }
@@ -82,8 +82,12 @@ fn hop_limits_run_out_where_they_should(lab: &Lab) {
     assert_eq!(hops(&[], far::V4), format!("10.0.2.2 {}", server::V4));
     let six = hops(&[], far::V6);
     let (first, second) = six.split_once(' ').expect("two hops");
-    assert_eq!(second, server::V6);
-    assert!(first != server::V6 && first.contains(':') && !first.contains("type"), "the gateway is {first}");
+    // The server answers from the address it likes best.
+    assert!([server::V6, server::SECOND_V6].contains(&second), "the second hop is {second}");
+    assert!(
+        !first.starts_with("2001:db8:5:") && first.contains(':') && !first.contains("type"),
+        "the gateway is {first}"
+    );
 }
 
 fn too_large_is_said_with_the_path_mtu(lab: &Lab) {
@@ -133,7 +137,8 @@ fn knows_its_addresses_at_once(lab: &Lab) {
     for word in ["127.0.0.1/8", "10.0.2.100/24", "default via 10.0.2.2", "nameserver 10.0.2.3"] {
         assert!(seen.contains(word), "no {word} in {seen}");
     }
-    assert!(!seen.contains("tentative"), "no address waits for duplicate detection: {seen}");
+    let waits = |line: &str| line.contains("scope global") && line.contains("tentative");
+    assert!(!seen.lines().any(waits), "no address waits for duplicate detection: {seen}");
     assert!(seen.lines().any(|line| line.contains("inet6 fd") && line.contains("/64")), "a ULA: {seen}");
     let options =
         ["--address", "172.29.1.9/16", "--gateway", "172.29.0.1", "--dns", "172.29.0.53", "--mtu", "1400"];

@@ -45,17 +45,28 @@ fn shows_the_true_client(lab: &Lab) {
 }
 
 fn passes_half_close_and_reset(lab: &Lab) {
-    let _run = serving(lab, &["-p", "0.0.0.0:8080:80"], &["late", "0.0.0.0", "80"]);
-    assert_eq!(dial(lab, Place::Client, &["late", host::TO_CLIENT_V4, "8080"]), "got 3, and more");
-    let mut early = serving(lab, &["-p", "0.0.0.0:8081:80"], &["early", "0.0.0.0", "80"]);
-    assert_eq!(dial(lab, Place::Client, &["early", host::TO_CLIENT_V4, "8081"]), "bye");
-    assert_eq!(early.line("read"), "1000");
-    let _reset = serving(lab, &["-p", "0.0.0.0:8082:80"], &["reset", "0.0.0.0", "80"]);
-    assert_eq!(dial(lab, Place::Client, &["reset", host::TO_CLIENT_V4, "8082"]), "ECONNRESET");
-    let mut lines = serving(lab, &["-p", "0.0.0.0:8083:80"], &["lines", "0.0.0.0", "80"]);
-    dial(lab, Place::Client, &["abort", host::TO_CLIENT_V4, "8083"]);
-    assert_eq!(lines.line("line"), "hello");
-    lines.line("ECONNRESET");
+    // One run after the other, each on a port of its own: a listener that was left behind would be seen.
+    let served = |port: &str, mode: &str| {
+        serving(lab, &["-p", &format!("0.0.0.0:{port}:80")], &[mode, "0.0.0.0", "80"])
+    };
+    let ask = |port: &str, mode: &str| dial(lab, Place::Client, &[mode, host::TO_CLIENT_V4, port]);
+    {
+        let _run = served("8080", "late");
+        assert_eq!(ask("8080", "late"), "got 3, and more");
+    }
+    {
+        let mut run = served("8081", "early");
+        assert_eq!(ask("8081", "early"), "bye");
+        assert_eq!(run.line("read "), "1000");
+    }
+    {
+        let _run = served("8082", "reset");
+        assert_eq!(ask("8082", "reset"), "ECONNRESET");
+    }
+    let mut run = served("8083", "lines");
+    ask("8083", "abort");
+    assert_eq!(run.line("line "), "hello");
+    run.line("ECONNRESET");
 }
 
 fn udp_shows_the_true_client(lab: &Lab) {

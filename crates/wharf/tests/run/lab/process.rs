@@ -64,11 +64,6 @@ impl Proc {
         stdin.write_all(text.as_bytes()).expect("the process reads");
     }
 
-    /// Ends its standard input.
-    pub(crate) fn close_stdin(&mut self) {
-        self.stdin = None;
-    }
-
     /// Sends it a signal, by name without SIG.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
@@ -98,13 +93,6 @@ impl Proc {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        Finished { status, stdout: rest_of(&self.stdout), stderr: rest_of(&self.stderr) }
-    }
-
-    /// Kills it and gives what it said until then.
-    pub(crate) fn kill(mut self) -> Finished {
-        drop(self.child.kill());
-        let status = self.child.wait().expect("the child is ours");
         Finished { status, stdout: rest_of(&self.stdout), stderr: rest_of(&self.stderr) }
     }
 

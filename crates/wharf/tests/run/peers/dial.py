@@ -70,9 +70,9 @@ def early(address, port):
 
 
 def reset(address, port):
-    stream = connect(address, port)
-    stream.sendall(b"x")
     try:
+        stream = connect(address, port)
+        stream.sendall(b"x")
         return f"read {len(stream.recv(10))}"
     except OSError as why:
         return name_of(why)
