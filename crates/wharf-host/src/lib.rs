@@ -1,1 +1,8 @@
-//! host
+//! What does wharf do?
+//!
+//! The work behind each verb, on top of the stack and of what Linux offers. On a packet's way: between the link and the host's
+//! sockets ([`run`]).
+
+#![forbid(unsafe_code)]
+
+pub mod run;

@@ -54,6 +54,12 @@ impl ChunkPool {
         self.in_use * CHUNK
     }
 
+    /// Bytes that may still be taken for data to be sent: a quarter of the pool is kept for data that arrives. Else two
+    /// stacks that talk to each other could fill their memory with what the other has no memory to take.
+    pub const fn sendable(&self) -> usize {
+        (self.limit - self.limit / 4).saturating_sub(self.in_use) * CHUNK
+    }
+
     /// Whether the next [`ChunkPool::take`] would be refused.
     pub const fn is_exhausted(&self) -> bool {
         self.in_use >= self.limit

@@ -46,6 +46,11 @@ impl ByteQueue {
         self.len == 0
     }
 
+    /// Bytes that can be appended without another chunk.
+    pub fn tail_room(&self) -> usize {
+        (self.chunks.len() * CHUNK).saturating_sub(self.head as usize + self.len())
+    }
+
     /// Chunks held.
     pub fn chunks(&self) -> usize {
         self.chunks.iter().flatten().count()

@@ -19,7 +19,7 @@ impl Connection {
     /// Queues as much of `bytes` as there is room and memory for, and says how much. [`Events::WRITABLE`] follows when it
     /// was not all and something is on its way; else the pool is empty, and the owner has to ask again.
     pub fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
-        let room = self.send_room();
+        let room = self.send_room().min(cx.pool.sendable() + self.send_queue.tail_room());
         let queued = self.send_queue.push_slice(cx.pool, &bytes[..bytes.len().min(room)]);
         self.send_blocked |= queued < bytes.len();
         self.dirty |= queued > 0;
@@ -29,7 +29,7 @@ impl Connection {
     /// Free space of up to `max` bytes to read straight into; [`Connection::send_commit`] must follow, with 0 when
     /// nothing was read. Empty when there is no room or no memory.
     pub fn send_spare(&mut self, cx: &mut Context<'_>, max: usize) -> Spare<'_> {
-        let room = self.send_room().min(max);
+        let room = self.send_room().min(cx.pool.sendable() + self.send_queue.tail_room()).min(max);
         self.send_blocked |= room < max;
         let spare = self.send_queue.spare(cx.pool, room);
         self.send_blocked |= spare.is_empty() && max > 0;

@@ -115,7 +115,7 @@ mod tests {
         held.insert(range(30, 40));
         assert_eq!(held.blocks(4).as_slice(), [(30, 40), (30, 40), (90, 100), (70, 80)]);
         held.on_reported();
-        assert_eq!(held.blocks(4).as_slice(), [(30, 40), (90, 100), (70, 80)]);
+        assert_eq!(held.blocks(4).as_slice(), [(30, 40), (90, 100), (70, 80), (50, 60)]);
     }
 
     #[test]

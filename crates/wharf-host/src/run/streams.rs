@@ -1,0 +1,417 @@
+//! TCP flows: for each connection of the program one socket of the host, and bytes moved between them.
+//!
+//! On a packet's way this is the last step: the stack has put the segment's bytes in order, this writes them to the host's
+//! socket, straight from the receive buffer, and reads from it straight into the send buffer. Whoever is slower holds the
+//! other back: nothing is read that has no room, and nothing leaves the receive buffer (so the window stays shut) that the
+//! host has not taken.
+//!
+//! Invariants: a stream owns its socket and its connection, and gives both back together. Ready is edge-triggered: a
+//! flag is cleared only by a system call that came up short.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use arrayvec::ArrayVec;
+use rustix::io::Errno;
+use rustix::net::{Shutdown, sockopt};
+use wharf_stack::stack::{ConnId, Refusal, Stack, Unreachable};
+use wharf_stack::tcp::CloseReason;
+use wharf_sys::epoll::{Interest, Poller, Ready};
+use wharf_sys::socket::{self, Connecting, Family, Switch};
+use wharf_table::{Endpoint, Instant};
+
+use super::token::Token;
+
+/// Bytes moved in one direction of one stream before the next stream has its turn.
+const TURN_BYTES: usize = 512 * 1024;
+/// Slices of one vectored call.
+const SLICES_MAX: usize = 32;
+
+/// The host's side of a connection.
+struct Stream {
+    socket: OwnedFd,
+    phase: Phase,
+    readable: bool,
+    writable: bool,
+    /// The host's end has sent its FIN (`read` said 0), which was passed on.
+    host_finished: bool,
+    /// The program's FIN was passed on to the host.
+    program_finished: bool,
+    /// A call has failed: what was received before may still be read, then comes the reset.
+    broken: bool,
+    /// The host's end has reset; the program is told when it has what came before.
+    host_reset: bool,
+    /// Waits in the list of work.
+    queued: bool,
+    /// What else to try where a published port is refused by the program in this family.
+    fallback: Option<(Endpoint, Endpoint)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The host's `connect` is under way; the program's SYN waits.
+    Connecting,
+    /// A published port's client waits for the program to accept.
+    Publishing,
+    /// Both ends are connected.
+    Open,
+}
+
+/// Every TCP flow of a run, by its connection.
+#[derive(Default)]
+pub(super) struct Streams {
+    streams: Vec<Option<Stream>>,
+    work: VecDeque<ConnId>,
+    count: usize,
+}
+
+impl Streams {
+    /// How many flows are open.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether a stream waits for its turn.
+    pub(super) fn has_work(&self) -> bool {
+        !self.work.is_empty()
+    }
+
+    /// The address of the host's own end of a stream.
+    pub(super) fn socket(&self, id: ConnId) -> Option<BorrowedFd<'_>> {
+        self.get(id).map(|stream| stream.socket.as_fd())
+    }
+
+    fn get(&self, id: ConnId) -> Option<&Stream> {
+        self.streams.get(id.index())?.as_ref()
+    }
+
+    fn get_mut(&mut self, id: ConnId) -> Option<&mut Stream> {
+        self.streams.get_mut(id.index())?.as_mut()
+    }
+
+    fn insert(&mut self, id: ConnId, stream: Stream) {
+        if self.streams.len() <= id.index() {
+            self.streams.resize_with(id.index() + 1, || None);
+        }
+        self.streams[id.index()] = Some(stream);
+        self.count += 1;
+    }
+
+    fn remove(&mut self, id: ConnId) -> Option<Stream> {
+        let stream = self.streams.get_mut(id.index())?.take()?;
+        self.count -= 1;
+        Some(stream)
+    }
+
+    fn queue(&mut self, id: ConnId) {
+        if let Some(stream) = self.get_mut(id)
+            && !stream.queued
+        {
+            stream.queued = true;
+            self.work.push_back(id);
+        }
+    }
+
+    /// The program wants to connect: the host connects first. `target` is where to, as the host reaches it.
+    pub(super) fn dial(&mut self, now: Instant, id: ConnId, target: SocketAddr, poller: &Poller, stack: &mut Stack) {
+        match begin_connect(target, poller, Token::Stream(id)) {
+            Ok((socket, connecting)) => {
+                self.insert(id, Stream::new(socket, Phase::Connecting));
+                if connecting == Connecting::Done {
+                    self.on_connected(now, id, stack);
+                }
+            }
+            Err(error) => stack.refuse(now, id, refusal(&error)),
+        }
+    }
+
+    /// A client of a published port has come; the program is asked by a connection from `source` to `target`. Where the
+    /// program refuses, `fallback` is tried. A newcomer for whom there is no room is reset.
+    pub(super) fn publish(
+        &mut self,
+        now: Instant,
+        socket: OwnedFd,
+        (source, target): (Endpoint, Endpoint),
+        fallback: Option<(Endpoint, Endpoint)>,
+        poller: &Poller,
+        stack: &mut Stack,
+    ) {
+        let taken = Endpoint::new(source.addr, 0);
+        let opened = stack.connect(now, source, target).or_else(|_| stack.connect(now, taken, target));
+        let Ok(id) = opened else {
+            reset(&socket);
+            return;
+        };
+        let _ = socket::set_no_delay(&socket, Switch::On);
+        if poller.add(&socket, Token::Stream(id).into(), Interest::ReadWrite).is_err() {
+            reset(&socket);
+            stack.abort(now, id);
+            stack.release(now, id);
+            return;
+        }
+        self.insert(id, Stream { fallback, ..Stream::new(socket, Phase::Publishing) });
+    }
+
+    /// The host's socket of a stream is ready for something.
+    pub(super) fn on_ready(&mut self, now: Instant, id: ConnId, ready: Ready, stack: &mut Stack) {
+        let Some(stream) = self.get_mut(id) else { return };
+        match stream.phase {
+            Phase::Connecting if ready.writable => {
+                match socket::take_error(&stream.socket) {
+                    None => self.on_connected(now, id, stack),
+                    Some(error) => self.turn_down(now, id, &error, stack),
+                }
+            }
+            Phase::Connecting => {}
+            Phase::Publishing | Phase::Open => {
+                stream.readable |= ready.readable;
+                stream.writable |= ready.writable;
+                if stream.phase == Phase::Open {
+                    self.queue(id);
+                }
+            }
+        }
+    }
+
+    fn on_connected(&mut self, now: Instant, id: ConnId, stack: &mut Stack) {
+        let Some(stream) = self.get_mut(id) else { return };
+        stream.phase = Phase::Open;
+        stream.writable = true;
+        stream.readable = true;
+        stack.accept(now, id);
+        self.queue(id);
+    }
+
+    fn turn_down(&mut self, now: Instant, id: ConnId, error: &io::Error, stack: &mut Stack) {
+        self.remove(id);
+        stack.refuse(now, id, refusal(error));
+    }
+
+    /// The stack reports progress: room to send, data received, the program's FIN.
+    pub(super) fn on_progress(&mut self, id: ConnId) {
+        if let Some(stream) = self.get_mut(id)
+            && stream.phase == Phase::Publishing
+        {
+            stream.phase = Phase::Open;
+        }
+        self.queue(id);
+    }
+
+    /// The stack's connection is over.
+    pub(super) fn on_closed(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        reason: CloseReason,
+        poller: &Poller,
+        stack: &mut Stack,
+    ) {
+        self.drain_to_host(now, id, stack);
+        let stream = self.remove(id);
+        stack.release(now, id);
+        let Some(stream) = stream else { return };
+        if stream.phase == Phase::Publishing
+            && let Some(pair) = stream.fallback
+        {
+            let socket = stream.socket;
+            if poller.delete(&socket).is_ok() {
+                self.publish(now, socket, pair, None, poller, stack);
+                return;
+            }
+            reset(&socket);
+        } else if reason != CloseReason::Finished {
+            reset(&stream.socket);
+        }
+    }
+
+    /// Writes what is left for the host once; called when no more can come.
+    fn drain_to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) {
+        if let Some(stream) = self.get_mut(id) {
+            stream.writable = true;
+            stream.to_host(now, id, stack);
+        }
+    }
+
+    /// Gives every stream that waits one turn.
+    pub(super) fn work(&mut self, now: Instant, stack: &mut Stack) {
+        for _ in 0..self.work.len() {
+            let Some(id) = self.work.pop_front() else { return };
+            let Some(stream) = self.get_mut(id) else { continue };
+            stream.queued = false;
+            if stream.phase != Phase::Open {
+                continue;
+            }
+            let outcome = stream.turn(now, id, stack);
+            match outcome {
+                Turn::Done => {}
+                Turn::Again => self.queue(id),
+                Turn::Over => {
+                    self.remove(id);
+                    stack.release(now, id);
+                }
+                Turn::Broken => {
+                    if let Some(stream) = self.remove(id) {
+                        reset(&stream.socket);
+                    }
+                    stack.abort(now, id);
+                    stack.release(now, id);
+                }
+            }
+        }
+    }
+}
+
+/// How a stream's turn ended.
+enum Turn {
+    /// Nothing more can be moved now.
+    Done,
+    /// More can be moved, when the others have had their turn.
+    Again,
+    /// Both directions have ended.
+    Over,
+    /// The host's end is gone.
+    Broken,
+}
+
+impl Stream {
+    fn new(socket: OwnedFd, phase: Phase) -> Stream {
+        Stream {
+            socket,
+            phase,
+            readable: false,
+            writable: false,
+            host_finished: false,
+            program_finished: false,
+            broken: false,
+            host_reset: false,
+            queued: false,
+            fallback: None,
+        }
+    }
+
+    fn turn(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
+        let out = self.to_host(now, id, stack);
+        let back = self.to_program(now, id, stack);
+        if self.host_reset && stack.connection(id).unacknowledged_len() == 0 {
+            return Turn::Broken;
+        }
+        match (out, back) {
+            (Turn::Broken, _) | (_, Turn::Broken) => Turn::Broken,
+            _ if self.host_finished && self.program_finished => Turn::Over,
+            (Turn::Again, _) | (_, Turn::Again) => Turn::Again,
+            _ => Turn::Done,
+        }
+    }
+
+    /// Writes received bytes to the host, straight from the receive buffer, then the program's FIN.
+    fn to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
+        let mut moved = 0;
+        while self.writable && moved < TURN_BYTES {
+            let (offered, written) = self.write_received(id, stack);
+            if offered == 0 {
+                break;
+            }
+            match written {
+                Ok(count) => {
+                    stack.consume(now, id, count);
+                    moved += count;
+                    self.writable = count == offered;
+                }
+                Err(Errno::AGAIN) => self.writable = false,
+                Err(Errno::INTR) => {}
+                Err(_) => return self.on_host_error(),
+            }
+        }
+        let conn = stack.connection(id);
+        if conn.received_len() == 0 && conn.peer_has_finished() && !self.program_finished {
+            self.program_finished = true;
+            if rustix::net::shutdown(&self.socket, Shutdown::Write).is_err() {
+                return self.on_host_error();
+            }
+        }
+        if moved >= TURN_BYTES { Turn::Again } else { Turn::Done }
+    }
+
+    /// One vectored write of what was received: how much was offered, and how much the host took.
+    fn write_received(&self, id: ConnId, stack: &Stack) -> (usize, Result<usize, Errno>) {
+        let (slices, _) = stack.received(id);
+        let slices: ArrayVec<IoSlice<'_>, SLICES_MAX> = slices.take(SLICES_MAX).map(IoSlice::new).collect();
+        let offered = slices.iter().map(|slice| slice.len()).sum();
+        let written = if offered == 0 { Ok(0) } else { rustix::io::writev(&self.socket, &slices) };
+        (offered, written)
+    }
+
+    /// The host's end is broken. What it sent before may still wait to be read, and is worth having.
+    fn on_host_error(&mut self) -> Turn {
+        self.broken = true;
+        self.writable = false;
+        self.readable = true;
+        Turn::Again
+    }
+
+    /// Reads from the host straight into the send buffer, then passes its FIN on.
+    fn to_program(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
+        let mut moved = 0;
+        while self.readable && !self.host_finished && !self.host_reset && moved < TURN_BYTES {
+            let room = stack.send_room(id);
+            if room == 0 {
+                return Turn::Done;
+            }
+            let socket = &self.socket;
+            let (count, offered) = stack.send_with(now, id, room.min(TURN_BYTES - moved), |spare| {
+                let mut slices: ArrayVec<IoSliceMut<'_>, SLICES_MAX> =
+                    spare.iter_mut().take(SLICES_MAX).map(|slice| IoSliceMut::new(slice)).collect();
+                let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+                let result = rustix::io::readv(socket, &mut slices);
+                (result.unwrap_or(0), (result, offered))
+            });
+            match count {
+                Ok(0) if offered == 0 => return Turn::Done,
+                Ok(0) if self.broken => self.host_reset = true,
+                Ok(0) => {
+                    self.host_finished = true;
+                    stack.shutdown(now, id);
+                }
+                Ok(count) => moved += count,
+                Err(Errno::AGAIN) => self.readable = false,
+                Err(Errno::INTR) => {}
+                Err(_) => {
+                    self.host_reset = true;
+                    self.readable = false;
+                }
+            }
+        }
+        if moved >= TURN_BYTES { Turn::Again } else { Turn::Done }
+    }
+}
+
+/// Starts a connection of the host.
+fn begin_connect(target: SocketAddr, poller: &Poller, token: Token) -> io::Result<(OwnedFd, Connecting)> {
+    let socket = socket::tcp(Family::of(target.ip()))?;
+    // Segments go on as they came, and a peer that is gone is noticed in the end.
+    socket::set_no_delay(&socket, Switch::On)?;
+    sockopt::set_socket_keepalive(&socket, true)?;
+    let connecting = socket::connect(&socket, target)?;
+    poller.add(&socket, token.into(), Interest::ReadWrite)?;
+    Ok((socket, connecting))
+}
+
+/// What the program is told when the host could not connect.
+fn refusal(error: &io::Error) -> Refusal {
+    match Errno::from_io_error(error) {
+        Some(Errno::NETUNREACH | Errno::NETDOWN) => Refusal::Unreachable(Unreachable::Network),
+        Some(Errno::HOSTUNREACH | Errno::HOSTDOWN) => Refusal::Unreachable(Unreachable::Host),
+        Some(Errno::ACCESS | Errno::PERM) => Refusal::Unreachable(Unreachable::Prohibited),
+        Some(Errno::TIMEDOUT) => Refusal::Silent,
+        _ => Refusal::Reset,
+    }
+}
+
+/// Makes the close of `socket`, which follows, a RST.
+pub(super) fn reset(socket: &OwnedFd) {
+    // Only a socket that is none refuses.
+    let _ = socket::reset_on_close(socket);
+}
+

@@ -1,0 +1,174 @@
+//! The link as the stack sees it: frames of the TAP or packet socket in, frames of the stack out, and between them, where
+//! the user asked for it, a bad line.
+
+use std::io::{self, IoSlice};
+
+use wharf_stack::interface::{Capabilities, ChecksumIn, FrameIn, FrameSink, GsoKind, OffloadOut};
+use wharf_stack::link::{Impairment, ImpairedLink};
+use wharf_sys::frame::{self, FrameBuffers, VnetHeader};
+use wharf_sys::link::Link;
+use wharf_table::{DropReason, Instant};
+
+/// The most slices of one frame: its head and the chunks of a send buffer that 64 KiB may touch.
+const SLICES_MAX: usize = 16;
+
+/// A [`Link`] with its state, and the impairments of both directions.
+pub(super) struct Wire {
+    link: Link,
+    /// Set when the device took no more; cleared when it is ready again.
+    full: bool,
+    /// From the program and to the program.
+    bad: Option<Box<BadLine>>,
+    now: Instant,
+}
+
+struct BadLine {
+    inward: ImpairedLink<Vec<u8>>,
+    outward: ImpairedLink<Vec<u8>>,
+}
+
+impl Wire {
+    /// Takes the link; `impairment` makes it a bad one in both directions.
+    pub(super) fn new(link: Link, impairment: Option<&Impairment>, seed: u64, now: Instant) -> Wire {
+        let bad = impairment.map(|impairment| {
+            Box::new(BadLine {
+                inward: ImpairedLink::new(impairment.clone(), seed),
+                outward: ImpairedLink::new(impairment.clone(), !seed),
+            })
+        });
+        Wire { link, full: false, bad, now }
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(super) fn set_now(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// Whether the device took the last frame.
+    pub(super) fn is_open(&self) -> bool {
+        !self.full
+    }
+
+    /// The device is ready for more.
+    pub(super) fn on_writable(&mut self) {
+        self.full = false;
+    }
+
+    /// Reads a batch and hands it on as frames. Returns how many were read; with a bad line they arrive later, through
+    /// [`Wire::poll_delayed`].
+    pub(super) fn read_batch(
+        &mut self,
+        buffers: &mut FrameBuffers,
+        mut deliver: impl FnMut(&[FrameIn<'_>]),
+    ) -> io::Result<usize> {
+        let count = self.link.read_batch(buffers)?;
+        match &mut self.bad {
+            None => {
+                let mut frames = arrayvec::ArrayVec::<FrameIn<'_>, 64>::new();
+                for (header, bytes) in buffers.iter().take(count) {
+                    if frames.is_full() {
+                        deliver(&frames);
+                        frames.clear();
+                    }
+                    frames.push(frame_in(&header, bytes));
+                }
+                if !frames.is_empty() {
+                    deliver(&frames);
+                }
+            }
+            Some(bad) => {
+                for (_, bytes) in buffers.iter().take(count) {
+                    bad.inward.push(self.now, bytes.to_vec());
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// Moves on what the bad line held back until now: frames from the program go to `deliver`, those to the program to
+    /// the device.
+    pub(super) fn poll_delayed(&mut self, mut deliver: impl FnMut(&[FrameIn<'_>])) {
+        let Some(bad) = &mut self.bad else { return };
+        while let Some(frame) = bad.inward.poll(self.now) {
+            deliver(&[FrameIn::plain(&frame)]);
+        }
+        while let Some(frame) = bad.outward.poll(self.now) {
+            // A device that takes no more loses the frame, as a bad line may.
+            let _ = self.link.write(&VnetHeader::default(), &[IoSlice::new(&frame)]);
+        }
+    }
+
+    /// When [`Wire::poll_delayed`] has something to do.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let bad = self.bad.as_ref()?;
+        [bad.inward.poll_timeout(), bad.outward.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// What the stack may leave to the device. A bad line needs frames as they would be on a wire.
+    pub(super) fn capabilities(link: &Link, impaired: bool) -> Capabilities {
+        let offered = link.capabilities();
+        if impaired {
+            return Capabilities::default();
+        }
+        Capabilities { checksum: offered.checksum, tso: offered.tso, uso: offered.uso }
+    }
+}
+
+impl FrameSink for Wire {
+    fn frame(&mut self, head: &[u8], payload: &[&[u8]], offload: OffloadOut) -> Result<(), DropReason> {
+        if let Some(bad) = &mut self.bad {
+            let mut frame = head.to_vec();
+            payload.iter().for_each(|slice| frame.extend_from_slice(slice));
+            bad.outward.push(self.now, frame);
+            return Ok(());
+        }
+        let mut slices = arrayvec::ArrayVec::<IoSlice<'_>, SLICES_MAX>::new();
+        slices.push(IoSlice::new(head));
+        for slice in payload {
+            slices.try_push(IoSlice::new(slice)).map_err(|_| DropReason::TooBig)?;
+        }
+        match self.link.write(&vnet_header(head.len(), offload), &slices) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.full = true;
+                Err(DropReason::LinkFull)
+            }
+            Err(_) => Err(DropReason::LinkFull),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.full
+    }
+}
+
+fn frame_in<'a>(header: &VnetHeader, bytes: &'a [u8]) -> FrameIn<'a> {
+    let trusted = header.flags & (frame::NEEDS_CHECKSUM | frame::DATA_VALID) != 0;
+    FrameIn {
+        bytes,
+        checksum: if trusted { ChecksumIn::Trusted } else { ChecksumIn::Unverified },
+        gso_size: if header.gso_type == frame::GSO_NONE { 0 } else { header.gso_size },
+    }
+}
+
+fn vnet_header(head_len: usize, offload: OffloadOut) -> VnetHeader {
+    let mut header = VnetHeader::default();
+    if let Some((start, offset)) = offload.checksum {
+        header.flags = frame::NEEDS_CHECKSUM;
+        header.csum_start = start;
+        header.csum_offset = offset;
+    }
+    if let Some((kind, size)) = offload.gso {
+        header.gso_type = match kind {
+            GsoKind::Tcp4 => frame::GSO_TCP4,
+            GsoKind::Tcp6 => frame::GSO_TCP6,
+            GsoKind::Udp => frame::GSO_UDP,
+        };
+        header.gso_size = size;
+        header.hdr_len = head_len as u16;
+    }
+    header
+}
