@@ -220,7 +220,8 @@ impl Typed {
         if !self.families.include(default.addr()) {
             return Ok(None);
         }
-        let program = self.addresses.iter().copied().find(|cidr| cidr.addr().is_v4() == v4).unwrap_or(default);
+        let program =
+            self.addresses.iter().copied().find(|cidr| cidr.addr().is_v4() == v4).unwrap_or(default);
         if !is_unicast(program.addr()) || !is_assignable(program, program.addr()) {
             return Err(ConfigError::NotAssignable { option: "--address", addr: program.addr(), program });
         }
@@ -305,7 +306,11 @@ fn check_neighbor(option: &'static str, addr: Option<Addr>, program: Cidr) -> Re
 /// Whether an address can be that of a host on some network.
 fn is_unicast(addr: Addr) -> bool {
     let reserved = matches!(addr.v4_octets(), Some([0 | 240..=255, ..]));
-    !addr.is_unspecified() && !addr.is_loopback() && !addr.is_multicast() && !addr.is_link_local() && !reserved
+    !addr.is_unspecified()
+        && !addr.is_loopback()
+        && !addr.is_multicast()
+        && !addr.is_link_local()
+        && !reserved
 }
 
 /// Whether a host of the network can have this address of it: neither the network's own nor its broadcast address.

@@ -59,7 +59,9 @@ impl HostNetwork {
     }
 
     fn overlapping(&self, wanted: Cidr) -> Option<&(Cidr, String)> {
-        self.networks.iter().find(|(network, _)| network.contains(wanted.addr()) || wanted.contains(network.addr()))
+        self.networks
+            .iter()
+            .find(|(network, _)| network.contains(wanted.addr()) || wanted.contains(network.addr()))
     }
 
     /// A place in a private network (RFC 1918) of 24 bits that is free.
@@ -79,8 +81,9 @@ fn parse_v4(line: &str) -> Option<(Cidr, String)> {
     let &[interface, destination, _, flags, _, _, _, mask, ..] = words.as_slice() else { return None };
     let word = |text: &str| u32::from_str_radix(text, 16).ok().map(u32::to_ne_bytes);
     let mask = u32::from_be_bytes(word(mask)?);
-    is_route(flags)
-        .then(|| Some((Cidr::new(Addr::v4(word(destination)?), mask.leading_ones() as u8)?, interface.to_owned())))?
+    is_route(flags).then(|| {
+        Some((Cidr::new(Addr::v4(word(destination)?), mask.leading_ones() as u8)?, interface.to_owned()))
+    })?
 }
 
 /// `fd00... 40 0... 00 0... 00000100 00000001 00000000 00000001 eth0`.

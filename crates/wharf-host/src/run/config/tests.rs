@@ -49,16 +49,26 @@ fn addresses_make_room_for_each_other() {
     let table = [
         ("192.168.7.3/24", vec![], vec![], "192.168.7.3/24 192.168.7.2 192.168.7.4 192.168.7.5"),
         ("192.168.7.9/29", vec![], vec![], "192.168.7.9/29 192.168.7.10 192.168.7.11 192.168.7.12"),
-        ("192.168.7.14/29", vec!["192.168.7.13"], vec!["192.168.7.10"], "192.168.7.14/29 192.168.7.13 192.168.7.10 192.168.7.12"),
+        (
+            "192.168.7.14/29",
+            vec!["192.168.7.13"],
+            vec!["192.168.7.10"],
+            "192.168.7.14/29 192.168.7.13 192.168.7.10 192.168.7.12",
+        ),
         ("10.0.2.100/24", vec!["10.0.2.1"], vec!["10.0.2.2"], "10.0.2.100/24 10.0.2.1 10.0.2.2 10.0.2.4"),
         ("172.16.0.1/12", vec![], vec![], "172.16.0.1/12 172.16.0.2 172.16.0.3 172.16.0.4"),
     ];
     for (address, gateways, dns, expected) in table {
-        let typed =
-            Typed { addresses: cidrs(&[address]), gateways: ips(&gateways), dns: ips(&dns), ..Typed::default() };
+        let typed = Typed {
+            addresses: cidrs(&[address]),
+            gateways: ips(&gateways),
+            dns: ips(&dns),
+            ..Typed::default()
+        };
         assert_eq!(show(lower(typed).unwrap().v4), expected);
     }
-    let typed = Typed { addresses: cidrs(&["2001:db8::7/64"]), families: Families::V6Only, ..Typed::default() };
+    let typed =
+        Typed { addresses: cidrs(&["2001:db8::7/64"]), families: Families::V6Only, ..Typed::default() };
     let lowered = lower(typed).unwrap();
     assert_eq!(show(lowered.v6), "2001:db8::7/64 2001:db8::2 2001:db8::3 2001:db8::4");
     assert_eq!(show(lowered.v4), "none");
@@ -67,20 +77,62 @@ fn addresses_make_room_for_each_other() {
 #[test]
 fn contradictions_are_named() {
     let table = [
-        (Typed { gateways: ips(&["192.168.0.1"]), ..Typed::default() }, "--gateway \"192.168.0.1\": lies outside the program's network 10.0.2.0/24 (choose one inside, or give --address as well)"),
-        (Typed { dns: ips(&["10.0.2.100"]), ..Typed::default() }, "--dns \"10.0.2.100\": the program has this address (choose another one)"),
-        (Typed { gateways: ips(&["10.0.2.255"]), ..Typed::default() }, "--gateway \"10.0.2.255\": no host can have this address in 10.0.2.0/24 (choose another one)"),
-        (Typed { addresses: cidrs(&["10.9.0.0/16"]), ..Typed::default() }, "--address \"10.9.0.0\": no host can have this address in 10.9.0.0/16 (choose another one)"),
-        (Typed { addresses: cidrs(&["127.0.0.5/8"]), ..Typed::default() }, "--address \"127.0.0.5\": no host can have this address in 127.0.0.0/8 (choose another one)"),
-        (Typed { addresses: cidrs(&["10.9.0.1/30"]), ..Typed::default() }, "--address \"10.9.0.1/30\": the network is too small for program, gateway, name server and host (write /29 or shorter)"),
-        (Typed { addresses: cidrs(&["fd00::1/128"]), ..Typed::default() }, "--address \"fd00::1/128\": the network is too small for program, gateway, name server and host (write /125 or shorter)"),
-        (Typed { addresses: cidrs(&["10.9.0.1/24", "10.8.0.1/24"]), ..Typed::default() }, "--address \"10.8.0.1\": given twice for IPv4 (give one for each family)"),
-        (Typed { dns: ips(&["fd00::3"]), families: Families::V4Only, ..Typed::default() }, "--dns \"fd00::3\": the run has no IPv6 (leave out --ipv4-only)"),
-        (Typed { mtu: Some(17), ..Typed::default() }, "--mtu \"17\": not an MTU of this link (write 1280 to 65520, or from 576 with --ipv4-only)"),
-        (Typed { mtu: Some(575), families: Families::V4Only, ..Typed::default() }, "--mtu \"575\": not an MTU of this link (write 576 to 65520)"),
-        (Typed { mtu: Some(65_536), ..Typed::default() }, "--mtu \"65536\": not an MTU of this link (write 1280 to 65520, or from 576 with --ipv4-only)"),
-        (Typed { name: Some("a b".into()), ..Typed::default() }, "--name \"a b\": not a name for a run (letters, digits and hyphens, 63 at most; not host, gateway or dns)"),
-        (Typed { name: Some("Host".into()), ..Typed::default() }, "--name \"Host\": not a name for a run (letters, digits and hyphens, 63 at most; not host, gateway or dns)"),
+        (
+            Typed { gateways: ips(&["192.168.0.1"]), ..Typed::default() },
+            "--gateway \"192.168.0.1\": lies outside the program's network 10.0.2.0/24 (choose one inside, or give --address as well)",
+        ),
+        (
+            Typed { dns: ips(&["10.0.2.100"]), ..Typed::default() },
+            "--dns \"10.0.2.100\": the program has this address (choose another one)",
+        ),
+        (
+            Typed { gateways: ips(&["10.0.2.255"]), ..Typed::default() },
+            "--gateway \"10.0.2.255\": no host can have this address in 10.0.2.0/24 (choose another one)",
+        ),
+        (
+            Typed { addresses: cidrs(&["10.9.0.0/16"]), ..Typed::default() },
+            "--address \"10.9.0.0\": no host can have this address in 10.9.0.0/16 (choose another one)",
+        ),
+        (
+            Typed { addresses: cidrs(&["127.0.0.5/8"]), ..Typed::default() },
+            "--address \"127.0.0.5\": no host can have this address in 127.0.0.0/8 (choose another one)",
+        ),
+        (
+            Typed { addresses: cidrs(&["10.9.0.1/30"]), ..Typed::default() },
+            "--address \"10.9.0.1/30\": the network is too small for program, gateway, name server and host (write /29 or shorter)",
+        ),
+        (
+            Typed { addresses: cidrs(&["fd00::1/128"]), ..Typed::default() },
+            "--address \"fd00::1/128\": the network is too small for program, gateway, name server and host (write /125 or shorter)",
+        ),
+        (
+            Typed { addresses: cidrs(&["10.9.0.1/24", "10.8.0.1/24"]), ..Typed::default() },
+            "--address \"10.8.0.1\": given twice for IPv4 (give one for each family)",
+        ),
+        (
+            Typed { dns: ips(&["fd00::3"]), families: Families::V4Only, ..Typed::default() },
+            "--dns \"fd00::3\": the run has no IPv6 (leave out --ipv4-only)",
+        ),
+        (
+            Typed { mtu: Some(17), ..Typed::default() },
+            "--mtu \"17\": not an MTU of this link (write 1280 to 65520, or from 576 with --ipv4-only)",
+        ),
+        (
+            Typed { mtu: Some(575), families: Families::V4Only, ..Typed::default() },
+            "--mtu \"575\": not an MTU of this link (write 576 to 65520)",
+        ),
+        (
+            Typed { mtu: Some(65_536), ..Typed::default() },
+            "--mtu \"65536\": not an MTU of this link (write 1280 to 65520, or from 576 with --ipv4-only)",
+        ),
+        (
+            Typed { name: Some("a b".into()), ..Typed::default() },
+            "--name \"a b\": not a name for a run (letters, digits and hyphens, 63 at most; not host, gateway or dns)",
+        ),
+        (
+            Typed { name: Some("Host".into()), ..Typed::default() },
+            "--name \"Host\": not a name for a run (letters, digits and hyphens, 63 at most; not host, gateway or dns)",
+        ),
     ];
     for (typed, expected) in table {
         assert_eq!(lower(typed).unwrap_err(), expected);
