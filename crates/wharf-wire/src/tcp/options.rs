@@ -102,6 +102,7 @@ impl TcpOptions {
         }
     }
 
+    #[inline(never)]
     fn parse_each(mut options: &[u8], flags: TcpFlags) -> TcpOptions {
         let mut parsed = TcpOptions::default();
         loop {
