@@ -102,8 +102,6 @@ pub struct Connection {
     recovery: Option<Box<Recovery>>,
     congestion: Congestion,
     rtt: RttEstimator,
-    /// The segment that measures the round trip: where it ends and when it left.
-    timed: Option<(SeqNum, Instant)>,
     timers: Timers,
     timestamps: Timestamps,
     challenges: Challenges,
@@ -116,8 +114,6 @@ pub struct Connection {
     mss: u16,
     /// The largest segment that the peer was seen to send: two of them are acknowledged at once.
     rcv_mss: u16,
-    /// Received in order and not acknowledged.
-    unacknowledged: u32,
     /// Retransmissions or probes without an answer.
     retries: u8,
     keepalives: u8,
@@ -191,7 +187,6 @@ impl Connection {
             recovery: None,
             congestion: Congestion::new(settings.congestion, mss.into()),
             rtt: RttEstimator::new(),
-            timed: None,
             timers: Timers::new(),
             timestamps: Timestamps::new(settings),
             challenges: Challenges::default(),
@@ -200,7 +195,6 @@ impl Connection {
             small_sent: iss,
             mss: mss.min(settings.mss),
             rcv_mss: DEFAULT_MSS_V4.min(settings.mss),
-            unacknowledged: 0,
             retries: 0,
             keepalives: 0,
             sack: settings.sack,

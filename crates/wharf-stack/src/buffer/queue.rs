@@ -1,6 +1,6 @@
 //! A queue of bytes in chunks.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::iter::FusedIterator;
 
 use arrayvec::ArrayVec;
@@ -22,8 +22,9 @@ pub type Spare<'a> = ArrayVec<&'a mut [u8], SPARE_SLICES>;
 /// were written.
 #[derive(Debug, Default)]
 pub struct ByteQueue {
-    /// The first chunk holds byte 0 of the queue at `head`. A chunk is missing only where nothing was written.
-    chunks: VecDeque<Option<Chunk>>,
+    /// The first chunk holds byte 0 of the queue at `head`. A chunk is missing only where nothing was written. A vector is
+    /// smaller than a ring, and moving its few pointers is nothing beside moving the 16 KiB of each.
+    chunks: Vec<Option<Chunk>>,
     head: u32,
     len: u32,
     /// Where the furthest byte written ahead ends, counted from byte 0; meaningful when beyond `len`.
@@ -33,7 +34,7 @@ pub struct ByteQueue {
 impl ByteQueue {
     /// An empty queue.
     pub const fn new() -> ByteQueue {
-        ByteQueue { chunks: VecDeque::new(), head: 0, len: 0, ahead: 0 }
+        ByteQueue { chunks: Vec::new(), head: 0, len: 0, ahead: 0 }
     }
 
     /// Bytes in the queue, those written ahead not counted.
@@ -140,11 +141,9 @@ impl ByteQueue {
             return self.clear(pool);
         }
         let mut head = self.head as usize + count;
-        while head >= CHUNK {
-            if let Some(Some(chunk)) = self.chunks.pop_front() {
-                pool.give(chunk);
-            }
-            head -= CHUNK;
+        if head >= CHUNK {
+            self.chunks.drain(..head / CHUNK).flatten().for_each(|chunk| pool.give(chunk));
+            head %= CHUNK;
         }
         self.head = head as u32;
     }
@@ -161,7 +160,7 @@ impl ByteQueue {
     /// The chunk at this place, taken from the pool when it is missing.
     fn chunk_at(&mut self, pool: &mut ChunkPool, index: usize) -> Option<&mut Chunk> {
         while self.chunks.len() <= index {
-            self.chunks.push_back(None);
+            self.chunks.push(None);
         }
         let place = &mut self.chunks[index];
         if place.is_none() {
@@ -177,7 +176,7 @@ impl ByteQueue {
         }
         let used = (self.head as usize + self.len.max(self.ahead) as usize).div_ceil(CHUNK);
         while self.chunks.len() > used {
-            if let Some(Some(chunk)) = self.chunks.pop_back() {
+            if let Some(Some(chunk)) = self.chunks.pop() {
                 pool.give(chunk);
             }
         }

@@ -263,7 +263,7 @@ impl Connection {
             return self.give_up(CloseReason::TimedOut);
         }
         self.retries += 1;
-        self.timed = None;
+        self.rtt.on_resent();
         let (flight, mss) = (self.snd.flight(), u32::from(self.mss));
         let (snd_una, snd_nxt) = (self.snd.snd_una, self.snd.snd_nxt);
         let again = self.retries > 1;
@@ -287,7 +287,7 @@ impl Connection {
     /// section 5.4).
     pub(super) fn resend_all(&mut self) {
         let (snd_una, snd_nxt) = (self.snd.snd_una, self.snd.snd_nxt);
-        self.timed = None;
+        self.rtt.on_resent();
         self.board().mark_all_lost(snd_una, snd_nxt);
         if let Some(recovery) = &mut self.recovery {
             recovery.recover = snd_nxt;

@@ -2,6 +2,10 @@
 
 use core::time::Duration;
 
+use wharf_table::Instant;
+
+use super::seq::SeqNum;
+
 /// What the time-out is before anything was measured (RFC 6298, rule 2.1).
 const INITIAL: u32 = 1_000_000;
 /// The same when the SYN had to be repeated (rule 5.7).
@@ -17,16 +21,53 @@ pub(super) struct RttEstimator {
     srtt: u32,
     rttvar: u32,
     rto: u32,
+    /// Where the segment ends that is timed, and when it left, in microseconds that wrap after an hour.
+    timed_end: SeqNum,
+    timed_at: u32,
+    is_timing: bool,
     backoff: u8,
 }
 
 impl RttEstimator {
     pub(super) const fn new() -> RttEstimator {
-        RttEstimator { srtt: 0, rttvar: 0, rto: INITIAL, backoff: 0 }
+        RttEstimator {
+            srtt: 0,
+            rttvar: 0,
+            rto: INITIAL,
+            timed_end: SeqNum::new(0),
+            timed_at: 0,
+            is_timing: false,
+            backoff: 0,
+        }
     }
 
-    /// A round trip was measured, never from a segment that was sent twice (Karn's algorithm, section 3).
-    pub(super) fn on_sample(&mut self, rtt: Duration) {
+    /// A segment that ends at `end` leaves for the first time: it is timed, unless another one is.
+    pub(super) fn on_sent(&mut self, end: SeqNum, now: Instant) {
+        if !self.is_timing {
+            (self.timed_end, self.timed_at, self.is_timing) = (end, now.micros() as u32, true);
+        }
+    }
+
+    /// Something is sent again: what is timed could be it (Karn's algorithm, section 3).
+    pub(super) fn on_resent(&mut self) {
+        self.is_timing = false;
+    }
+
+    /// Everything before `ack` is acknowledged: the round trip of the timed segment is known if it was among it. Without
+    /// one, `echoed` says how long ago the peer's echo left, which is right also after a retransmission (RFC 7323,
+    /// section 4.1).
+    pub(super) fn on_ack(&mut self, ack: SeqNum, now: Instant, echoed: Option<Duration>) {
+        if !self.is_timing {
+            echoed.into_iter().for_each(|rtt| self.on_sample(rtt));
+        } else if !ack.before(self.timed_end) {
+            self.is_timing = false;
+            let rtt = (now.micros() as u32).wrapping_sub(self.timed_at);
+            self.on_sample(Duration::from_micros(u64::from(rtt)));
+        }
+    }
+
+    /// A round trip was measured.
+    fn on_sample(&mut self, rtt: Duration) {
         let rtt = u32::try_from(rtt.as_micros()).unwrap_or(MAX).clamp(1, MAX);
         if self.srtt == 0 {
             self.srtt = rtt;

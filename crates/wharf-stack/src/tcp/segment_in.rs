@@ -7,8 +7,6 @@ mod acknowledgment;
 mod handshake;
 mod text;
 
-use core::time::Duration;
-
 use wharf_table::{DropReason, Instant};
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
@@ -20,9 +18,9 @@ use super::{Connection, Context};
 
 /// TS.Recent is believed this long (RFC 7323, section 5.5), in seconds: 24 days.
 const RECENT_VALID: u32 = 24 * 86_400;
-/// Challenge ACKs in this time, and how long it is (RFC 5961, section 7).
+/// Challenge ACKs in this time, and how long it is, in milliseconds (RFC 5961, section 7).
 const CHALLENGES_MAX: u8 = 10;
-const CHALLENGES_PER: Duration = Duration::from_secs(5);
+const CHALLENGES_PER_MS: u32 = 5_000;
 
 /// What the IP header says of congestion (RFC 3168, section 5). A connection that has not agreed on ECN ignores it, and
 /// ours don't agree on it yet.
@@ -103,13 +101,15 @@ fn seconds(now: Instant) -> u32 {
 /// How many challenge ACKs have left lately.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Challenges {
-    since: Instant,
+    /// In milliseconds, which wrap after 49 days; then a challenge may be one too few.
+    since: u32,
     count: u8,
 }
 
 impl Challenges {
     fn allows(&mut self, now: Instant) -> bool {
-        if now.since(self.since) >= CHALLENGES_PER {
+        let now = now.millis() as u32;
+        if now.wrapping_sub(self.since) >= CHALLENGES_PER_MS {
             *self = Challenges { since: now, count: 0 };
         }
         let allowed = self.count < CHALLENGES_MAX;

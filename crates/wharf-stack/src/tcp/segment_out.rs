@@ -183,10 +183,10 @@ impl Connection {
         };
         self.snd.snd_nxt = self.iss + 1;
         self.start_retransmit_timer(now);
-        if self.retries == 0 && self.timed.is_none() {
-            self.timed = Some((self.snd.snd_nxt, now));
-        } else if self.retries > 0 {
-            self.timed = None;
+        if self.retries == 0 {
+            self.rtt.on_sent(self.snd.snd_nxt, now);
+        } else {
+            self.rtt.on_resent();
         }
         let flags = if answers { TcpFlags::SYN | TcpFlags::ACK } else { TcpFlags::SYN };
         let mut segment = self.bare(self.iss, flags);
@@ -251,7 +251,7 @@ impl Connection {
         recovery.on_first_resent(timestamp);
         recovery.pipe = recovery.pipe.saturating_add(len);
         recovery.sent = recovery.sent.saturating_add(len);
-        self.timed = None;
+        self.rtt.on_resent();
         if first || !self.timers.is_set(Timer::Retransmit) {
             self.timers.set(Timer::Retransmit, now + self.rtt.rto());
         }
@@ -324,9 +324,12 @@ impl Connection {
             recovery.pipe = recovery.pipe.saturating_add(right.since(left));
             recovery.sent = recovery.sent.saturating_add(right.since(left));
         }
-        self.timed.get_or_insert((right, now));
+        self.rtt.on_sent(right, now);
         self.last_sent = now;
-        self.timers.stop(Timer::Persist);
+        if self.snd.flight() == right.since(left) {
+            // The persist timer ran until now.
+            self.timers.stop(Timer::Retransmit);
+        }
         self.start_retransmit_timer(now);
         self.data_segment(now, Range::new(left, right))
     }
@@ -366,7 +369,6 @@ impl Connection {
             }
         }
         self.owed.ack = AckDue::None;
-        self.unacknowledged = 0;
         self.timers.stop(Timer::DelayedAck);
         self.timestamps.last_ack_sent = self.rcv.rcv_nxt;
         header
@@ -414,12 +416,12 @@ impl Connection {
         }
     }
 
-    /// Starts the persist timer when something waits and nothing is on its way that would bring an answer.
+    /// Starts the timer as persist timer when something waits and nothing is on its way that would bring an answer.
     fn watch_window(&mut self, now: Instant) {
         let waits = self.data_end().since(self.snd.snd_nxt) > 0 || self.fin_queued && !self.fin_is_sent();
         let stuck = waits && self.snd.flight() == 0 && self.state.is_synchronized();
-        if stuck && !self.timers.is_set(Timer::Persist) {
-            self.timers.set(Timer::Persist, now + self.rtt.rto());
+        if stuck {
+            self.start_retransmit_timer(now);
         }
     }
 }

@@ -12,7 +12,6 @@ impl Connection {
                 self.dirty = true;
                 match timer {
                     Timer::Retransmit => self.on_retransmit_timer(cx),
-                    Timer::Persist => self.on_persist_timer(),
                     Timer::DelayedAck => self.owe_ack(),
                     Timer::Idle => self.on_idle_timer(cx),
                 }
@@ -31,7 +30,7 @@ impl Connection {
                 self.owed.syn = true;
             }
             _ if self.snd.flight() > 0 => self.on_retransmission_timeout(cx.now),
-            _ => {}
+            _ => self.on_persist_timer(),
         }
     }
 
@@ -60,7 +59,7 @@ impl Connection {
             return;
         }
         self.timers.set(Timer::Idle, cx.now + self.limits.keepalive_interval());
-        if self.timers.is_set(Timer::Retransmit) || self.timers.is_set(Timer::Persist) {
+        if self.timers.is_set(Timer::Retransmit) {
             // Somebody else is asking already.
             return;
         }

@@ -1,15 +1,14 @@
-//! The timers of a connection: four points in time, of which the earliest is the connection's next time-out.
+//! The timers of a connection: three points in time, of which the earliest is the connection's next time-out.
 
 use wharf_table::Instant;
 
 /// Which timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
-    /// Something sent was not acknowledged (RFC 6298, section 5).
+    /// While something is on its way: it was not acknowledged (RFC 6298, section 5). While nothing is: data waits and the
+    /// window does not let it go, which asks for a zero-window probe (RFC 9293, section 3.8.6.1) or the override of
+    /// silly-window avoidance (section 3.8.6.2.1). It is never both.
     Retransmit,
-    /// Data waits and the window does not let it go: zero-window probe (RFC 9293, section 3.8.6.1) or the override of
-    /// silly-window avoidance (section 3.8.6.2.1).
-    Persist,
     /// Received data was not acknowledged yet (RFC 9293, section 3.8.6.3).
     DelayedAck,
     /// Nothing happens any more: keepalive, the end of TIME-WAIT, or of FIN-WAIT-2 when nobody reads.
@@ -17,16 +16,16 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    pub(super) const ALL: [Timer; 4] = [Timer::Retransmit, Timer::Persist, Timer::DelayedAck, Timer::Idle];
+    pub(super) const ALL: [Timer; 3] = [Timer::Retransmit, Timer::DelayedAck, Timer::Idle];
 }
 
 /// When each timer runs out.
 #[derive(Clone, Debug)]
-pub(super) struct Timers([Instant; 4]);
+pub(super) struct Timers([Instant; 3]);
 
 impl Timers {
     pub(super) const fn new() -> Timers {
-        Timers([Instant::NEVER; 4])
+        Timers([Instant::NEVER; 3])
     }
 
     pub(super) const fn set(&mut self, timer: Timer, at: Instant) {
@@ -52,8 +51,8 @@ impl Timers {
 
     /// The earliest.
     pub(super) fn next(&self) -> Option<Instant> {
-        let [a, b, c, d] = self.0;
-        let at = a.min(b).min(c.min(d));
+        let [a, b, c] = self.0;
+        let at = a.min(b).min(c);
         (at != Instant::NEVER).then_some(at)
     }
 }

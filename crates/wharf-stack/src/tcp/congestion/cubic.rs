@@ -20,8 +20,8 @@ pub(super) struct Cubic {
     cwnd_prior: u32,
     /// What Reno's window would be (section 4.3).
     w_est: u32,
-    /// When this period of growth began.
-    epoch: Option<Instant>,
+    /// When this period of growth began; NEVER when it has not.
+    epoch: Instant,
     /// When the curve reaches `w_max`, in milliseconds after `epoch`.
     k_ms: u32,
     /// Growth of the window and of `w_est` that has not made a byte yet, times `cwnd`.
@@ -31,7 +31,15 @@ pub(super) struct Cubic {
 
 impl Cubic {
     pub(super) const fn new() -> Cubic {
-        Cubic { w_max: 0, cwnd_prior: 0, w_est: 0, epoch: None, k_ms: 0, remainder: 0, remainder_est: 0 }
+        Cubic {
+            w_max: 0,
+            cwnd_prior: 0,
+            w_est: 0,
+            epoch: Instant::NEVER,
+            k_ms: 0,
+            remainder: 0,
+            remainder_est: 0,
+        }
     }
 
     /// `ssthresh` after a loss (sections 4.6 and 4.7).
@@ -41,23 +49,22 @@ impl Cubic {
         self.w_max =
             if cwnd < self.w_max { (u64::from(cwnd) * (den + num) / (2 * den)) as u32 } else { cwnd };
         self.cwnd_prior = cwnd;
-        self.epoch = None;
+        self.epoch = Instant::NEVER;
         (u64::from(flight) * num / den) as u32
     }
 
     /// Time in which nothing was sent is cut out.
     pub(super) fn on_idle(&mut self, idle: Duration) {
-        self.epoch = self.epoch.map(|epoch| epoch + idle);
+        self.epoch += idle;
     }
 
     /// The window after `acked` more bytes (section 4.2).
     pub(super) fn on_ack(&mut self, cwnd: u32, acked: u32, mss: u32, now: Instant, srtt: Duration) -> u32 {
-        let epoch = match self.epoch {
-            Some(epoch) => epoch,
-            None => self.begin(cwnd, mss, now),
-        };
+        if self.epoch == Instant::NEVER {
+            self.begin(cwnd, mss, now);
+        }
         self.grow_reno(cwnd, acked, mss);
-        let elapsed = i64::try_from(now.since(epoch).as_millis()).unwrap_or(SPAN_MAX_MS);
+        let elapsed = i64::try_from(now.since(self.epoch).as_millis()).unwrap_or(SPAN_MAX_MS);
         if self.curve(elapsed, mss) < u64::from(self.w_est) {
             return cwnd.max(self.w_est);
         }
@@ -70,8 +77,8 @@ impl Cubic {
     }
 
     /// The first acknowledgment after a loss, or the first at all.
-    fn begin(&mut self, cwnd: u32, mss: u32, now: Instant) -> Instant {
-        self.epoch = Some(now);
+    fn begin(&mut self, cwnd: u32, mss: u32, now: Instant) {
+        self.epoch = now;
         (self.w_est, self.remainder, self.remainder_est) = (cwnd, 0, 0);
         if cwnd < self.w_max {
             // K = cbrt((w_max - cwnd) / C) s with windows in segments and C = 0.4: in ms, cbrt(segments * 2.5e9).
@@ -80,7 +87,6 @@ impl Cubic {
         } else {
             (self.k_ms, self.w_max) = (0, cwnd);
         }
-        now
     }
 
     /// W_cubic(t) = C (t - K)^3 + w_max, in bytes.

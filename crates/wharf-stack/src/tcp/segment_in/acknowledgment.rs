@@ -1,5 +1,7 @@
 //! The fifth check: what a segment acknowledges.
 
+use core::time::Duration;
+
 use wharf_table::{DropReason, Instant};
 use wharf_wire::tcp::TcpFlags;
 
@@ -9,6 +11,9 @@ use crate::tcp::seq::SeqNum;
 use crate::tcp::state::{CloseReason, State};
 use crate::tcp::timers::{Timer, Timers};
 use crate::tcp::{Connection, Context};
+
+/// An echo of our clock that is older makes no sense.
+const ECHO_MAX_MS: u32 = 1 << 20;
 
 impl Connection {
     /// Fifth: ACK. One of what was never sent, or of what was acknowledged longer ago than a window, is not believed
@@ -100,31 +105,23 @@ impl Connection {
         let changed = self.snd.update(arrival.seq, arrival.ack, arrival.header.window);
         if changed {
             self.dirty = true;
-            if self.snd.usable() > usable && self.timers.is_set(Timer::Persist) {
-                self.timers.stop(Timer::Persist);
+            if self.snd.usable() > usable && self.snd.flight() == 0 {
+                self.timers.stop(Timer::Retransmit);
                 self.rtt.reset_backoff();
             }
         }
         changed
     }
 
-    /// From the segment that was timed, or else from the peer's echo of our clock, which is right also after a
-    /// retransmission (RFC 7323, section 4.1).
+    /// Milliseconds may be all that the echo tells, but never none.
     pub(super) fn measure_round_trip(&mut self, now: Instant, arrival: &Arrival<'_>) {
-        match self.timed {
-            Some((end, left)) if !arrival.ack.before(end) => {
-                self.timed = None;
-                self.rtt.on_sample(now.since(left));
-            }
-            Some(_) => {}
-            None => {
-                let Some((_, echo)) = arrival.header.options.timestamps else { return };
-                let millis = self.timestamps.clock(now).wrapping_sub(echo);
-                if self.timestamps.enabled && echo != 0 && millis < 1 << 20 {
-                    self.rtt.on_sample(core::time::Duration::from_millis(u64::from(millis.max(1))));
-                }
-            }
-        }
+        let echo = arrival.header.options.timestamps.filter(|_| self.timestamps.enabled);
+        let millis = echo
+            .filter(|&(_, echo)| echo != 0)
+            .map(|(_, echo)| self.timestamps.clock(now).wrapping_sub(echo))
+            .filter(|&millis| millis < ECHO_MAX_MS);
+        let echoed = millis.map(|millis| Duration::from_millis(u64::from(millis.max(1))));
+        self.rtt.on_ack(arrival.ack, now, echoed);
     }
 
     /// RFC 6298, rules 5.2 and 5.3.

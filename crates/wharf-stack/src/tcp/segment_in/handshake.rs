@@ -35,6 +35,8 @@ impl Connection {
             return Err(DropReason::StateMismatch);
         }
         self.take_syn(arrival.header, cx.now);
+        // What our SYN has promised counts from here.
+        self.rcv.syn_field();
         if !acknowledged {
             // Both open at once (RFC 9293, section 3.5, figure 7).
             (self.state, self.owed.syn, self.dirty) = (State::SynReceived, true, true);

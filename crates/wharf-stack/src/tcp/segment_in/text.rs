@@ -106,7 +106,6 @@ impl Connection {
     fn advance_rcv_nxt(&mut self, count: u32) {
         if count > 0 {
             self.rcv.rcv_nxt += count;
-            self.unacknowledged = self.unacknowledged.saturating_add(count);
             self.events |= Events::READABLE;
         }
     }
@@ -117,7 +116,8 @@ impl Connection {
         if len <= u32::from(self.limits.mss) {
             self.rcv_mss = self.rcv_mss.max(len as u16);
         }
-        let many = len > u32::from(self.limits.mss) || self.unacknowledged >= 2 * u32::from(self.rcv_mss);
+        let unacknowledged = self.rcv.rcv_nxt.since(self.timestamps.last_ack_sent);
+        let many = len > u32::from(self.limits.mss) || unacknowledged >= 2 * u32::from(self.rcv_mss);
         if many || !self.limits.delayed_ack {
             self.owed.ack = AckDue::Now;
         } else if self.owed.ack == AckDue::None {
