@@ -211,11 +211,14 @@ impl Program {
     /// file of no known format is given to the shell.
     pub fn exec(&self) -> io::Error {
         let mut denied = None;
+        let path_given = self.arguments.first().is_some_and(|name| name.to_bytes().contains(&b'/'));
         for candidate in &self.candidates {
             let Ok(path) = CString::new(candidate.as_os_str().as_bytes()) else { continue };
             let reason = execute(&path, &self.arguments);
             match reason.raw_os_error() {
                 Some(libc::ENOENT | libc::ENOTDIR) => {}
+                // A directory of PATH that is closed to us holds nothing that we could be asked for.
+                Some(libc::EACCES) if !path_given && !candidate.exists() => {}
                 Some(libc::EACCES) => denied = denied.or(Some(reason)),
                 Some(libc::ENOEXEC) => return self.exec_in_shell(path),
                 _ => return reason,

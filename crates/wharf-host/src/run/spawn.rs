@@ -106,7 +106,8 @@ pub struct SandboxConfig {
     pub v4: Option<Subnet>,
     /// The IPv6 address; `None` for a network without IPv6.
     pub v6: Option<Subnet>,
-    /// Neighbours whose hardware address the program's kernel knows from the start to be `gateway_hardware`.
+    /// Neighbours whose hardware address the program's kernel knows from the start to be `gateway_hardware`; those of a
+    /// family that the network is without don't count.
     pub neighbors: Vec<IpAddr>,
     /// Whether router advertisements count.
     pub router_advertisements: RouterAdvertisements,

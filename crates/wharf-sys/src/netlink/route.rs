@@ -63,6 +63,14 @@ pub struct Prefix {
 }
 
 impl Prefix {
+    /// The link-local address that the kernel would make from a hardware address (RFC 4291, appendix A).
+    pub fn link_local(hardware: HardwareAddress) -> Prefix {
+        let [a, b, c, d, e, f] = hardware;
+        let part = |high: u8, low: u8| u16::from_be_bytes([high, low]);
+        let words = [0xfe80, 0, 0, 0, part(a ^ 2, b), part(c, 0xff), part(0xfe, d), part(e, f)];
+        Prefix { address: IpAddr::from(words), length: 64 }
+    }
+
     /// The first address of the network: all bits behind the prefix are 0.
     pub fn network(self) -> IpAddr {
         match self.address {
@@ -120,16 +128,22 @@ impl Batch {
         self.request(RTM_NEWLINK, 0, &link(index, IFF_UP, IFF_UP), |_| {});
     }
 
-    /// Brings a link up on which the kernel itself is silent: no ARP, no IPv6 address of its own.
-    pub fn up_silent(&mut self, index: u32) {
-        let flags = IFF_UP | IFF_NOARP;
-        self.request(RTM_NEWLINK, 0, &link(index, flags, flags), |put| {
+    /// Keeps the kernel from giving a link an IPv6 address by itself. To be asked before it is brought up. A kernel
+    /// without IPv6 refuses (`EAFNOSUPPORT`), and needs it not.
+    pub fn no_own_address(&mut self, index: u32) {
+        self.request(RTM_NEWLINK, 0, &link(index, 0, 0), |put| {
             put.nest(IFLA_AF_SPEC | NESTED, |families| {
                 families.nest(libc::AF_INET6 as u16 | NESTED, |inet6| {
                     inet6.put(IFLA_INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE]);
                 });
             });
         });
+    }
+
+    /// Brings a link up on which the kernel never asks for a hardware address, nor answers.
+    pub fn up_without_arp(&mut self, index: u32) {
+        let flags = IFF_UP | IFF_NOARP;
+        self.request(RTM_NEWLINK, 0, &link(index, flags, flags), |_| {});
     }
 
     /// Gives a link an address, at once and for good: nobody is asked whether it is taken, and no route comes
@@ -241,6 +255,14 @@ mod tests {
 
     fn network(address: &str, length: u8) -> String {
         Prefix { address: address.parse().unwrap(), length }.network().to_string()
+    }
+
+    #[test]
+    fn a_link_local_address_is_an_eui_64() {
+        let prefix = Prefix::link_local([0x02, 0, 0, 0, 0, 0x01]);
+        assert_eq!(prefix.address.to_string(), "fe80::ff:fe00:1");
+        let prefix = Prefix::link_local([0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde]);
+        assert_eq!(prefix.address.to_string(), "fe80::3656:78ff:fe9a:bcde");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use rustix::io::Errno;
 use wharf_sys::control::{Channel, Wait};
 use wharf_sys::link::{LinkCapabilities, LinkKind};
 use wharf_sys::mount::{self, Overlay};
@@ -167,7 +168,8 @@ impl Setup<'_> {
         let near = VethEnd { index: INTERFACE_INDEX, name: INTERFACE, address: hardware, mtu };
         let mut batch = Batch::new();
         batch.veth(far, near, std::process::id());
-        batch.up_silent(FAR_INDEX);
+        batch.no_own_address(FAR_INDEX);
+        batch.up_without_arp(FAR_INDEX);
         run(&between, &mut batch, |_| Step::Veth)?;
         socket.bind(FAR_INDEX).at(Step::PacketSocket)?;
         let capabilities = match self.config.offload {
@@ -189,15 +191,16 @@ impl Setup<'_> {
 
     /// What an interface inherits when it is made.
     fn set_up_defaults(&self) {
-        let accept = match self.config.router_advertisements {
-            RouterAdvertisements::Accept => "1",
-            RouterAdvertisements::Ignore => "0",
+        let settings: &[(&str, &str)] = match (self.config.v6, self.config.router_advertisements) {
+            (None, _) => &[("disable_ipv6", "1")],
+            (Some(_), RouterAdvertisements::Ignore) => &[("accept_ra", "0")],
+            // Nobody else is on this link: no address has to be asked for before it is used.
+            (Some(_), RouterAdvertisements::Accept) => &[("accept_ra", "1"), ("accept_dad", "0")],
         };
-        let off = if self.config.v6.is_some() { "0" } else { "1" };
-        // No address is asked for before it is used: nobody else is on this link.
-        let settings = [("accept_dad", "0"), ("accept_ra", accept), ("disable_ipv6", off)];
-        let set = |(name, value)| namespace::set_sysctl(&format!("net/ipv6/conf/default/{name}"), value);
-        match settings.into_iter().try_for_each(set) {
+        let set = |(name, value): &(&str, &str)| {
+            namespace::set_sysctl(&format!("net/ipv6/conf/default/{name}"), value)
+        };
+        match settings.iter().try_for_each(set) {
             // A kernel without IPv6.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => self.warn_of(Step::Ipv6Settings, result),
@@ -255,9 +258,10 @@ fn interface_name() -> CString {
     CString::new(INTERFACE).expect("the interface's name has no NUL byte")
 }
 
-/// Runs a batch; the first refusal is the failure of the step that `step` names by the request's number.
+/// Runs a batch; the first refusal, other than for want of IPv6, is the failure of the step that `step` names by the request's number.
 fn run(netlink: &Netlink, batch: &mut Batch, step: impl Fn(usize) -> Step) -> Result<(), Failure> {
-    match netlink.run(batch).at(step(0))?.into_iter().next() {
+    let harmless = |error: &io::Error| Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT);
+    match netlink.run(batch).at(step(0))?.into_iter().find(|refusal| !harmless(&refusal.error)) {
         None => Ok(()),
         Some(refusal) => Err((step(refusal.request), refusal.error)),
     }
@@ -277,14 +281,21 @@ impl Plan {
 
     fn interface(&mut self, config: &SandboxConfig) {
         self.batch.up(LOOPBACK_INDEX);
+        if config.v6.is_some() {
+            self.batch.no_own_address(INTERFACE_INDEX);
+        }
         self.batch.configure(INTERFACE_INDEX, config.hardware, config.mtu);
         self.note(Step::Interface);
-        for subnet in subnets(config) {
-            self.batch.address(INTERFACE_INDEX, subnet.prefix);
-            self.note(if subnet.prefix.address.is_ipv4() { Step::Address4 } else { Step::Address6 });
+        for prefix in prefixes(config) {
+            self.batch.address(INTERFACE_INDEX, prefix);
+            self.note(if prefix.address.is_ipv4() { Step::Address4 } else { Step::Address6 });
         }
         // Routes stand last, but for neighbours: they may be refused and given again.
-        for &neighbor in &config.neighbors {
+        let reachable = |neighbor: &&IpAddr| match neighbor {
+            IpAddr::V4(_) => config.v4.is_some(),
+            IpAddr::V6(_) => config.v6.is_some(),
+        };
+        for &neighbor in config.neighbors.iter().filter(reachable) {
             self.batch.neighbor(INTERFACE_INDEX, neighbor, config.gateway_hardware);
             self.note(Step::Neighbor);
         }
@@ -292,18 +303,24 @@ impl Plan {
     }
 
     fn routes(&mut self, config: &SandboxConfig) {
-        for Subnet { prefix, gateway } in subnets(config) {
+        for prefix in prefixes(config) {
             let source = prefix.address;
             self.batch.route(INTERFACE_INDEX, prefix, Hop::OnLink { source }, self.congestion);
-            let everything = Prefix { address: unspecified_like(source), length: 0 };
-            self.batch.route(INTERFACE_INDEX, everything, Hop::Gateway(gateway), self.congestion);
             self.note(if source.is_ipv4() { Step::Route4 } else { Step::Route6 });
+        }
+        for Subnet { prefix, gateway } in config.v4.into_iter().chain(config.v6) {
+            let everything = Prefix { address: unspecified_like(prefix.address), length: 0 };
+            self.batch.route(INTERFACE_INDEX, everything, Hop::Gateway(gateway), self.congestion);
+            self.note(if gateway.is_ipv4() { Step::Route4 } else { Step::Route6 });
         }
     }
 }
 
-fn subnets(config: &SandboxConfig) -> impl Iterator<Item = Subnet> {
-    config.v4.into_iter().chain(config.v6)
+/// The addresses of the interface. The kernel's own way to a link-local address would leave it tentative for a moment.
+fn prefixes(config: &SandboxConfig) -> impl Iterator<Item = Prefix> {
+    let link_local = config.v6.map(|_| Prefix::link_local(config.hardware));
+    let subnets = config.v4.into_iter().chain(config.v6);
+    subnets.map(|subnet| subnet.prefix).chain(link_local)
 }
 
 fn unspecified_like(address: IpAddr) -> IpAddr {
