@@ -5,17 +5,152 @@
 
 mod addresses;
 mod clock;
-//pub mod config;
+pub mod config;
 mod datagrams;
 mod echo;
 mod log;
 pub mod names;
+pub mod publish;
 mod pump;
-//pub mod publish;
 mod resolver;
-mod start;
 pub mod spawn;
+mod start;
 mod streams;
 mod token;
 mod wire;
-pub mod trial;
+
+use std::io;
+
+use thiserror::Error;
+use wharf_sys::process::OpenFiles;
+use wharf_sys::signal::Inherited;
+use wharf_table::Protocol;
+
+use self::addresses::Addresses;
+use self::config::{Lowered, Style};
+use self::datagrams::Datagrams;
+use self::echo::Echoes;
+use self::log::Log;
+use self::names::Names;
+use self::publish::{Choice, ClaimError, Published};
+use self::pump::{Listener, Pump};
+use self::resolver::Resolver;
+use self::spawn::{ProgramExit, SpawnError};
+use self::streams::Streams;
+use self::token::Token;
+use self::wire::Wire;
+
+/// Descriptors of wharf itself besides those of flows: the link, the loop, the sandbox, standard streams.
+const OWN_DESCRIPTORS: u64 = 64;
+
+/// Why a run did not come to its end.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The sandbox could not be made, or the program not be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// A port could not be published.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// The loop could not be made, or could not go on.
+    #[error("{what}: {source}")]
+    Loop {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    /// 127 for a command that is not there, 126 for one that can't be run, else 125.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            RunError::Spawn(error) => error.exit_code(),
+            RunError::Claim(_) | RunError::Loop { .. } => 125,
+        }
+    }
+}
+
+/// Runs a program to its end, and says how it ended.
+///
+/// To be called on a single thread: the sandbox begins with a fork. Whatever is returned, no process, namespace or socket of
+/// the run is left.
+///
+/// # Errors
+/// [`RunError`]; the program has not run then, or was ended.
+pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
+    let failed = |what| move |source| RunError::Loop { what, source };
+    let inherited = Inherited::current();
+    let signals = start::take_signals().map_err(failed("wait for signals"))?;
+    let open_files = OpenFiles::raise();
+    let prepared = start::sandbox(config, open_files, inherited).spawn()?;
+    let mut log = Log::new(config.verbosity, config.style);
+    prepared.warnings.iter().for_each(|warning| log.warning(warning));
+    let published = publish::claim(&config.publish, config.families)?;
+    published.iter().for_each(|port| announce(port, &mut log, config.style));
+
+    let (clock, poller, buffers) = start::engine().map_err(failed("make the loop"))?;
+    let now = clock.now();
+    let descriptors = OpenFiles::current().soft.unwrap_or(u64::MAX).saturating_sub(OWN_DESCRIPTORS);
+    let max_connections = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    let stack = start::gateway_stack(config, &prepared.link, max_connections, now)
+        .map_err(failed("draw random keys"))?;
+    let mut seeds = [0; 2];
+    for seed in &mut seeds {
+        *seed = start::random_u64().map_err(failed("draw random numbers"))?;
+    }
+    let addresses = Addresses { v4: config.v4, v6: config.v6 };
+    let names = {
+        let poller = poller.try_clone().map_err(failed("make the loop"))?;
+        Names::new(config.names(Token::NAMES_BASE), poller, start::random_u64_or_die)
+    };
+    let mut datagrams = Datagrams::new(addresses);
+    let mut listeners = Vec::new();
+    for port in published {
+        let Published { protocol, local, inside, socket, .. } = port;
+        match protocol {
+            Protocol::Udp => {
+                let served = addresses.served(local.is_ipv4(), inside);
+                datagrams.publish(socket, served, &poller).map_err(failed("publish a UDP port"))?;
+            }
+            _ => listeners.push(Listener { socket, inside: inside.number() }),
+        }
+    }
+    let (sandbox, link) = prepared.start()?;
+    let mut pump = Pump {
+        wire: Wire::new(link, config.link.as_ref(), seeds[0], now),
+        clock,
+        log,
+        poller,
+        stack,
+        buffers,
+        addresses,
+        streams: Streams::default(),
+        datagrams,
+        echoes: Echoes::new(addresses, seeds[1]),
+        resolver: Resolver::new(names),
+        listeners,
+        waiting: Vec::new(),
+        spare: pump::spare_descriptor(),
+        signals,
+        sandbox,
+        link_has_more: false,
+    };
+    pump.register().map_err(failed("make the loop"))?;
+    let exit = pump.run().map_err(failed("carry packets"))?;
+    pump.tell_drops();
+    Ok(exit)
+}
+
+/// Tells where a port is open: always when it was chosen, else to who wants to know.
+fn announce(port: &Published, log: &mut Log, style: Style) {
+    let text = match style {
+        Style::Text => format!("published {port}"),
+        Style::Json => port.to_json(),
+    };
+    match port.choice {
+        Choice::Found => log.always(&text),
+        Choice::Written => log.line(|| text),
+    }
+}

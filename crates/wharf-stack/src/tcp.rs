@@ -133,6 +133,8 @@ pub struct Connection {
     window_filled: bool,
     /// The owner could not queue all that it had.
     send_blocked: bool,
+    /// The owner wants to know when everything is acknowledged.
+    drain_awaited: bool,
     /// There may be something to send.
     dirty: bool,
 }
@@ -205,6 +207,7 @@ impl Connection {
             detached: false,
             window_filled: false,
             send_blocked: false,
+            drain_awaited: false,
             dirty: false,
         }
     }

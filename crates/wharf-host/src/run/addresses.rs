@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use wharf_stack::stack::GatewayAddresses;
-use wharf_table::{Addr, Endpoint};
+use wharf_table::{Addr, Endpoint, Port};
 
 /// The addresses of a run, and how they translate.
 #[derive(Clone, Copy, Debug)]
@@ -30,22 +30,23 @@ impl Addresses {
         SocketAddr::new(ip, destination.port)
     }
 
-    /// The source that the program sees for a peer of the host that sent something to an endpoint of its family; the host's
-    /// loopback is the address that stands for it where the program itself reached out, else the gateway.
-    pub(super) fn inside(&self, peer: SocketAddr, asked: Asked) -> Option<Endpoint> {
+    /// The source that the program sees for a peer that it has reached out to: the host's loopback is the address that stands
+    /// for it.
+    pub(super) fn inside(&self, peer: SocketAddr) -> Option<Endpoint> {
         let addr = Addr::from(unmapped(peer.ip()));
         let of = self.of_family(addr.is_v4())?;
-        let shown = match asked {
-            Asked::ByProgram if addr.is_loopback() => of.host,
-            Asked::ByClient if !self.is_presentable(addr) => of.gateway,
-            _ => addr,
-        };
+        let shown = if addr.is_loopback() { of.host } else { addr };
         Some(Endpoint::new(shown, peer.port()))
     }
 
     /// The program's endpoint behind a published port, and the client as the program sees it, in the client's family or, for
     /// `Family::Other`, in the other one.
-    pub(super) fn published(&self, client: SocketAddr, port: u16, family: Family) -> Option<(Endpoint, Endpoint)> {
+    pub(super) fn published(
+        &self,
+        client: SocketAddr,
+        port: u16,
+        family: Family,
+    ) -> Option<(Endpoint, Endpoint)> {
         let addr = Addr::from(unmapped(client.ip()));
         let v4 = addr.is_v4() == (family == Family::Same);
         let of = self.of_family(v4)?;
@@ -54,20 +55,19 @@ impl Addresses {
         Some((Endpoint::new(source, client.port()), Endpoint::new(of.program.addr(), port)))
     }
 
+    /// The program's endpoint that a published UDP port serves: in the family of the host's side, or in the other one where the
+    /// run has no network of this.
+    pub(super) fn served(&self, v4: bool, inside: Port) -> Endpoint {
+        let of =
+            self.of_family(v4).or(self.of_family(!v4)).expect("a run has a network of one family at least");
+        Endpoint::new(of.program.addr(), inside.number())
+    }
+
     /// Whether the program can be shown this address as a peer: one that its own network would not take for something else.
     fn is_presentable(&self, addr: Addr) -> bool {
         let on_link = self.of_family(addr.is_v4()).is_some_and(|of| of.program.contains(addr));
         !addr.is_loopback() && !addr.is_link_local() && !addr.is_unspecified() && !on_link
     }
-}
-
-/// Who began a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// The program, towards the host.
-    ByProgram,
-    /// A client, through a published port.
-    ByClient,
 }
 
 /// In which family a client of a published port is shown to the program.
@@ -111,7 +111,7 @@ mod tests {
     fn the_host_stands_for_its_loopback() {
         let host = Endpoint::from(at("10.0.2.4:80"));
         assert_eq!(addresses().outside(host), at("127.0.0.1:80"));
-        assert_eq!(addresses().inside(at("127.0.0.1:80"), Asked::ByProgram), Some(host));
+        assert_eq!(addresses().inside(at("127.0.0.1:80")), Some(host));
         assert_eq!(addresses().outside(Endpoint::from(at("192.0.2.1:80"))), at("192.0.2.1:80"));
     }
 

@@ -20,6 +20,7 @@ pub use self::host_network::HostNetwork;
 use super::names::NamesConfig;
 use super::names::resolv::ResolvConf;
 pub use super::spawn::{LinkChoice, RootMap};
+use super::start;
 pub use wharf_stack::link::Impairment;
 pub use wharf_sys::tap::Offload;
 
@@ -156,6 +157,15 @@ pub struct Lowered {
 }
 
 impl Typed {
+    /// What is meant on this host, as its network is now.
+    ///
+    /// # Errors
+    /// As [`Typed::lower`], or [`ConfigError::NoRandom`].
+    pub fn lower_here(self) -> Result<Lowered, ConfigError> {
+        let random = start::random_u64().map_err(|_| ConfigError::NoRandom)?;
+        self.lower(&HostNetwork::current(), random)
+    }
+
     /// What is meant, on a host with this network. `random` makes the run's IPv6 network its own (RFC 4193, section 3.2.2).
     ///
     /// # Errors

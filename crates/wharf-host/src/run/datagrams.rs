@@ -14,9 +14,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use std::collections::HashMap;
 use rustix::io::Errno;
 use slab::Slab;
+use std::collections::HashMap;
 use wharf_stack::interface::FrameSink;
 use wharf_stack::stack::{DatagramIn, DatagramOut, IcmpError, Stack, Unreachable};
 use wharf_sys::epoll::{Interest, Poller, Ready};
@@ -25,7 +25,7 @@ use wharf_sys::socket::error_queue::{self, ErrorOrigin, QueuedError};
 use wharf_sys::socket::{self, Switch};
 use wharf_table::{Addr, DropReason, Endpoint, Instant, Protocol, Tuple};
 
-use super::addresses::{Addresses, Asked, Family};
+use super::addresses::{Addresses, Family};
 use super::token::Token;
 
 /// How long a mapping stays that never had a reply.
@@ -117,11 +117,6 @@ impl Datagrams {
         }
     }
 
-    /// How many sockets of the host are open for UDP.
-    pub(super) fn count(&self) -> usize {
-        self.mappings.len()
-    }
-
     /// Takes a published socket that serves `internal`.
     pub(super) fn publish(&mut self, socket: OwnedFd, internal: Endpoint, poller: &Poller) -> io::Result<()> {
         self.insert(Instant::ZERO, socket, internal, Kind::Published, poller).map(|_| ())
@@ -133,7 +128,12 @@ impl Datagrams {
     }
 
     /// Carries a datagram of the program outside. What fails is told by [`Datagrams::report`].
-    pub(super) fn send(&mut self, now: Instant, datagram: &DatagramIn<'_>, poller: &Poller) -> Result<(), DropReason> {
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        datagram: &DatagramIn<'_>,
+        poller: &Poller,
+    ) -> Result<(), DropReason> {
         if let Some(client) = self.clients.get_mut(&(datagram.source, datagram.destination)) {
             client.last = now;
             let (mapping, address) = (client.mapping, client.address);
@@ -248,7 +248,9 @@ impl Datagrams {
                 Ok(count) => {
                     for received in batch.iter() {
                         let from = received.from;
-                        let Some((source, destination)) = self.endpoints_inside(now, key, from) else { continue };
+                        let Some((source, destination)) = self.endpoints_inside(now, key, from) else {
+                            continue;
+                        };
                         let datagram = DatagramOut {
                             protocol: Protocol::Udp,
                             source,
@@ -276,7 +278,7 @@ impl Datagrams {
         let mapping = &mut self.mappings[key as usize];
         if mapping.kind == Kind::Outward {
             mapping.replied = true;
-            return Some((self.addresses.inside(from, Asked::ByProgram)?, mapping.internal));
+            return Some((self.addresses.inside(from)?, mapping.internal));
         }
         let served = mapping.internal;
         if let Some(&alias) = self.aliases.get(&(key, from)) {
@@ -289,7 +291,11 @@ impl Datagrams {
         let (mut shown, _) = self.addresses.published(from, served.port, family)?;
         // Two clients of the host's loopback may have the same port: the second one is shown with another.
         let mut tries = 0;
-        while self.clients.get(&(served, shown)).is_some_and(|other| other.mapping != key || other.address != from) {
+        while self
+            .clients
+            .get(&(served, shown))
+            .is_some_and(|other| other.mapping != key || other.address != from)
+        {
             shown.port = shown.port.checked_add(1).unwrap_or(1024);
             tries += 1;
             if tries > 1000 {
@@ -311,7 +317,7 @@ impl Datagrams {
             let Some(destination) = queued.destination else { continue };
             let remote = match self.aliases.get(&(key, destination)) {
                 Some(&alias) => Some(alias),
-                None => self.addresses.inside(destination, Asked::ByProgram),
+                None => self.addresses.inside(destination),
             };
             let Some(remote) = remote else { continue };
             self.failures.push(Failure {
@@ -388,7 +394,9 @@ impl Mapping {
         let segment = (datagram.gso_size > 0).then_some(datagram.gso_size);
         let outgoing = Outgoing { parts: &parts, to: Some(to), from: None, segment };
         match datagram::send(&self.socket, &outgoing) {
-            Err(error) if is_of_an_earlier_datagram(&error) => datagram::send(&self.socket, &outgoing).map(|_| ()),
+            Err(error) if is_of_an_earlier_datagram(&error) => {
+                datagram::send(&self.socket, &outgoing).map(|_| ())
+            }
             other => other.map(|_| ()),
         }
     }

@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use std::collections::HashMap;
 use slab::Slab;
+use std::collections::HashMap;
 use wharf_stack::interface::FrameSink;
 use wharf_stack::stack::{DatagramIn, DatagramOut, IcmpError, Stack, Unreachable};
 use wharf_sys::epoll::{Interest, Poller, Ready};
@@ -19,7 +19,7 @@ use wharf_sys::socket::datagram::{self, DatagramBuffers, Outgoing};
 use wharf_sys::socket::{self, PingKind, error_queue};
 use wharf_table::{Addr, Endpoint, Instant, Protocol, Tuple};
 
-use super::addresses::{Addresses, Asked};
+use super::addresses::Addresses;
 use super::datagrams::{family_of, icmp_error};
 use super::token::Token;
 
@@ -170,7 +170,8 @@ impl Echoes {
                 continue;
             };
             for received in batch.iter() {
-                if let Some((source, message)) = mapping.reply(&self.addresses, received.from, received.bytes) {
+                if let Some((source, message)) = mapping.reply(&self.addresses, received.from, received.bytes)
+                {
                     let destination = Endpoint::new(mapping.internal.addr, 0);
                     let payload = &message;
                     let datagram =
@@ -199,7 +200,7 @@ impl Echoes {
                 continue;
             }
             message[4..6].copy_from_slice(&mapping.internal.port.to_be_bytes());
-            let Some(remote) = self.addresses.inside(destination, Asked::ByProgram) else { continue };
+            let Some(remote) = self.addresses.inside(destination) else { continue };
             let tuple = Tuple { protocol: Protocol::Icmp, local: mapping.internal, remote };
             self.relayed.push((queued.offender.map(Addr::from), error, tuple, message));
         }
@@ -245,7 +246,8 @@ impl Mapping {
     /// An echo reply for this mapping with the program's identifier, and who sent it as the program sees it.
     fn reply(&self, addresses: &Addresses, from: SocketAddr, bytes: &[u8]) -> Option<(Endpoint, Vec<u8>)> {
         let v4 = self.internal.addr.is_v4();
-        let header = if v4 && self.kind == PingKind::Raw { usize::from(bytes.first()? & 0x0f) * 4 } else { 0 };
+        let header =
+            if v4 && self.kind == PingKind::Raw { usize::from(bytes.first()? & 0x0f) * 4 } else { 0 };
         let message = bytes.get(header..)?;
         let echo_reply = if v4 { 0 } else { 129 };
         if message.len() < HEADER_LEN || message[0] != echo_reply || message[1] != 0 {
@@ -256,7 +258,7 @@ impl Mapping {
         }
         let mut message = message.to_vec();
         message[4..6].copy_from_slice(&self.internal.port.to_be_bytes());
-        let source = addresses.inside(from, Asked::ByProgram)?;
+        let source = addresses.inside(from)?;
         Some((Endpoint::new(source.addr, 0), message))
     }
 }

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use wharf_stack::stack::{DatagramIn, DatagramSink, Event, Stack};
@@ -15,7 +15,7 @@ use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::frame::FrameBuffers;
 use wharf_sys::signal::{Origin, Signals};
 use wharf_sys::socket;
-use wharf_table::{DropReason, Endpoint, Instant, Protocol};
+use wharf_table::{DropReason, Instant, Protocol};
 
 use super::addresses::{Addresses, Family};
 use super::clock::Clock;
@@ -83,7 +83,8 @@ impl DatagramSink for Outward<'_> {
             (Some(_), _) => self.resolver.on_datagram(self.now, &datagram),
             (None, Protocol::Icmp) => {
                 if let Err(error) = self.echoes.send(self.now, &datagram, self.poller) {
-                    self.log.once("ping", || echo::advice(&error, wharf_sys::proc::limits::ping_group_range()));
+                    self.log
+                        .once("ping", || echo::advice(&error, wharf_sys::proc::limits::ping_group_range()));
                 }
             }
             (None, _) => {
@@ -96,6 +97,27 @@ impl DatagramSink for Outward<'_> {
 }
 
 impl Pump {
+    /// Registers what the loop listens to besides its flows.
+    ///
+    /// # Errors
+    /// The kernel's limit on watches is reached.
+    pub(super) fn register(&self) -> io::Result<()> {
+        self.poller.add(self.wire.link().fd(), Token::Link.into(), Interest::ReadWrite)?;
+        self.poller.add(&self.signals, Token::Signal.into(), Interest::Read)?;
+        self.poller.add(self.sandbox.status_fd(), Token::Program.into(), Interest::Read)?;
+        for (index, listener) in self.listeners.iter().enumerate() {
+            self.poller.add(&listener.socket, Token::Listener(index as u32).into(), Interest::Read)?;
+        }
+        Ok(())
+    }
+
+    /// Tells what was dropped, by reason.
+    pub(super) fn tell_drops(&self) {
+        for (reason, count) in self.stack.drops().iter() {
+            self.log.line(|| format!("dropped {count}: {reason}"));
+        }
+    }
+
     /// Runs until the program has ended, and says how.
     ///
     /// # Errors
@@ -168,7 +190,8 @@ impl Pump {
             return Ok(());
         }
         let Pump { stack, wire, buffers, datagrams, echoes, resolver, poller, log, .. } = self;
-        let mut outward = Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
+        let mut outward =
+            Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
         for _ in 0..LINK_BATCHES {
             match wire.read_batch(buffers, |frames| stack.handle_frames(now, frames, &mut outward)) {
                 Ok(count) if count == buffers.capacity() => {}
@@ -194,7 +217,8 @@ impl Pump {
         self.echoes.handle_timeout(now);
         self.resolver.names.handle_timeout(now);
         let Pump { stack, wire, datagrams, echoes, resolver, poller, log, .. } = self;
-        let mut outward = Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
+        let mut outward =
+            Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
         wire.poll_delayed(|frames| stack.handle_frames(now, frames, &mut outward));
     }
 
@@ -228,7 +252,9 @@ impl Pump {
                     self.resolver.on_progress(now, id, &mut self.stack);
                 }
                 Event::Progress(id, _) => self.streams.on_progress(id),
-                Event::Closed(id, _) if self.resolver.owns(id) => self.resolver.on_closed(now, id, &mut self.stack),
+                Event::Closed(id, _) if self.resolver.owns(id) => {
+                    self.resolver.on_closed(now, id, &mut self.stack)
+                }
                 Event::Closed(id, reason) => {
                     self.log.flow(reason.name(), self.stack.tuple(id).reversed(), None);
                     self.streams.on_closed(now, id, reason, &self.poller, &mut self.stack);
@@ -296,20 +322,4 @@ impl Pump {
 /// A descriptor that means nothing, to be given up in need.
 pub(super) fn spare_descriptor() -> Option<OwnedFd> {
     std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
-}
-
-/// Registers what the loop listens to besides its flows.
-pub(super) fn register(pump: &Pump) -> io::Result<()> {
-    pump.poller.add(pump.wire.link().fd(), Token::Link.into(), Interest::ReadWrite)?;
-    pump.poller.add(pump.signals.as_fd(), Token::Signal.into(), Interest::Read)?;
-    pump.poller.add(pump.sandbox.status_fd(), Token::Program.into(), Interest::Read)?;
-    for (index, listener) in pump.listeners.iter().enumerate() {
-        pump.poller.add(listener.socket.as_fd(), Token::Listener(index as u32).into(), Interest::Read)?;
-    }
-    Ok(())
-}
-
-/// The endpoints of the name server on a gateway's link.
-pub(super) fn dns_endpoints(addresses: &Addresses) -> impl Iterator<Item = Endpoint> {
-    [addresses.v4, addresses.v6].into_iter().flatten().map(|of| Endpoint::new(of.dns, 53))
 }

@@ -122,7 +122,10 @@ impl Resolver {
     }
 
     fn answer_connection(&mut self, now: Instant, id: ConnId, message: &[u8], stack: &mut Stack) {
-        let (Some(connection), Ok(len)) = (self.connections.get_mut(&id), u16::try_from(message.len())) else { return };
+        let (Some(connection), Ok(len)) = (self.connections.get_mut(&id), u16::try_from(message.len()))
+        else {
+            return;
+        };
         connection.awaited -= 1;
         connection.outgoing.extend_from_slice(&len.to_be_bytes());
         connection.outgoing.extend_from_slice(message);

@@ -6,20 +6,22 @@
 use std::io;
 use std::time::Duration;
 
-use wharf_stack::link::Impairment;
-use wharf_stack::stack::{Config, Gateway, Role, Stack};
+use wharf_stack::stack::{Config, Gateway, GatewayAddresses, Role, Stack};
 use wharf_stack::tcp::Settings;
 use wharf_sys::epoll::Poller;
 use wharf_sys::frame::FrameBuffers;
 use wharf_sys::link::Link;
-use wharf_sys::signal::Signals;
-use wharf_table::notation::PortSpec;
+use wharf_sys::netlink::route::Prefix;
+use wharf_sys::process::OpenFiles;
+use wharf_sys::signal::{Inherited, Signals};
+use wharf_sys::tap::Offload;
 use wharf_table::policy::Policy;
 use wharf_table::{Addr, HashKey, Instant, Port, PortRange};
 
-use super::addresses::Addresses;
 use super::clock::Clock;
+use super::config::Lowered;
 use super::pump::DNS_TOKEN;
+use super::spawn::{RouterAdvertisements, SandboxConfig, Subnet};
 use super::wire::Wire;
 
 /// Signals that go on to the program when a process sends them to wharf; those of a terminal reach the program by themselves,
@@ -49,6 +51,9 @@ mod libc_signal {
     pub(super) const CONT: i32 = Signal::CONT.as_raw();
 }
 
+/// The hardware addresses of the two ends of the link: locally administered, and nobody else is there.
+const PROGRAM_HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
+const GATEWAY_HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
 /// The most data that waits in one direction of one flow, in bytes.
 const FLOW_BUFFER: u32 = 1 << 20;
 /// The most data that waits in all flows together, in bytes.
@@ -58,15 +63,6 @@ const TIME_WAIT: Duration = Duration::from_secs(1);
 /// Frames of one batch from the link.
 pub(super) const LINK_BATCH: usize = 32;
 
-/// What the gateway of a run is: its addresses, its hardware addresses, what may be opened.
-pub(super) struct GatewayPlan {
-    pub(super) addresses: Addresses,
-    pub(super) hardware: [u8; 6],
-    pub(super) program_hardware: [u8; 6],
-    pub(super) mtu: u16,
-    pub(super) allow_host: Vec<PortSpec>,
-}
-
 /// A source of keys: the kernel's.
 pub(super) fn random_u64() -> io::Result<u64> {
     let mut bytes = [0; 8];
@@ -74,7 +70,12 @@ pub(super) fn random_u64() -> io::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-pub(super) fn random_bytes(bytes: &mut [u8]) -> io::Result<()> {
+/// The same for who has asked before: a kernel that has given random numbers once always does.
+pub(super) fn random_u64_or_die() -> u64 {
+    random_u64().expect("the kernel's random source does not dry up once it is seeded")
+}
+
+fn random_bytes(bytes: &mut [u8]) -> io::Result<()> {
     let mut filled = 0;
     while filled < bytes.len() {
         match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
@@ -94,13 +95,12 @@ fn random_key() -> io::Result<HashKey> {
 
 /// The stack of a run's gateway.
 pub(super) fn gateway_stack(
-    plan: &GatewayPlan,
+    config: &Lowered,
     link: &Link,
-    impairment: Option<&Impairment>,
     max_connections: usize,
     now: Instant,
 ) -> io::Result<Stack> {
-    let Addresses { v4, v6 } = plan.addresses;
+    let Lowered { v4, v6, .. } = *config;
     let host = [v4, v6].into_iter().flatten().map(|of| of.host).collect();
     let mut link_local = [0; 16];
     link_local[..2].copy_from_slice(&[0xfe, 0x80]);
@@ -114,17 +114,17 @@ pub(super) fn gateway_stack(
         timestamp_offset: random_u64()? as u32,
         ..Settings::default()
     };
-    let config = Config {
+    let stack = Config {
         role: Role::Gateway(Gateway {
-            peer_hardware: plan.program_hardware,
+            peer_hardware: PROGRAM_HARDWARE,
             v4,
             v6,
             link_local: Addr::v6(link_local),
-            policy: Policy { host, allow_host: plan.allow_host.clone() },
+            policy: Policy { host, allow_host: config.allow_host.clone() },
         }),
-        hardware_address: plan.hardware,
-        mtu: plan.mtu,
-        capabilities: Wire::capabilities(link, impairment.is_some()),
+        hardware_address: GATEWAY_HARDWARE,
+        mtu: config.mtu,
+        capabilities: Wire::capabilities(link, config.link.is_some()),
         tcp,
         buffer_limit: BUFFER_LIMIT,
         max_connections,
@@ -132,13 +132,40 @@ pub(super) fn gateway_stack(
         table_key: random_key()?,
         isn_key: random_key()?,
     };
-    let mut stack = Stack::new(config, now);
+    let mut stack = Stack::new(stack, now);
     let port = Port::new(53).expect("53 is a port");
     for of in [v4, v6].into_iter().flatten() {
-        let bound = stack.listen(Some(of.dns), port, DNS_TOKEN).and(stack.bind_udp(Some(of.dns), port, DNS_TOKEN));
+        let bound =
+            stack.listen(Some(of.dns), port, DNS_TOKEN).and(stack.bind_udp(Some(of.dns), port, DNS_TOKEN));
         debug_assert!(bound.is_ok(), "a new stack has no bindings");
     }
     Ok(stack)
+}
+
+/// The sandbox that a run asks for.
+pub(super) fn sandbox(config: &Lowered, open_files: OpenFiles, signals: Inherited) -> SandboxConfig {
+    let subnet = |of: GatewayAddresses| Subnet {
+        prefix: Prefix { address: of.program.addr().ip(), length: of.program.prefix_len() },
+        gateway: of.gateway.ip(),
+    };
+    let networks = [config.v4, config.v6].into_iter().flatten();
+    SandboxConfig {
+        command: config.command.clone(),
+        root: config.root,
+        link: config.device,
+        // A bad line needs frames as they would be on a wire.
+        offload: if config.link.is_some() { Offload::None } else { config.offload },
+        mtu: config.mtu.into(),
+        hardware: PROGRAM_HARDWARE,
+        gateway_hardware: GATEWAY_HARDWARE,
+        v4: config.v4.map(subnet),
+        v6: config.v6.map(subnet),
+        neighbors: networks.flat_map(|of| [of.gateway.ip(), of.dns.ip(), of.host.ip()]).collect(),
+        router_advertisements: RouterAdvertisements::Ignore,
+        resolv_conf: Some(config.resolv_conf()),
+        open_files: Some(open_files),
+        signals,
+    }
 }
 
 /// Blocks the signals that the loop forwards, and reads them from now on.

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use arrayvec::ArrayVec;
 use rustix::io::Errno;
@@ -64,27 +64,12 @@ enum Phase {
 pub(super) struct Streams {
     streams: Vec<Option<Stream>>,
     work: VecDeque<ConnId>,
-    count: usize,
 }
 
 impl Streams {
-    /// How many flows are open.
-    pub(super) fn count(&self) -> usize {
-        self.count
-    }
-
     /// Whether a stream waits for its turn.
     pub(super) fn has_work(&self) -> bool {
         !self.work.is_empty()
-    }
-
-    /// The address of the host's own end of a stream.
-    pub(super) fn socket(&self, id: ConnId) -> Option<BorrowedFd<'_>> {
-        self.get(id).map(|stream| stream.socket.as_fd())
-    }
-
-    fn get(&self, id: ConnId) -> Option<&Stream> {
-        self.streams.get(id.index())?.as_ref()
     }
 
     fn get_mut(&mut self, id: ConnId) -> Option<&mut Stream> {
@@ -96,13 +81,10 @@ impl Streams {
             self.streams.resize_with(id.index() + 1, || None);
         }
         self.streams[id.index()] = Some(stream);
-        self.count += 1;
     }
 
     fn remove(&mut self, id: ConnId) -> Option<Stream> {
-        let stream = self.streams.get_mut(id.index())?.take()?;
-        self.count -= 1;
-        Some(stream)
+        self.streams.get_mut(id.index())?.take()
     }
 
     fn queue(&mut self, id: ConnId) {
@@ -115,7 +97,14 @@ impl Streams {
     }
 
     /// The program wants to connect: the host connects first. `target` is where to, as the host reaches it.
-    pub(super) fn dial(&mut self, now: Instant, id: ConnId, target: SocketAddr, poller: &Poller, stack: &mut Stack) {
+    pub(super) fn dial(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        target: SocketAddr,
+        poller: &Poller,
+        stack: &mut Stack,
+    ) {
         match begin_connect(target, poller, Token::Stream(id)) {
             Ok((socket, connecting)) => {
                 self.insert(id, Stream::new(socket, Phase::Connecting));
@@ -158,12 +147,10 @@ impl Streams {
     pub(super) fn on_ready(&mut self, now: Instant, id: ConnId, ready: Ready, stack: &mut Stack) {
         let Some(stream) = self.get_mut(id) else { return };
         match stream.phase {
-            Phase::Connecting if ready.writable => {
-                match socket::take_error(&stream.socket) {
-                    None => self.on_connected(now, id, stack),
-                    Some(error) => self.turn_down(now, id, &error, stack),
-                }
-            }
+            Phase::Connecting if ready.writable => match socket::take_error(&stream.socket) {
+                None => self.on_connected(now, id, stack),
+                Some(error) => self.turn_down(now, id, &error, stack),
+            },
             Phase::Connecting => {}
             Phase::Publishing | Phase::Open => {
                 stream.readable |= ready.readable;
@@ -294,8 +281,12 @@ impl Stream {
     fn turn(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
         let out = self.to_host(now, id, stack);
         let back = self.to_program(now, id, stack);
-        if self.host_reset && stack.connection(id).unacknowledged_len() == 0 {
-            return Turn::Broken;
+        if self.host_reset {
+            if stack.connection(id).unacknowledged_len() == 0 {
+                return Turn::Broken;
+            }
+            stack.await_drain(now, id);
+            return Turn::Done;
         }
         match (out, back) {
             (Turn::Broken, _) | (_, Turn::Broken) => Turn::Broken,
@@ -414,4 +405,3 @@ pub(super) fn reset(socket: &OwnedFd) {
     // Only a socket that is none refuses.
     let _ = socket::reset_on_close(socket);
 }
-

@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice};
 
 use wharf_stack::interface::{Capabilities, ChecksumIn, FrameIn, FrameSink, GsoKind, OffloadOut};
-use wharf_stack::link::{Impairment, ImpairedLink};
+use wharf_stack::link::{ImpairedLink, Impairment};
 use wharf_sys::frame::{self, FrameBuffers, VnetHeader};
 use wharf_sys::link::Link;
 use wharf_table::{DropReason, Instant};
@@ -81,7 +81,8 @@ impl Wire {
             }
             Some(bad) => {
                 for (_, bytes) in buffers.iter().take(count) {
-                    bad.inward.push(self.now, bytes.to_vec());
+                    // What a bad line loses is lost.
+                    let _ = bad.inward.push(self.now, bytes.to_vec());
                 }
             }
         }
@@ -122,8 +123,7 @@ impl FrameSink for Wire {
         if let Some(bad) = &mut self.bad {
             let mut frame = head.to_vec();
             payload.iter().for_each(|slice| frame.extend_from_slice(slice));
-            bad.outward.push(self.now, frame);
-            return Ok(());
+            return bad.outward.push(self.now, frame);
         }
         let mut slices = arrayvec::ArrayVec::<IoSlice<'_>, SLICES_MAX>::new();
         slices.push(IoSlice::new(head));

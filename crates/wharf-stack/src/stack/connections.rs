@@ -219,6 +219,11 @@ impl Stack {
         self.with(now, id, |conn, cx| conn.send(cx, bytes))
     }
 
+    /// Asks for an event when everything that was sent is acknowledged.
+    pub fn await_drain(&mut self, now: Instant, id: ConnId) {
+        self.with(now, id, |conn, _| conn.await_drain());
+    }
+
     /// Ends the stack's direction: a FIN follows what was sent (RFC 9293, section 3.10.4).
     pub fn shutdown(&mut self, now: Instant, id: ConnId) {
         self.with(now, id, |conn, _| conn.shutdown());

@@ -67,6 +67,11 @@ impl Connection {
         }
     }
 
+    /// Asks for [`Events::WRITABLE`] when everything that was sent is acknowledged.
+    pub fn await_drain(&mut self) {
+        self.drain_awaited = !self.send_queue.is_empty();
+    }
+
     /// Nobody reads any more: finishes, and answers data that comes later with RST. Data that waits to be read is lost, and
     /// the peer hears so by a RST at once (RFC 2525, section 2.17).
     pub fn close(&mut self) {
@@ -134,6 +139,10 @@ impl Connection {
         if waited && room > before && room >= threshold {
             self.events |= Events::WRITABLE;
             self.send_blocked = false;
+        }
+        if self.drain_awaited && self.send_queue.is_empty() {
+            self.events |= Events::WRITABLE;
+            self.drain_awaited = false;
         }
     }
 }

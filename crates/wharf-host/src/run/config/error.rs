@@ -85,13 +85,16 @@ pub enum ConfigError {
         /// Another address, in a network that is free.
         free: Option<Cidr>,
     },
+    /// No random number for a network of its own.
+    #[error("draw random numbers: the kernel gives none (a sandbox around wharf has to allow getrandom)")]
+    NoRandom,
 }
 
 impl ConfigError {
     /// 2 for what is wrong wherever it is typed, 125 for what can't be on this host.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            ConfigError::Clash { .. } => 125,
+            ConfigError::Clash { .. } | ConfigError::NoRandom => 125,
             _ => 2,
         }
     }
