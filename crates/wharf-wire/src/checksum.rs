@@ -43,7 +43,7 @@ impl Sum {
         Sum { sum, odd: false }
     }
 
-    /// Adds `bytes` behind what was added already. About 30 ns for 1,460 bytes.
+    /// Adds `bytes` behind what was added already. About 35 ns for 1,460 bytes, 1.4 µs for 64 KiB (busy 2-core x86-64).
     pub fn add(&mut self, bytes: &[u8]) {
         let sum = sum_native(bytes);
         // An odd number of bytes before: every byte stands in the other half of its word (RFC 1071, section 2, B).

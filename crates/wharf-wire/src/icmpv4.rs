@@ -72,7 +72,7 @@ pub enum Icmpv4Repr<'a> {
     },
     /// The packet could not be delivered.
     DestinationUnreachable {
-        /// Why: see [`unreachable`]; never [`unreachable::FRAGMENTATION_NEEDED`], which has its own variant.
+        /// Why: see [`mod@unreachable`]; never [`unreachable::FRAGMENTATION_NEEDED`], which has its own variant.
         code: u8,
         /// The packet, as far as it is quoted.
         quote: &'a [u8],

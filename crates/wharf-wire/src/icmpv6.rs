@@ -84,7 +84,7 @@ pub enum Icmpv6Repr<'a> {
     },
     /// The packet could not be delivered.
     DestinationUnreachable {
-        /// Why: see [`unreachable`].
+        /// Why: see [`mod@unreachable`].
         code: u8,
         /// The packet, as far as it is quoted.
         quote: &'a [u8],
