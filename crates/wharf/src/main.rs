@@ -1,1 +1,25 @@
-fn main() {}
+//! The `wharf` command: what is typed becomes a verb, a verb becomes work of `wharf_host`, and how that ended an exit code.
+//!
+//! [`args`] says what can be typed, [`verbs`] has one file for each verb, [`exit`] knows the codes and how errors look.
+//! Nothing is decided here that another interface would have to decide again.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod exit;
+mod services;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Args, Verb};
+
+fn main() -> ExitCode {
+    let result = match Args::try_parse() {
+        Ok(Args { verb: Verb::Run(typed) }) => verbs::run::run(typed),
+        Err(error) => exit::usage(&error),
+    };
+    result.unwrap_or_else(|failure| failure.report())
+}

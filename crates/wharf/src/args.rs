@@ -1,0 +1,133 @@
+//! What can be typed: one definition for the parser, the help and whatever is made from them.
+//!
+//! Values stay text here. The verbs read them with the notations of `wharf_table`, whose errors quote the offending part.
+
+use std::ffi::OsString;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+const HELP: &str = "\
+{before-help}Usage: {usage}
+
+{options}";
+
+const VERBS_HELP: &str = "\
+{about}
+
+{before-help}Usage: {usage}
+
+{subcommands}
+
+{options}";
+
+const VERBS_EXAMPLES: &str = "\
+Examples:
+  wharf run -p 8080:80 -- python3 -m http.server 80
+  wharf run curl http://example.org/
+  wharf run --help";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  wharf run -p 8080:80 -- python3 -m http.server 80   its port 80 is our 8080
+  wharf run curl -v http://example.org/               out into the world
+  wharf run --link delay=20ms,loss=1% -- ./test       over a bad line";
+
+const LINK: &str = "\
+A bad line: delay=20ms,jitter=2ms,loss=1%,reorder=1%,
+duplicate=0.1%,corrupt=0.1%,rate=10mbit";
+
+/// The port layer in one program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wharf",
+    version,
+    about = "The port layer in one program",
+    before_help = VERBS_EXAMPLES,
+    help_template = VERBS_HELP,
+    disable_help_subcommand = true,
+    subcommand_help_heading = "Verbs",
+    subcommand_value_name = "VERB"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What wharf is asked to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run a program in a network of its own
+    Run(RunArgs),
+}
+
+/// The options of `wharf run`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = RUN_EXAMPLES,
+    help_template = HELP,
+    override_usage = "wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)",
+    args_override_self = true
+)]
+pub(crate) struct RunArgs {
+    /// [ADDRESS:]HOSTPORT[-END]:PORT[-END][/tcp|/udp]
+    #[arg(short, long, value_name = "SPEC", action = ArgAction::Append)]
+    pub(crate) publish: Vec<String>,
+
+    /// Open a port of our loopback as host.wharf.internal
+    #[arg(long, value_name = "PORT", action = ArgAction::Append)]
+    pub(crate) allow_host: Vec<String>,
+
+    /// Its address [10.0.2.100/24, a random /64 of IPv6]
+    #[arg(long, value_name = "CIDR", action = ArgAction::Append)]
+    pub(crate) address: Vec<String>,
+
+    /// The gateway's address there [10.0.2.2, ::2]
+    #[arg(long, value_name = "ADDR", action = ArgAction::Append)]
+    pub(crate) gateway: Vec<String>,
+
+    /// The name server's address there [10.0.2.3, ::3]
+    #[arg(long, value_name = "ADDR", action = ArgAction::Append)]
+    pub(crate) dns: Vec<String>,
+
+    /// The largest packet of its link, in bytes [65520]
+    #[arg(long, value_name = "N")]
+    pub(crate) mtu: Option<String>,
+
+    /// No IPv6
+    #[arg(long, conflicts_with = "ipv6_only")]
+    pub(crate) ipv4_only: bool,
+
+    /// No IPv4
+    #[arg(long)]
+    pub(crate) ipv6_only: bool,
+
+    /// The run's name: NAME.wharf.internal inside
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    #[arg(long, value_name = "SPEC", help = LINK)]
+    pub(crate) link: Option<String>,
+
+    /// Be root inside
+    #[arg(long)]
+    pub(crate) root: bool,
+
+    /// The link: auto, tap or packet [auto]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) device: Option<String>,
+
+    /// Frames no larger than the MTU, with their checksums
+    #[arg(long)]
+    pub(crate) no_offload: bool,
+
+    /// Tell on standard error what happens
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
+    /// Tell it as JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[arg(trailing_var_arg = true, value_name = "COMMAND", hide = true)]
+    pub(crate) command: Vec<OsString>,
+}

@@ -1,0 +1,102 @@
+//! `wharf run`: a program in a network of its own.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use wharf_host::run;
+use wharf_host::run::config::{Families, Impairment, LinkChoice, Offload, RootMap, Style, Typed, Verbosity};
+use wharf_host::run::spawn::ProgramExit;
+use wharf_table::notation::{Cidr, PortSpec, PublishSpec};
+
+use crate::args::RunArgs;
+use crate::exit::Failure;
+use crate::services::LocalServices;
+
+/// What a shell adds to the number of a signal.
+const BY_SIGNAL: i32 = 128;
+
+/// Runs the program to its end, and ends as it did.
+///
+/// # Errors
+/// [`Failure`]: 2 for wrong usage, 127 for a command that is not there, 126 for one that can't be run, 125 for all else.
+pub(crate) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
+    let typed = read(args)?;
+    let config = typed.lower_here().map_err(|error| Failure::new(error.exit_code(), error))?;
+    let code = match run::run(&config).map_err(|error| Failure::new(error.exit_code(), error))? {
+        ProgramExit::Code(code) => code,
+        ProgramExit::Signal(number) => u8::try_from(BY_SIGNAL + number).unwrap_or(u8::MAX),
+    };
+    Ok(ExitCode::from(code))
+}
+
+/// Reads the text of every option.
+fn read(args: RunArgs) -> Result<Typed, Failure> {
+    let local = LocalServices::default();
+    let services = |name: &str, protocol| local.port(name, protocol);
+    Ok(Typed {
+        publish: each("-p", &args.publish, |text| PublishSpec::parse(text, &services))?,
+        allow_host: each("--allow-host", &args.allow_host, |text| PortSpec::parse(text, &services))?,
+        addresses: each("--address", &args.address, str::parse::<Cidr>)?,
+        gateways: each("--gateway", &args.gateway, address)?,
+        dns: each("--dns", &args.dns, address)?,
+        mtu: one("--mtu", args.mtu.as_deref(), mtu)?,
+        families: match (args.ipv4_only, args.ipv6_only) {
+            (true, _) => Families::V4Only,
+            (_, true) => Families::V6Only,
+            _ => Families::Both,
+        },
+        name: args.name,
+        link: one("--link", args.link.as_deref(), Impairment::parse)?,
+        root: args.root.then_some(RootMap::Root),
+        device: one("--device", args.device.as_deref(), device)?,
+        offload: args.no_offload.then_some(Offload::None),
+        verbosity: if args.verbose { Verbosity::Verbose } else { Verbosity::Silent },
+        style: if args.json { Style::Json } else { Style::Text },
+        command: args.command,
+    })
+}
+
+fn each<T, E: Display>(
+    option: &str,
+    texts: &[String],
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Result<Vec<T>, Failure> {
+    texts.iter().map(|text| read(text).map_err(|error| wrong(option, text, &error))).collect()
+}
+
+fn one<T, E: Display>(
+    option: &str,
+    text: Option<&str>,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, Failure> {
+    text.map(|text| read(text).map_err(|error| wrong(option, text, &error))).transpose()
+}
+
+/// What is wrong with an option's value; `error` quotes the offending part.
+fn wrong(option: &str, text: &str, error: &dyn Display) -> Failure {
+    let error = error.to_string();
+    // The whole value is not said twice.
+    if error.starts_with(&format!("{text:?}")) {
+        Failure::usage(format_args!("{option} {error}"))
+    } else {
+        Failure::usage(format_args!("{option} {}: {error}", text.escape_debug()))
+    }
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("{text:?}: not an address (write 10.0.2.2 or fd00::2 say)"))
+}
+
+fn mtu(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{text:?}: not a number of bytes (write 1500 say)"))
+}
+
+fn device(text: &str) -> Result<LinkChoice, String> {
+    match text {
+        "auto" => Ok(LinkChoice::Auto),
+        "tap" => Ok(LinkChoice::Tap),
+        "packet" => Ok(LinkChoice::Packet),
+        _ => Err(format!("{text:?}: no such link (write auto, tap or packet)")),
+    }
+}
