@@ -37,7 +37,9 @@ const FEW_PARTS: usize = 31;
 /// An open link.
 #[derive(Debug)]
 pub struct Link {
+    // Fields are dropped in this order: first the link, then what tells of it.
     fd: OwnedFd,
+    _companion: Option<OwnedFd>,
     kind: LinkKind,
     capabilities: LinkCapabilities,
 }
@@ -46,7 +48,13 @@ impl Link {
     /// Takes a descriptor that [`tap::open`](crate::tap::open) or [`PacketSocket`](packet_socket::PacketSocket)
     /// made, perhaps in another process.
     pub fn new(fd: OwnedFd, kind: LinkKind, capabilities: LinkCapabilities) -> Link {
-        Link { fd, kind, capabilities }
+        Link { fd, _companion: None, kind, capabilities }
+    }
+
+    /// Closes `companion` when the link is dropped, just after the link itself: the one who holds its other end can
+    /// tell that way.
+    pub fn with_companion(self, companion: OwnedFd) -> Link {
+        Link { _companion: Some(companion), ..self }
     }
 
     /// The descriptor, for waiting.

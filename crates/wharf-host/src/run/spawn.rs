@@ -185,7 +185,9 @@ impl Init {
                         // Here, unlike in the sandbox, root may go beyond the host's limit.
                         packet_socket::enlarge_receive_buffer(fd.as_fd());
                     }
-                    link = Some(Link::new(fd, kind, capabilities));
+                    // Init sees its channel closed only after the link is.
+                    let companion = self.control.as_fd().try_clone_to_owned().map_err(SpawnError::Channel)?;
+                    link = Some(Link::new(fd, kind, capabilities).with_companion(companion));
                 }
                 Some(Report::NoTap { error }) => tap_error = Some(error),
                 Some(Report::Warning { step, error }) => warnings.push(step.warning(&error)),
@@ -281,7 +283,7 @@ impl Sandbox {
     }
 
     /// How the program ended; `None` while it runs. When it has ended, every process it left is gone as well, and the
-    /// interface goes as soon as the sandbox is dropped, which takes no time then.
+    /// interface goes as soon as sandbox and link are dropped, in any order, which takes no time then.
     pub fn poll_status(&mut self) -> Option<ProgramExit> {
         self.init.poll_ended()
     }

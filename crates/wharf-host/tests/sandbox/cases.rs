@@ -29,6 +29,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("processes left behind end with the program", orphans),
     ("nothing stays when the parent is killed", parent_killed),
     ("nothing stays when the parent is killed before the start", parent_killed_early),
+    ("nothing stays when the parent is killed at any moment", parent_killed_any_time),
 ];
 
 fn network_is_up(setting: &Setting) {
@@ -254,4 +255,15 @@ fn parent_killed_early(setting: &Setting) {
     runner.kill().unwrap();
     runner.wait().unwrap();
     wait_until_gone(&mark);
+}
+
+fn parent_killed_any_time(setting: &Setting) {
+    let mark = mark(4);
+    for step in 0..50 {
+        let mut runner = setting.runner(&[], &["sleep", &mark]).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(step * 300));
+        runner.kill().unwrap();
+        runner.wait().unwrap();
+        wait_until_gone(&mark);
+    }
 }

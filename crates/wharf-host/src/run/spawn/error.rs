@@ -19,7 +19,7 @@ pub enum SpawnError {
     #[error("start the program: the command is empty or holds a NUL byte (name a program after --)")]
     Command,
     /// No channel between the processes.
-    #[error("open a channel to the sandbox: {0} (see ulimit -n)")]
+    #[error("open a channel to the sandbox: {} (see ulimit -n)", said(.0))]
     Channel(#[source] io::Error),
     /// Namespaces could not be made.
     #[error("make a user and network namespace: {why}")]
@@ -35,7 +35,7 @@ pub enum SpawnError {
     )]
     Identity(#[source] io::Error),
     /// There is neither a TAP nor a packet socket.
-    #[error("make a link to the program: {TUN_DEVICE}: {tap}; {step}: {packet} ({remedy})")]
+    #[error("make a link to the program: {TUN_DEVICE}: {}; {step}: {} ({remedy})", said(tap), said(packet))]
     NoLink {
         /// Why there is no TAP.
         tap: io::Error,
@@ -77,6 +77,12 @@ pub enum SpawnError {
     },
 }
 
+/// What the kernel said, in its words alone.
+fn said(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words).to_owned()
+}
+
 fn quoted(command: &PathBuf) -> String {
     format!("{:?}", AsRef::<OsStr>::as_ref(command))
 }
@@ -99,7 +105,7 @@ impl SpawnError {
             Some(Errno::INVAL) => "this kernel has no user namespaces (CONFIG_USER_NS)".to_owned(),
             Some(Errno::DEADLK) => "wharf has started threads before (a bug of wharf's)".to_owned(),
             Some(Errno::AGAIN) => "no more processes are allowed (see ulimit -u and pids.max)".to_owned(),
-            _ => source.to_string(),
+            _ => said(&source),
         };
         SpawnError::Namespaces { why, source }
     }
@@ -112,7 +118,7 @@ impl SpawnError {
             return SpawnError::NoLink { tap, step, packet: source, remedy };
         }
         let why = match (step, Errno::from_io_error(&source)) {
-            (Step::Tap, _) => format!("{TUN_DEVICE}: {source} ({})", link_remedy(&source)),
+            (Step::Tap, _) => format!("{TUN_DEVICE}: {} ({})", said(&source), link_remedy(&source)),
             (
                 Step::Address4 | Step::Address6 | Step::Route4 | Step::Route6,
                 Some(Errno::INVAL | Errno::NETUNREACH),
@@ -120,7 +126,7 @@ impl SpawnError {
                 .to_owned(),
             (_, Some(Errno::NOSPC)) => limit_reached(),
             (_, Some(Errno::PERM | Errno::ACCESS)) => denied(),
-            _ => source.to_string(),
+            _ => said(&source),
         };
         SpawnError::Setup { step, why, source }
     }
@@ -147,7 +153,7 @@ impl SpawnError {
             Some(Errno::ACCESS) => "permission denied (is it executable? chmod +x)".to_owned(),
             Some(Errno::NOEXEC) => "it is no program for this machine".to_owned(),
             Some(Errno::TOOBIG) => "arguments and environment are too long (see ulimit -s)".to_owned(),
-            _ => source.to_string(),
+            _ => said(&source),
         };
         SpawnError::NotExecutable { command, why }
     }
@@ -157,6 +163,7 @@ impl Step {
     /// The sentence for a step that failed and that not every program needs.
     pub(super) fn warning(self, error: &io::Error) -> String {
         let missing = error.kind() == io::ErrorKind::NotFound;
+        let error = said(error);
         match self {
             Step::ResolvConf if missing => {
                 "/etc/resolv.conf does not exist, so programs may not find the name server (create it, empty)"
@@ -256,6 +263,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("open a packet socket: Operation not permitted"), "{text}");
+        assert!(!text.contains("os error"), "{text}");
         assert_eq!(error.exit_code(), 125);
     }
 }
