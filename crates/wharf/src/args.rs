@@ -33,8 +33,8 @@ Examples:
   wharf run --link delay=20ms,loss=1% -- ./test       over a bad line";
 
 const LINK: &str = "\
-A bad line: delay=20ms,jitter=2ms,loss=1%,reorder=1%,
-duplicate=0.1%,corrupt=0.1%,rate=10mbit";
+A bad line: delay=20ms,jitter=2ms,rate=10mbit,
+loss=1%,reorder=1%,duplicate=0.1%,corrupt=0.1%";
 
 /// The port layer in one program.
 #[derive(Debug, Parser)]
