@@ -10,7 +10,7 @@ use wharf_host::run::spawn::{
     LinkChoice, ProgramExit, RootMap, RouterAdvertisements, Sandbox, SandboxConfig, Subnet,
 };
 use wharf_sys::epoll::{Interest, Poller};
-use wharf_sys::frame::{FrameBuffers, VnetHeader};
+use wharf_sys::frame::{self, FrameBuffers, VnetHeader};
 use wharf_sys::link::Link;
 use wharf_sys::netlink::route::Prefix;
 use wharf_sys::signal::Inherited;
@@ -59,10 +59,11 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         std::thread::sleep(Duration::from_millis(300));
         sandbox.signal(15).unwrap();
     }
-    let answer = match (has("echo"), has("frames")) {
-        (true, _) => Answer::Echo,
-        (_, true) => Answer::Describe,
-        _ => Answer::Nothing,
+    let answer = match () {
+        () if has("echo") => Answer::Echo,
+        () if has("frames") => Answer::Describe,
+        () if has("segments") => Answer::Segments,
+        () => Answer::Nothing,
     };
     match carry(sandbox, &link, answer) {
         ProgramExit::Code(code) => ExitCode::from(code),
@@ -110,6 +111,8 @@ enum Answer {
     Echo,
     /// UDP frames are described on standard output.
     Describe,
+    /// A UDP datagram is answered with five, as one frame.
+    Segments,
 }
 
 const LINK: u64 = 0;
@@ -127,6 +130,7 @@ fn carry(mut sandbox: Sandbox, link: &Link, answer: Answer) -> ProgramExit {
             match answer {
                 Answer::Nothing => {}
                 Answer::Echo => frames.iter().for_each(|(_, frame)| answer_echo(link, frame)),
+                Answer::Segments => frames.iter().for_each(|(_, frame)| answer_with_segments(link, frame)),
                 Answer::Describe => frames.iter().for_each(|(header, frame)| describe(&header, frame)),
             }
         }
@@ -162,4 +166,42 @@ fn answer_echo(link: &Link, frame: &[u8]) {
     reply[36..38].copy_from_slice(&(sum + u16::from(carry)).to_be_bytes());
     let (head, rest) = reply.split_at(20);
     link.write(&VnetHeader::default(), &[IoSlice::new(head), IoSlice::new(rest)]).unwrap();
+}
+
+/// Answers a UDP datagram with five of 1000 bytes, which the kernel is to cut out of one frame and to finish.
+fn answer_with_segments(link: &Link, frame: &[u8]) {
+    if frame.get(12..14) != Some(&[0x08, 0x00]) || frame.get(23) != Some(&17) {
+        return;
+    }
+    let mut head = frame[..42].to_vec();
+    head[..12].copy_from_slice(&[HARDWARE, GATEWAY_HARDWARE].concat());
+    head[26..34].copy_from_slice(&[&frame[30..34], &frame[26..30]].concat());
+    head[34..38].copy_from_slice(&[&frame[36..38], &frame[34..36]].concat());
+    let udp_bytes = 8 + 5000u16;
+    head[16..18].copy_from_slice(&(20 + udp_bytes).to_be_bytes());
+    head[38..40].copy_from_slice(&udp_bytes.to_be_bytes());
+    head[24..26].fill(0);
+    let checksum = !sum(&head[14..34], 0);
+    head[24..26].copy_from_slice(&checksum.to_be_bytes());
+    // Left undone: the sum of the pseudo-header stands in its place.
+    let pseudo = sum(&head[26..34], 17 + u32::from(udp_bytes));
+    head[40..42].copy_from_slice(&pseudo.to_be_bytes());
+    let header = VnetHeader {
+        flags: frame::NEEDS_CHECKSUM,
+        gso_type: frame::GSO_UDP,
+        hdr_len: 42,
+        gso_size: 1000,
+        csum_start: 34,
+        csum_offset: 6,
+    };
+    let payload: Vec<u8> = (0..5).flat_map(|mark| [mark; 1000]).collect();
+    link.write(&header, &[IoSlice::new(&head), IoSlice::new(&payload)]).unwrap();
+}
+
+/// The sum of RFC 1071 over an even number of bytes, folded.
+fn sum(bytes: &[u8], start: u32) -> u16 {
+    let words = bytes.chunks_exact(2).map(|two| u32::from(u16::from_be_bytes([two[0], two[1]])));
+    let total: u32 = start + words.sum::<u32>();
+    let once = (total & 0xffff) + (total >> 16);
+    ((once & 0xffff) + (once >> 16)) as u16
 }
