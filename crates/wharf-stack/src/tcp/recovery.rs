@@ -44,6 +44,8 @@ pub(super) struct Recovery {
     pub(super) sent: u32,
     flight: u32,
     undo: Option<Undo>,
+    /// Our clock, as timestamps tell it, when the retransmission timer last ran out.
+    pub(super) timed_out_at: Option<u32>,
 }
 
 /// How to take a recovery back.
@@ -64,8 +66,6 @@ pub(super) struct Delivery {
     pub(super) sacked: u32,
     /// It acknowledges nothing while something is on its way, without SACK (RFC 5681, section 2).
     pub(super) is_duplicate: bool,
-    /// What was on its way filled the congestion window.
-    pub(super) filled_window: bool,
     /// The peer's echo of our clock.
     pub(super) echo: Option<u32>,
 }
@@ -83,6 +83,7 @@ impl Recovery {
             sent: 0,
             flight: 0,
             undo: None,
+            timed_out_at: None,
         }
     }
 
@@ -153,7 +154,7 @@ impl Connection {
 
     /// Growth of the window outside of recovery.
     fn grow(&mut self, now: Instant, delivery: Delivery) {
-        if delivery.acked > 0 && delivery.filled_window {
+        if delivery.acked > 0 && self.window_filled {
             let srtt = self.rtt.srtt().unwrap_or_default();
             self.congestion.on_ack(delivery.acked, self.mss.into(), now, srtt);
         }
@@ -169,8 +170,11 @@ impl Connection {
             if !recovery.board.has_losses(snd_una) || !sack {
                 recovery.board.mark_head_lost(snd_una, segment.min(self.snd.flight()));
             }
-            let flight = self.snd.flight();
-            let before = self.congestion.on_loss(flight, self.mss.into());
+            // What was reported is not on its way: after a long recovery the flight is many windows.
+            let flight = self.snd.flight().min(self.congestion.window());
+            // A batch of acknowledgments may have made the flight small before one of them told of the loss.
+            let used = if self.window_filled { self.congestion.window() } else { flight };
+            let before = self.congestion.on_loss(used, self.mss.into());
             recovery.begin(Phase::Fast, self.snd.snd_nxt, flight, Some(before));
         } else if delivery.acked > 0 && !recovery.board.has_reports() && !recovery.board.has_losses(snd_una) {
             self.recovery = None;
@@ -186,7 +190,8 @@ impl Connection {
         }
         recovery.board.find_losses(segment);
         if delivery.acked > 0 && !self.sack {
-            // A partial acknowledgment: the next segment is lost as well (RFC 6582, section 3.2, step 3).
+            // A partial acknowledgment: the next segment is lost as well, and goes at once (RFC 6582, section 3.2, step 3).
+            recovery.force = true;
             recovery.board.mark_head_lost(snd_una, segment.min(self.snd.flight()));
         }
     }
@@ -264,19 +269,20 @@ impl Connection {
         }
         self.retries += 1;
         self.rtt.on_resent();
-        let (flight, mss) = (self.snd.flight(), u32::from(self.mss));
+        let (flight, mss) = (self.snd.flight().min(self.congestion.window()), u32::from(self.mss));
         let (snd_una, snd_nxt) = (self.snd.snd_una, self.snd.snd_nxt);
         let again = self.retries > 1;
         let recovery = self.recovery.get_or_insert_with(|| Box::new(Recovery::new(snd_una)));
         if again || recovery.board.is_reneged(snd_una) {
             recovery.board.forget_reports();
         }
-        let before = (!again).then(|| self.congestion.on_loss(flight, mss));
-        // The recovery that is cut short had reduced the window already, its way back is the one that counts.
-        let before = if recovery.undo.is_some() { None } else { before };
+        // A recovery that is cut short had reduced the window already, and its way back is the one that counts.
+        let reduces = !again && recovery.phase != Phase::Fast;
+        let before = reduces.then(|| self.congestion.on_loss(flight, mss));
         recovery.board.mark_all_lost(snd_una, snd_nxt);
         recovery.duplicates = 0;
         recovery.begin(Phase::Timeout, snd_nxt, flight, before);
+        recovery.timed_out_at = Some(self.timestamps.clock(now));
         self.congestion.on_timeout(mss);
         self.refresh_pipe();
         self.rtt.back_off();

@@ -48,6 +48,11 @@ impl RttEstimator {
         }
     }
 
+    /// Where the segment ends that is timed.
+    pub(super) fn timed_end(&self) -> Option<SeqNum> {
+        self.is_timing.then_some(self.timed_end)
+    }
+
     /// Something is sent again: what is timed could be it (Karn's algorithm, section 3).
     pub(super) fn on_resent(&mut self) {
         self.is_timing = false;

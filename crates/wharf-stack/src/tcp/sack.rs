@@ -111,6 +111,11 @@ impl Scoreboard {
         self.cursor = snd_una;
     }
 
+    /// Whether the peer has reported this byte.
+    pub(super) fn has_arrived(&self, seq: SeqNum) -> bool {
+        self.sacked.find(seq).is_some()
+    }
+
     /// Nothing is lost after all.
     pub(super) fn mark_none_lost(&mut self, snd_una: SeqNum) {
         self.lost_below = snd_una;

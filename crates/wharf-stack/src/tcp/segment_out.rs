@@ -266,23 +266,17 @@ impl Connection {
         let unsent = self.data_end().since(self.snd.snd_nxt);
         let fin_due = self.fin_queued && !self.fin_is_sent();
         if unsent == 0 {
+            self.window_filled = false;
             let fits = fin_due && self.snd.usable() > 0;
             return fits.then(|| self.new_segment(now, 0));
         }
         self.restart_after_idle(now);
-        let demand = self.demand(unsent, fin_due);
-        match sendable(demand) {
-            Sendable::Bytes(len) => {
-                if demand.congestion < unsent.min(demand.peer) && demand.congestion < len + demand.segment {
-                    self.window_filled = true;
-                }
-                Some(self.new_segment(now, len))
-            }
-            Sendable::CongestionWindow => {
-                self.window_filled = true;
-                None
-            }
-            Sendable::PeerWindow | Sendable::Nagle => None,
+        let next = sendable(self.demand(unsent, fin_due));
+        // What holds the data back in the end is what the congestion window's growth depends on (RFC 5681, section 3.1).
+        self.window_filled = next == Sendable::CongestionWindow;
+        match next {
+            Sendable::Bytes(len) => Some(self.new_segment(now, len)),
+            _ => None,
         }
     }
 
@@ -324,7 +318,9 @@ impl Connection {
             recovery.pipe = recovery.pipe.saturating_add(right.since(left));
             recovery.sent = recovery.sent.saturating_add(right.since(left));
         }
-        self.rtt.on_sent(right, now);
+        if self.sack || self.recovery.is_none() {
+            self.rtt.on_sent(right, now);
+        }
         self.last_sent = now;
         if self.snd.flight() == right.since(left) {
             // The persist timer ran until now.

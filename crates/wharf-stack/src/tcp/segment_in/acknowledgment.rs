@@ -44,7 +44,7 @@ impl Connection {
         if acked > 0 {
             self.advance_snd_una(cx, arrival);
         }
-        let sacked = self.take_blocks(arrival);
+        let sacked = self.take_blocks(cx.now, arrival);
         let window_changed = self.on_window(arrival);
         let is_duplicate = !self.sack
             && acked == 0
@@ -53,12 +53,10 @@ impl Connection {
             && arrival.len() == 0
             && !window_changed;
         if acked > 0 || sacked > 0 || is_duplicate {
-            let filled_window = self.window_filled;
-            self.window_filled &= acked == 0;
             let echo = arrival.header.options.timestamps.filter(|_| self.timestamps.enabled);
             let echo = echo.map(|(_, echo)| echo);
             self.dirty = true;
-            self.on_delivery(cx.now, Delivery { acked, sacked, is_duplicate, filled_window, echo });
+            self.on_delivery(cx.now, Delivery { acked, sacked, is_duplicate, echo });
         }
         if acked > 0 {
             self.restart_retransmit_timer(cx.now);
@@ -86,14 +84,21 @@ impl Connection {
     }
 
     /// What the peer holds beyond its acknowledgment; how many bytes are new.
-    fn take_blocks(&mut self, arrival: &Arrival<'_>) -> u32 {
+    fn take_blocks(&mut self, now: Instant, arrival: &Arrival<'_>) -> u32 {
         let blocks = &arrival.header.options.sack;
         let (snd_una, snd_nxt) = (self.snd.snd_una, self.snd.snd_nxt);
         let tells = |&(left, _): &(u32, u32)| SeqNum::new(left).after(snd_una);
         if !self.sack || arrival.ack.before(snd_una) || !blocks.as_slice().iter().any(tells) {
             return 0;
         }
-        self.board().on_blocks(blocks, snd_una, snd_nxt)
+        let new = self.board().on_blocks(blocks, snd_una, snd_nxt);
+        // What is timed beyond a hole is measured by its report: its acknowledgment waits for the hole.
+        if let Some(end) = self.rtt.timed_end()
+            && self.board().has_arrived(end - 1)
+        {
+            self.rtt.on_ack(end, now, None);
+        }
+        new
     }
 
     /// The peer's window; whether it changed.
@@ -116,8 +121,12 @@ impl Connection {
     /// Milliseconds may be all that the echo tells, but never none.
     pub(super) fn measure_round_trip(&mut self, now: Instant, arrival: &Arrival<'_>) {
         let echo = arrival.header.options.timestamps.filter(|_| self.timestamps.enabled);
+        // An echo from before the time-out belongs to an acknowledgment that was lost or late: the wait for the timer is
+        // no round trip. Until a later one comes, the time-out stays backed off (Karn's algorithm).
+        let timed_out_at = self.recovery.as_ref().and_then(|recovery| recovery.timed_out_at);
+        let is_older = |echo| timed_out_at.is_some_and(|at| SeqNum::new(echo).before(SeqNum::new(at)));
         let millis = echo
-            .filter(|&(_, echo)| echo != 0)
+            .filter(|&(_, echo)| echo != 0 && !is_older(echo))
             .map(|(_, echo)| self.timestamps.clock(now).wrapping_sub(echo))
             .filter(|&millis| millis < ECHO_MAX_MS);
         let echoed = millis.map(|millis| Duration::from_millis(u64::from(millis.max(1))));
