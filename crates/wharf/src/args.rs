@@ -28,7 +28,7 @@ Examples:
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  wharf run -p 8080:80 -- python3 -m http.server 80   its port 80 is our 8080
+  wharf run -p 8080:80 -- python3 -m http.server 80   port 80 inside, 8080 here
   wharf run curl -v http://example.org/               out into the world
   wharf run --link delay=20ms,loss=1% -- ./test       over a bad line";
 
@@ -73,7 +73,7 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "SPEC", action = ArgAction::Append)]
     pub(crate) publish: Vec<String>,
 
-    /// Open a port of our loopback as host.wharf.internal
+    /// A port of the host's loopback that it may reach
     #[arg(long, value_name = "PORT", action = ArgAction::Append)]
     pub(crate) allow_host: Vec<String>,
 

@@ -48,14 +48,14 @@ fn the_help_of_run_fits_a_screen_and_starts_with_examples() {
         help,
         str![[r#"
 Examples:
-  wharf run -p 8080:80 -- python3 -m http.server 80   its port 80 is our 8080
+  wharf run -p 8080:80 -- python3 -m http.server 80   port 80 inside, 8080 here
   wharf run curl -v http://example.org/               out into the world
   wharf run --link delay=20ms,loss=1% -- ./test       over a bad line
 
 Usage: wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)
 
   -p, --publish <SPEC>     [ADDRESS:]HOSTPORT[-END]:PORT[-END][/tcp|/udp]
-      --allow-host <PORT>  Open a port of our loopback as host.wharf.internal
+      --allow-host <PORT>  A port of the host's loopback that it may reach
       --address <CIDR>     Its address [10.0.2.100/24, a random /64 of IPv6]
       --gateway <ADDR>     The gateway's address there [10.0.2.2, ::2]
       --dns <ADDR>         The name server's address there [10.0.2.3, ::3]

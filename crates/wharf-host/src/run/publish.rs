@@ -195,7 +195,7 @@ fn explain(spec: &PublishSpec, addresses: &Where, at: SocketAddr, errno: Errno) 
             ClaimError::InUse {
                 protocol,
                 at,
-                owner: holder.map(|holder| holder.owner),
+                owner: holder.map(|holder| Box::new(holder.owner)),
                 free: suggest(spec, addresses),
             }
         }

@@ -18,7 +18,7 @@ pub enum ClaimError {
         /// Where.
         at: SocketAddr,
         /// Who has it, as far as it can be seen.
-        owner: Option<Owner>,
+        owner: Option<Box<Owner>>,
         /// The same spec with ports that are free.
         free: Option<PublishSpec>,
     },
@@ -83,8 +83,8 @@ pub enum ClaimError {
     },
 }
 
-fn named(owner: &Option<Owner>) -> String {
-    owner.clone().unwrap_or_default().to_string()
+fn named(owner: &Option<Box<Owner>>) -> String {
+    owner.as_ref().map_or_else(|| Owner::default().to_string(), ToString::to_string)
 }
 
 fn remedy(free: &Option<PublishSpec>) -> String {
