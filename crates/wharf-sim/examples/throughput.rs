@@ -13,12 +13,16 @@ const BUFFERS: [u32; 3] = [16 << 10, 256 << 10, 4 << 20];
 const SIZE: usize = 16 << 20;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Mbit/s of one direction, as far as it gets within the limit.
-fn throughput(setup: &Setup) -> f64 {
-    let (mut lab, client, server) = Lab::pair(setup);
+/// Mbit/s of one direction, as far as it gets within the limit, once the connection is up.
+fn throughput(buffers: u32, delay: &str, faults: &str) -> f64 {
+    let good = format!("delay={delay},rate=1gbit");
+    let (mut lab, client, server) = Lab::pair(&Setup::default().impaired(&good).buffers(buffers));
     lab.listen(server, 80);
     let target = lab.v4(server);
     let (near, far) = lab.establish(client, server, target, 80);
+    for station in [client, server] {
+        lab.impair(station, &format!("{good},{faults}"));
+    }
     let begin = lab.now();
     lab.send(near, &vec![0x5a; SIZE]);
     // Not having finished within the limit is a result, too.
@@ -38,8 +42,8 @@ fn main() {
             for delay in DELAYS {
                 print!("{delay:>8}");
                 for loss in LOSSES {
-                    let text = format!("delay={delay},loss={loss},reorder={reorder},rate=1gbit");
-                    print!("{:>10.2}", throughput(&Setup::default().impaired(&text).buffers(buffers)));
+                    let faults = format!("loss={loss},reorder={reorder}");
+                    print!("{:>10.2}", throughput(buffers, delay, &faults));
                 }
                 println!();
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use wharf_stack::link::{ImpairedLink, Impairment};
-use wharf_stack::stack::{Config, DatagramOut, Refusal, Stack};
+use wharf_stack::stack::{Config, ConnId, DatagramOut, Refusal, Stack};
 use wharf_table::{Addr, DropReason, Endpoint, Instant, Port, Protocol};
 
 use crate::application::{Reading, Stream};
@@ -316,6 +316,11 @@ impl Lab {
     /// A connection as its application sees it.
     pub fn stream(&self, socket: Socket) -> &Stream {
         &self.stations[socket.station.0].streams[socket.stream]
+    }
+
+    /// The stack's name for a connection.
+    pub fn conn(&self, socket: Socket) -> ConnId {
+        self.stream(socket).conn
     }
 
     /// Gives bytes to a connection, to be sent when there is room.
