@@ -140,7 +140,7 @@ impl Names {
             Taken::Ignored => return false,
             Taken::Refused(answer) => self.answers.push_back((client, answer)),
             Taken::Query(query, question) => {
-                self.hosts.refresh(now);
+                self.hosts.refresh();
                 let limit = reply::limit(&query, transport);
                 match self.local.answer(self.hosts.value(), &question) {
                     Some(answer) => self.answers.push_back((client, reply::local(&query, answer, limit))),
@@ -172,7 +172,7 @@ impl Names {
             self.answers.push_back((waiter.client, reply::failure(query, waiter.id)));
             return;
         }
-        self.resolv_conf.refresh(now);
+        self.resolv_conf.refresh();
         let servers = self.servers_in_order(now);
         let mut exchange = Exchange::new(key.clone(), waiter, &servers, self.resolv_conf.value());
         let outcome = exchange.ask_next(now, &mut self.random);

@@ -43,6 +43,13 @@ struct Lab {
     names: Names,
     poller: Poller,
     start: time::Instant,
+    resolv_conf: PathBuf,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.resolv_conf).unwrap();
+    }
 }
 
 impl Lab {
@@ -65,14 +72,12 @@ impl Lab {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             state >> 32
         };
-        let mut lab = Lab {
+        Lab {
             names: Names::new(config, poller.try_clone().unwrap(), random),
             poller,
             start: time::Instant::now(),
-        };
-        lab.names.resolv_conf.refresh(Instant::ZERO);
-        std::fs::remove_file(path).unwrap();
-        lab
+            resolv_conf: path,
+        }
     }
 
     fn now(&self) -> Instant {
@@ -230,6 +235,7 @@ fn options_of_the_host_are_heeded() {
     let mut lab = Lab::new(&[server.at], "options use-vc\n");
     assert!(lab.ask("any.example", UDP, None).texts[0].starts_with("tcp "));
     let mut lab = Lab::new(&[server.at, other.at], "options rotate\n");
+    lab.names.resolv_conf.refresh();
     let first = |lab: &mut Lab| lab.names.servers_in_order(Instant::ZERO)[0];
     assert_ne!(first(&mut lab), first(&mut lab));
 }

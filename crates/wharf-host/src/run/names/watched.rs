@@ -1,18 +1,13 @@
 //! A file that is read again when it has changed.
 //!
-//! Asking costs one `stat` a second at most. A file that is replaced (renamed over, as most editors and resolvconf do) or
+//! Asking costs one `stat`, a microsecond beside a query, and a change counts from the next query on. A file that is replaced (renamed over, as most editors and resolvconf do) or
 //! whose symbolic link leads elsewhere is another file, and read again; one that is missing reads as empty.
 
 use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use wharf_table::Instant;
-
-/// How often the file is looked at.
-const INTERVAL: Duration = Duration::from_secs(1);
 /// The most bytes that are read of a file; block lists in `/etc/hosts` have a few million.
 const FILE_MAX: u64 = 32 << 20;
 
@@ -41,7 +36,6 @@ impl Stamp {
 pub(super) struct Watched<T> {
     path: PathBuf,
     parse: fn(&str) -> T,
-    looked_at: Option<Instant>,
     stamp: Option<Stamp>,
     value: T,
 }
@@ -49,15 +43,11 @@ pub(super) struct Watched<T> {
 impl<T> Watched<T> {
     /// Watches `path`; nothing is read before the first [`Watched::refresh`].
     pub(super) fn new(path: PathBuf, parse: fn(&str) -> T) -> Watched<T> {
-        Watched { path, parse, looked_at: None, stamp: None, value: parse("") }
+        Watched { path, parse, stamp: None, value: parse("") }
     }
 
     /// Reads the file if it has changed.
-    pub(super) fn refresh(&mut self, now: Instant) {
-        if self.looked_at.is_some_and(|last| now.since(last) < INTERVAL) {
-            return;
-        }
-        self.looked_at = Some(now);
+    pub(super) fn refresh(&mut self) {
         let stamp =
             fs::metadata(&self.path).ok().filter(Metadata::is_file).map(|metadata| Stamp::of(&metadata));
         if stamp == self.stamp {
@@ -85,22 +75,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_seen_after_a_second_and_a_missing_file_is_empty() {
+    fn a_change_is_seen_at_once_and_a_missing_file_is_empty() {
         let path = std::env::temp_dir().join(format!("wharf-watched-{}", std::process::id()));
         let mut watched = Watched::new(path.clone(), str::to_owned);
-        let mut at = |seconds: u64| {
-            watched.refresh(Instant::ZERO + Duration::from_secs(seconds));
+        let mut now = || {
+            watched.refresh();
             watched.value().clone()
         };
-        assert_eq!(at(0), "");
+        assert_eq!(now(), "");
         fs::write(&path, "one").unwrap();
-        assert_eq!(at(0), "", "looked at once a second");
-        assert_eq!(at(1), "one");
+        assert_eq!(now(), "one");
         let other = path.with_extension("new");
         fs::write(&other, "two").unwrap();
         fs::rename(&other, &path).unwrap();
-        assert_eq!(at(2), "two");
+        assert_eq!(now(), "two");
         fs::remove_file(&path).unwrap();
-        assert_eq!(at(3), "");
+        assert_eq!(now(), "");
     }
 }
