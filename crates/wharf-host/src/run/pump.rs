@@ -24,6 +24,7 @@ use super::echo::{self, Echoes};
 use super::log::Log;
 use super::resolver::Resolver;
 use super::spawn::{ProgramExit, Sandbox};
+use super::start;
 use super::streams::{self, Streams};
 use super::token::Token;
 use super::wire::Wire;
@@ -311,7 +312,8 @@ impl Pump {
     /// Signals for wharf go on to the program; those of the terminal reach it by themselves.
     fn on_signals(&mut self) -> io::Result<()> {
         while let Some(signal) = self.signals.read()? {
-            if matches!(signal.origin, Origin::Process { .. }) {
+            // When a terminal is closed, only the leader of its session hears of it, which may be wharf.
+            if matches!(signal.origin, Origin::Process { .. }) || signal.number == start::HANG_UP {
                 self.sandbox.signal(signal.number)?;
             }
         }

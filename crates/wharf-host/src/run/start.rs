@@ -6,6 +6,7 @@
 use std::io;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use wharf_stack::stack::{Config, Gateway, GatewayAddresses, Role, Stack};
 use wharf_stack::tcp::Settings;
 use wharf_sys::epoll::Poller;
@@ -26,31 +27,18 @@ use super::wire::Wire;
 
 /// Signals that go on to the program when a process sends them to wharf; those of a terminal reach the program by themselves,
 /// and must not end wharf before it.
-const FORWARDED: [i32; 8] = [
-    libc_signal::HUP,
-    libc_signal::INT,
-    libc_signal::QUIT,
-    libc_signal::USR1,
-    libc_signal::USR2,
-    libc_signal::TERM,
-    libc_signal::WINCH,
-    libc_signal::CONT,
+const FORWARDED: [Signal; 8] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::TERM,
+    Signal::WINCH,
+    Signal::CONT,
 ];
-
-/// Numbers of signals, the same on every architecture that we build for.
-mod libc_signal {
-    use rustix::process::Signal;
-
-    pub(super) const HUP: i32 = Signal::HUP.as_raw();
-    pub(super) const INT: i32 = Signal::INT.as_raw();
-    pub(super) const QUIT: i32 = Signal::QUIT.as_raw();
-    pub(super) const USR1: i32 = Signal::USR1.as_raw();
-    pub(super) const USR2: i32 = Signal::USR2.as_raw();
-    pub(super) const TERM: i32 = Signal::TERM.as_raw();
-    pub(super) const WINCH: i32 = Signal::WINCH.as_raw();
-    pub(super) const CONT: i32 = Signal::CONT.as_raw();
-}
-
+/// The signal of a closed terminal.
+pub(super) const HANG_UP: i32 = Signal::HUP.as_raw();
 /// The hardware addresses of the two ends of the link: locally administered, and nobody else is there.
 const PROGRAM_HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 const GATEWAY_HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
@@ -170,7 +158,7 @@ pub(super) fn sandbox(config: &Lowered, open_files: OpenFiles, signals: Inherite
 
 /// Blocks the signals that the loop forwards, and reads them from now on.
 pub(super) fn take_signals() -> io::Result<Signals> {
-    Signals::take(&FORWARDED)
+    Signals::take(&FORWARDED.map(Signal::as_raw))
 }
 
 /// The clock, the poller and the buffers of a loop.

@@ -199,6 +199,7 @@ impl Streams {
         let stream = self.remove(id);
         stack.release(now, id);
         let Some(stream) = stream else { return };
+        // What was finished in order ends with a FIN when the socket is dropped, everything else with a RST.
         if stream.phase == Phase::Publishing
             && let Some(pair) = stream.fallback
         {
@@ -217,7 +218,7 @@ impl Streams {
     fn drain_to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) {
         if let Some(stream) = self.get_mut(id) {
             stream.writable = true;
-            stream.to_host(now, id, stack);
+            stream.write_all_received(now, id, stack);
         }
     }
 
@@ -298,6 +299,19 @@ impl Stream {
 
     /// Writes received bytes to the host, straight from the receive buffer, then the program's FIN.
     fn to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
+        let turn = self.write_all_received(now, id, stack);
+        let conn = stack.connection(id);
+        if conn.received_len() == 0 && conn.peer_has_finished() && !self.program_finished {
+            self.program_finished = true;
+            if rustix::net::shutdown(&self.socket, Shutdown::Write).is_err() {
+                return self.on_host_error();
+            }
+        }
+        turn
+    }
+
+    /// Writes received bytes to the host until it takes no more, or the turn is over.
+    fn write_all_received(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
         let mut moved = 0;
         while self.writable && moved < TURN_BYTES {
             let (offered, written) = self.write_received(id, stack);
@@ -313,13 +327,6 @@ impl Stream {
                 Err(Errno::AGAIN) => self.writable = false,
                 Err(Errno::INTR) => {}
                 Err(_) => return self.on_host_error(),
-            }
-        }
-        let conn = stack.connection(id);
-        if conn.received_len() == 0 && conn.peer_has_finished() && !self.program_finished {
-            self.program_finished = true;
-            if rustix::net::shutdown(&self.socket, Shutdown::Write).is_err() {
-                return self.on_host_error();
             }
         }
         if moved >= TURN_BYTES { Turn::Again } else { Turn::Done }

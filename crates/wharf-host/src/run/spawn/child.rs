@@ -17,6 +17,7 @@ use wharf_sys::netlink::route::{Hop, Prefix, VethEnd};
 use wharf_sys::netlink::{Batch, Netlink};
 use wharf_sys::packet_socket::{self, PacketSocket};
 use wharf_sys::process::{self, Program};
+use wharf_sys::signal;
 use wharf_sys::tap::{self, Offload};
 
 use super::identity::{Identity, Mapped};
@@ -82,6 +83,7 @@ impl Setup<'_> {
     fn set_up(&self) -> Result<(u32, OwnedFd), Failure> {
         process::die_with_parent().at(Step::Lifeline)?;
         process::set_name(c"wharf-init");
+        signal::keep_children();
         let link = self.set_up_network()?;
         // The parent tells what it has mapped; before all is mapped, no file can be made. Should it have died before
         // the lifeline was tied, this finds the channel closed.
