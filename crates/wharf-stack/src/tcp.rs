@@ -15,6 +15,8 @@
 //! Deliberately not here: listening (a binding of the port table), checksums, IP, urgent data (it passes as data, as
 //! RFC 6093 wants), ECN, Fast Open.
 
+#![allow(rustdoc::private_intra_doc_links)] // The map of the files is for who reads them.
+
 mod command;
 mod congestion;
 mod isn;

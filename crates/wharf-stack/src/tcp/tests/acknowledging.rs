@@ -6,7 +6,7 @@ use super::bench::*;
 use crate::buffer::{CHUNK, ChunkPool};
 use crate::tcp::*;
 
-const TEXT: [u8; 65_000] = [3; 65_000];
+static TEXT: [u8; 65_000] = [3; 65_000];
 
 fn text(len: usize) -> &'static [u8] {
     &TEXT[..len]

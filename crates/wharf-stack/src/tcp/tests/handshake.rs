@@ -157,7 +157,7 @@ fn in_syn_received_a_wrong_ack_is_reset_and_the_right_one_still_counts() {
 
 #[test]
 fn both_may_open_at_once() {
-    let now = wharf_table::Instant::from_millis(1);
+    let now = Instant::from_millis(1);
     for timestamps in [false, true] {
         let settings = Settings { timestamps, ..Settings::default() };
         let a = Connection::connect(&settings, tuple(), SeqNum::new(5), now);

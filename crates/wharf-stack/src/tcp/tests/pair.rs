@@ -177,13 +177,12 @@ impl Pair {
     fn fly(&mut self, to: usize, header: TcpRepr, payload: Vec<u8>) {
         self.sides[1 - to].segments += 1;
         let mut leaves = self.now;
-        if self.link.rate > 0 {
+        if let Some(micros) = ((payload.len() as u64 + 60) * 1_000_000).checked_div(self.link.rate) {
             let side = &mut self.sides[1 - to];
             leaves = leaves.max(side.free_at);
             if leaves.since(self.now) > ms(100) {
                 return;
             }
-            let micros = (payload.len() as u64 + 60) * 1_000_000 / self.link.rate;
             leaves += Duration::from_micros(micros);
             side.free_at = leaves;
         }

@@ -93,7 +93,7 @@ fn memory_is_given_back() {
 fn a_small_pool_only_slows_down() {
     let mut pair = Pair::new(&defaults(), &defaults(), GOOD, 5).with_data(2_000_000, 2_000_000);
     for side in &mut pair.sides {
-        side.pool = crate::buffer::ChunkPool::new(5 * crate::buffer::CHUNK);
+        side.pool = ChunkPool::new(5 * crate::buffer::CHUNK);
     }
     pair.deliver_all(Duration::from_secs(1_000));
 }

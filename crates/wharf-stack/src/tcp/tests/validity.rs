@@ -125,7 +125,8 @@ fn challenges_are_rationed() {
 #[test]
 fn only_what_lies_in_the_window_is_taken() {
     let long = [7_u8; 2_000];
-    let cases: [(u32, usize, Result<(), DropReason>, usize, u32); 9] = [
+    type Case = (u32, usize, Result<(), DropReason>, usize, u32);
+    let cases: [Case; 9] = [
         // sequence number, length, result, bytes in order then, acknowledgment then
         (1, 500, Ok(()), 500, 501),
         (1u32.wrapping_sub(500), 500, Err(DropReason::Duplicate), 0, 1),
