@@ -56,7 +56,8 @@ fn the_window_update_is_prompt() {
 
 #[test]
 fn a_lost_window_update_is_found_by_a_probe() {
-    let (mut lab, [_, server], [near, far]) = connected(&Setup::default().impaired("delay=1ms").buffers(32 << 10));
+    let (mut lab, [_, server], [near, far]) =
+        connected(&Setup::default().impaired("delay=1ms").buffers(32 << 10));
     lab.read(far, Reading::Paused);
     let data = pattern(200 << 10);
     lab.send(near, &data);
@@ -71,7 +72,8 @@ fn a_lost_window_update_is_found_by_a_probe() {
 
 #[test]
 fn a_reader_in_sips_gets_no_silly_segments() {
-    let (mut lab, [client, _], [near, far]) = connected(&Setup::default().impaired("delay=1ms").buffers(16 << 10));
+    let (mut lab, [client, _], [near, far]) =
+        connected(&Setup::default().impaired("delay=1ms").buffers(16 << 10));
     lab.read(far, Reading::Paused);
     let data = pattern(64 << 10);
     lab.send(near, &data);
