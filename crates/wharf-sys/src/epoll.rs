@@ -147,3 +147,46 @@ impl AsFd for Poller {
         self.fd.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    const NOW: Option<Duration> = Some(Duration::ZERO);
+
+    fn ready(poller: &mut Poller) -> Vec<Ready> {
+        poller.wait(NOW).unwrap().collect()
+    }
+
+    #[test]
+    fn an_edge_is_told_once() {
+        let (mut reader, mut writer) = io::pipe().unwrap();
+        let mut poller = Poller::new(4).unwrap();
+        poller.add(&reader, 7, Interest::Read).unwrap();
+        assert_eq!(ready(&mut poller), []);
+        writer.write_all(b"one").unwrap();
+        let told = ready(&mut poller);
+        assert_eq!((told[0].token, told[0].readable, told[0].hang_up), (7, true, false));
+        assert_eq!(ready(&mut poller), []);
+        writer.write_all(b"two").unwrap();
+        assert_eq!(ready(&mut poller).len(), 1);
+        reader.read_exact(&mut [0; 6]).unwrap();
+        drop(writer);
+        assert!(ready(&mut poller)[0].hang_up);
+    }
+
+    #[test]
+    fn interest_can_change_and_end() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let mut poller = Poller::new(4).unwrap();
+        poller.add(&writer, 1, Interest::Nothing).unwrap();
+        assert_eq!(ready(&mut poller), []);
+        poller.modify(&writer, 2, Interest::Write).unwrap();
+        let told = ready(&mut poller);
+        assert_eq!((told[0].token, told[0].writable), (2, true));
+        poller.delete(&writer).unwrap();
+        assert_eq!(ready(&mut poller), []);
+        assert!(poller.delete(&writer).is_err());
+    }
+}

@@ -272,3 +272,47 @@ pub fn reap_any() -> Option<(u32, Ended)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates(command: &str, path: Option<&str>) -> Vec<String> {
+        let program = Program::find(&[command.into()], path.map(OsString::from)).unwrap();
+        program.candidates().iter().map(|path| path.display().to_string()).collect()
+    }
+
+    #[test]
+    fn a_name_is_searched_and_a_path_is_not() {
+        assert_eq!(candidates("ls", Some("/usr/bin:/bin")), ["/usr/bin/ls", "/bin/ls"]);
+        assert_eq!(candidates("ls", None), ["/bin/ls", "/usr/bin/ls"]);
+        // An empty entry and a relative one start at the working directory.
+        assert_eq!(candidates("ls", Some(":bin")), ["./ls", "./bin/ls"]);
+        assert_eq!(candidates("./ls", Some("/bin")), ["./ls"]);
+        assert_eq!(candidates("", Some("/bin")), [""; 0]);
+    }
+
+    #[test]
+    fn words_with_nul_are_refused() {
+        assert!(Program::find(&[], None).is_none());
+        assert!(Program::find(&["ls".into(), "a\0b".into()], None).is_none());
+    }
+
+    #[test]
+    fn with_threads_no_fork() {
+        // The harness has more than one thread; one more makes sure.
+        let (_keep, wait) = std::sync::mpsc::channel::<()>();
+        let _thread = std::thread::spawn(move || wait.recv());
+        let error = fork_into(Namespaces::NONE, &[], || 0).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EDEADLK));
+    }
+
+    #[test]
+    fn the_limit_on_files_goes_up_and_back() {
+        let before = OpenFiles::raise();
+        let raised = OpenFiles::current();
+        assert!(raised.soft >= before.soft && raised.soft == raised.hard, "{before:?} {raised:?}");
+        before.set().unwrap();
+        assert_eq!(OpenFiles::current(), before);
+    }
+}

@@ -163,3 +163,25 @@ impl AsFd for Signals {
         self.fd.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_read_with_its_origin() {
+        let signals = Signals::take(&[libc::SIGUSR2]).unwrap();
+        assert_eq!(signals.read().unwrap(), None);
+        // SAFETY: the call takes an integer; it signals this thread, which has blocked the signal.
+        unsafe { libc::raise(libc::SIGUSR2) };
+        let received = signals.read().unwrap().unwrap();
+        assert_eq!(received.number, libc::SIGUSR2);
+        assert_eq!(received.origin, Origin::Process { pid: std::process::id() });
+        assert_eq!(signals.read().unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_signal_is_refused() {
+        assert!(Signals::take(&[1000]).is_err());
+    }
+}

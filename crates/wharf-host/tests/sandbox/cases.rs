@@ -187,24 +187,29 @@ fn root(setting: &Setting) {
     assert!(!mounts.contains(" /mnt tmpfs"), "a mount came out: {mounts}");
 }
 
+/// What a program finds of signals, printed.
+const SIGNALS: [&str; 4] = ["grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"];
+
 fn signals(setting: &Setting) {
-    let state = |prefix: &str| {
-        let script = format!("{prefix} grep -E 'Sig(Ign|Blk)' /proc/self/status");
-        let outside = setting.outside(&script).output().unwrap();
-        String::from_utf8(outside.stdout).unwrap()
+    let outside = |trap: &str| {
+        let script = format!("{trap} exec grep -E 'Sig(Ign|Blk)' /proc/self/status");
+        String::from_utf8(setting.outside(&script).output().unwrap().stdout).unwrap()
     };
-    let inside = setting.runner(&[], &["grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"]).output().unwrap();
-    assert_eq!(String::from_utf8(inside.stdout).unwrap(), state(""));
-    // A shell ignores signals for what it starts.
-    let runner = setting.runner(&[], &["grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"]);
-    let mut ignoring = Command::new("sh");
-    ignoring
-        .args(["-c", "trap '' PIPE HUP; exec \"$@\"", "sh"])
-        .arg(runner.get_program())
-        .args(runner.get_args());
-    let inside = ignoring.stdin(Stdio::null()).output().unwrap();
-    assert_eq!(String::from_utf8(inside.stdout).unwrap(), state("trap '' PIPE HUP; exec"));
-    assert_ne!(state("trap '' PIPE HUP; exec"), state(""));
+    let inside = |trap: &str| {
+        let runner = setting.runner(&[], &SIGNALS);
+        // A shell ignores signals for what it starts.
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("{trap} exec \"$@\""), "sh"])
+            .arg(runner.get_program())
+            .args(runner.get_args());
+        String::from_utf8(shell.stdin(Stdio::null()).output().unwrap().stdout).unwrap()
+    };
+    let traps = ["", "trap '' PIPE;", "trap '' HUP CHLD;"];
+    for trap in traps {
+        assert_eq!(inside(trap), outside(trap), "{trap}");
+        assert_eq!(outside(trap) == outside(""), trap.is_empty());
+    }
 }
 
 fn terminated(setting: &Setting) {
