@@ -55,12 +55,17 @@ impl Resolver {
         self.ask(now, client, Transport::Udp { max: room }, datagram.payload);
     }
 
-    fn ask(&mut self, now: Instant, client: Client, transport: Transport, message: &[u8]) {
-        if self.clients.len() < CLIENTS_MAX {
-            self.next += 1;
-            self.clients.insert(self.next, client);
-            self.names.handle_query(now, ClientToken(self.next), transport, message);
+    /// Whether there will be an answer.
+    fn ask(&mut self, now: Instant, client: Client, transport: Transport, message: &[u8]) -> bool {
+        if self.clients.len() >= CLIENTS_MAX {
+            return false;
         }
+        self.next += 1;
+        let taken = self.names.handle_query(now, ClientToken(self.next), transport, message);
+        if taken {
+            self.clients.insert(self.next, client);
+        }
+        taken
     }
 
     /// A connection to the name server is established.
@@ -84,11 +89,14 @@ impl Resolver {
         connection.finished |= stack.connection(id).peer_has_finished();
         let mut messages = Vec::new();
         while let Some(message) = connection.next_message() {
-            connection.awaited += 1;
             messages.push(message);
         }
+        let mut awaited = 0;
         for message in messages {
-            self.ask(now, Client::Connection(id), Transport::Tcp, &message);
+            awaited += u32::from(self.ask(now, Client::Connection(id), Transport::Tcp, &message));
+        }
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.awaited += awaited;
         }
         self.flush(now, id, stack);
     }
