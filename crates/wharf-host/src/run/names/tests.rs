@@ -298,3 +298,43 @@ fn hostile_messages_get_an_error_or_nothing() {
     assert!(lab.query(1, Transport::Tcp, &long));
     assert_eq!(Header::parse(&lab.answer().1).unwrap().rcode, Rcode::FORMAT_ERROR);
 }
+
+#[test]
+fn mutated_messages_do_no_harm() {
+    let mut state = 88_172_645_463_325_252u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let good = query(7, "some.name.example", Some(1232));
+    let parsed = Message::parse(&good).unwrap();
+    let mut taken = 0;
+    for _ in 0..200_000 {
+        let mut message = good.clone();
+        for _ in 0..1 + random() % 4 {
+            let at = random() as usize % message.len();
+            message[at] = random() as u8;
+        }
+        message.truncate(1 + random() as usize % (message.len() + 8));
+        match reply::take(&message) {
+            Taken::Query(query, question) => {
+                taken += 1;
+                let _ = reply::limit(&query, UDP);
+                let _ =
+                    Local::new("internal".parse().unwrap(), Vec::new()).answer(&Hosts::default(), &question);
+            }
+            Taken::Refused(answer) => {
+                assert!(Message::parse(&answer).is_ok_and(|answer| answer.header().response))
+            }
+            Taken::Ignored => {}
+        }
+        let fitted = reply::fit(&message, &parsed, 9, 512);
+        assert!(
+            Message::parse(&fitted)
+                .is_ok_and(|fitted| fitted.header().id == 9 && fitted.bytes().len() <= 512)
+        );
+    }
+    assert!(taken > 1000, "{taken} were queries still");
+}
