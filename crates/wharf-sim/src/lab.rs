@@ -383,7 +383,19 @@ impl Lab {
             payload,
             gso_size: 0,
         };
-        self.stations[station.0].send_datagram(self.now, &datagram)
+        self.send_datagram_as(station, &datagram)
+    }
+
+    /// Sends any datagram of a station; a gateway may send in anybody's name.
+    ///
+    /// # Errors
+    /// As [`Stack::send_datagram`].
+    pub fn send_datagram_as(
+        &mut self,
+        station: StationId,
+        datagram: &DatagramOut<'_>,
+    ) -> Result<(), DropReason> {
+        self.stations[station.0].send_datagram(self.now, datagram)
     }
 
     /// The datagrams that have reached a station.
