@@ -92,9 +92,8 @@ impl Channel {
             let mut slices = [IoSliceMut::new(&mut bytes)];
             match rustix::net::recvmsg(&self.fd, &mut slices, &mut control, flags) {
                 Ok(got) => break got.bytes,
-                Err(Errno::INTR) => {}
-                // The other end was closed with a message of ours unread.
-                Err(Errno::CONNRESET) => return Ok(None),
+                // The other end was closed with a message of ours unread. That is told once, and before what it sent.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(error) => return Err(error.into()),
             }
         };
@@ -138,5 +137,15 @@ mod tests {
         drop(other);
         assert!(one.receive(Wait::Block).unwrap().is_none());
         assert_eq!(one.send(b"x", None).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn last_words_are_heard_though_ours_were_not() {
+        let (one, other) = Channel::pair().unwrap();
+        one.send(b"unread", None).unwrap();
+        other.send(b"last words", None).unwrap();
+        drop(other);
+        assert_eq!(one.receive(Wait::Block).unwrap().unwrap().bytes(), b"last words");
+        assert!(one.receive(Wait::Block).unwrap().is_none());
     }
 }

@@ -21,6 +21,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("the program ends with its own code", exit_codes),
     ("what can't be run is told", exec_errors),
     ("no descriptor of ours is inherited", descriptors),
+    ("without a device the other link is taken, or its absence told", no_device),
     ("the program is who it was", identity),
     ("with root it is root", root),
     ("signals are as they were", signals),
@@ -150,6 +151,34 @@ fn exec_errors(setting: &Setting) {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(errors.lines().any(|line| line == reason), "{program}: {errors}");
     }
+}
+
+fn no_device(setting: &Setting) {
+    if !crate::setting::driver_is_root() {
+        return println!("only root can hide /dev/net/tun: skipped");
+    }
+    let hidden = |link: &'static str| {
+        let runner = Setting { link, ..setting.clone() }.runner(&[], &["ip", "-o", "link"]);
+        let mut command = Command::new("unshare");
+        command.args([
+            "-m",
+            "sh",
+            "-c",
+            "mount --make-rprivate / && mount -t tmpfs none /dev/net && exec \"$@\"",
+            "sh",
+        ]);
+        command.arg(runner.get_program()).args(runner.get_args()).output().unwrap()
+    };
+    let auto = hidden("auto");
+    assert!(String::from_utf8_lossy(&auto.stdout).contains("eth0@if2"), "{auto:?}");
+    let tap = hidden("none but tap");
+    assert_eq!(tap.status.code(), Some(125));
+    let told = String::from_utf8_lossy(&tap.stderr).into_owned();
+    assert!(
+        told.starts_with("open a TAP device: /dev/net/tun: No such file or directory (load the module"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
 }
 
 fn descriptors(setting: &Setting) {

@@ -81,7 +81,11 @@ fn config(link: &OsString, command: Vec<OsString>) -> SandboxConfig {
     SandboxConfig {
         command,
         root: RootMap::Keep,
-        link: if link == "tap" { LinkChoice::Tap } else { LinkChoice::Packet },
+        link: match link.to_str() {
+            Some("auto") => LinkChoice::Auto,
+            Some("packet") => LinkChoice::Packet,
+            _ => LinkChoice::Tap,
+        },
         offload: Offload::Full,
         mtu: 1500,
         hardware: HARDWARE,

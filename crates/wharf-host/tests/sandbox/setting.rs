@@ -24,7 +24,7 @@ pub(crate) struct Setting {
     pub(crate) who: Who,
     pub(crate) link: &'static str,
     /// This program, where every user can execute it.
-    program: PathBuf,
+    pub(crate) program: PathBuf,
 }
 
 pub(crate) fn driver_is_root() -> bool {
