@@ -241,6 +241,17 @@ fn the_round_trip_is_measured_once_a_flight_and_never_on_what_went_twice() {
 }
 
 #[test]
+fn the_round_trip_is_not_measured_on_what_a_report_made_go_again() {
+    let mut bench = sack();
+    bench.wait(ms(50));
+    bench.take(ack(1, 1).blocks(&[(1_001, 10_001)])).expect("good");
+    assert_eq!(seqs(&mut bench)[0], 1);
+    bench.wait(ms(100));
+    bench.take(ack(1, 10_001)).expect("good");
+    assert_eq!(bench.conn.rtt.srtt(), Some(Duration::from_micros(1)), "that of the SYN");
+}
+
+#[test]
 fn one_loss_in_a_long_stream_costs_one_retransmission() {
     let settings = Settings { mss: 1460, max_segment: 1460, ..Settings::default() };
     let mut pair = Pair::new(&settings, &settings, GOOD, 1).with_data(3_000_000, 0);
