@@ -93,7 +93,7 @@ impl Stack {
             binding,
             payload,
             gso_size: packet.gso_size,
-            hop_limit: packet.hop_limit - 1,
+            hop_limit: packet.hop_limit.saturating_sub(1),
             dont_fragment: packet.dont_fragment,
         });
         Ok(())
@@ -118,7 +118,7 @@ impl Stack {
             binding: None,
             payload: packet.payload,
             gso_size: 0,
-            hop_limit: packet.hop_limit - 1,
+            hop_limit: packet.hop_limit.saturating_sub(1),
             dont_fragment: packet.dont_fragment,
         });
         Ok(())
