@@ -199,7 +199,9 @@ impl Datagrams {
         match Errno::from_io_error(&error) {
             Some(Errno::MSGSIZE) => {
                 // The path is smaller: the program is told, and this one goes in fragments so that it isn't lost.
-                self.read_errors(key);
+                if let Some(mtu) = self.read_errors(key) {
+                    self.failures.push(failure(IcmpError::TooBig(mtu)));
+                }
                 let mapping = &mut self.mappings[key as usize];
                 mapping.set_path_mtu_discovery(PathMtu::Want);
                 mapping.send(to, datagram).map_err(|_| DropReason::HostRefused)
@@ -266,7 +268,9 @@ impl Datagrams {
                         break;
                     }
                 }
-                Err(_) => self.read_errors(key),
+                Err(_) => {
+                    self.read_errors(key);
+                }
             }
         }
         self.batch = Some(batch);
@@ -308,11 +312,17 @@ impl Datagrams {
         Some((shown, served))
     }
 
-    /// Reads the error queue of a socket.
-    fn read_errors(&mut self, key: u32) {
+    /// Reads the error queue of a socket. What the host itself found too big for a path that it knows is not about a datagram
+    /// that was sent; its MTU is returned.
+    fn read_errors(&mut self, key: u32) -> Option<u32> {
         let mut room = [0; QUOTED_MAX];
+        let mut known_mtu = None;
         while let Ok(Some(queued)) = error_queue::take(&self.mappings[key as usize].socket, &mut room) {
             let mapping = &self.mappings[key as usize];
+            if queued.origin == ErrorOrigin::Local {
+                known_mtu = (queued.number == Errno::MSGSIZE.raw_os_error()).then_some(queued.info).or(known_mtu);
+                continue;
+            }
             let Some(error) = icmp_error(&queued, mapping.internal.addr.is_v4()) else { continue };
             let Some(destination) = queued.destination else { continue };
             let remote = match self.aliases.get(&(key, destination)) {
@@ -327,6 +337,7 @@ impl Datagrams {
                 payload: room[..queued.payload_bytes].to_vec(),
             });
         }
+        known_mtu
     }
 
     /// Tells the program what became of the datagrams that failed.
