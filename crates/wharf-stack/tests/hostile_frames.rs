@@ -174,7 +174,20 @@ fn hostile(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
 
 /// Sends `count` hostile frames to `target` beside an honest connection, and refuses whatever they open.
 fn assault(lab: &mut Lab, target: StationId, sockets: [Socket; 2], random: &mut Random, count: usize) {
-    let corpus = corpus();
+    let frames = corpus();
+    assault_with(lab, target, sockets, random, count, |_| frames.clone());
+}
+
+/// The same with faults made of other frames; `renew` is asked for them now and then.
+fn assault_with(
+    lab: &mut Lab,
+    target: StationId,
+    sockets: [Socket; 2],
+    random: &mut Random,
+    count: usize,
+    mut renew: impl FnMut(&mut Lab) -> Vec<Vec<u8>>,
+) {
+    let mut corpus = renew(lab);
     let mut sent = 0;
     for round in 0..count.div_ceil(BATCH) {
         let frames: Vec<Vec<u8>> = (0..BATCH).map(|_| hostile(random, &corpus)).collect();
@@ -189,6 +202,9 @@ fn assault(lab: &mut Lab, target: StationId, sockets: [Socket; 2], random: &mut 
             .collect();
         let now = lab.now();
         lab.stack_mut(target).handle_frames(now, &batch, &mut |_: DatagramIn<'_>| {});
+        if round % 100 == 99 {
+            corpus = renew(lab);
+        }
         if round % 4 == 0 {
             for socket in sockets {
                 lab.send(socket, &(sent as u32).to_be_bytes().repeat(200));
@@ -202,7 +218,9 @@ fn assault(lab: &mut Lab, target: StationId, sockets: [Socket; 2], random: &mut 
         let stack = lab.stack(target);
         assert!(stack.buffered_bytes() <= BUFFERS_MAX && stack.connection_count() <= CONNECTIONS_MAX);
     }
-    lab.run_for(Duration::from_secs(30));
+    // On a shared link anybody may tell lies about his neighbours (RFC 3756): a host finds out when its probes fail, and TCP
+    // sends again after that.
+    lab.run_for(Duration::from_secs(300));
     let expected: Vec<u8> = (0..sent as u32).flat_map(|round| round.to_be_bytes().repeat(200)).collect();
     for socket in sockets {
         assert_eq!(lab.stream(socket).closed(), None);
@@ -229,6 +247,33 @@ fn on_a_host(seed: u64, count: usize) {
     let target = lab.v4(server);
     let (near, far) = lab.establish(client, server, target, 443);
     assault(&mut lab, server, [near, far], &mut Random::new(seed), count);
+}
+
+/// A program may spoil its own connection, whose numbers it knows, but no other.
+#[test]
+fn lies_about_a_connection_harm_that_one_alone() {
+    let (mut lab, program, gateway) = Lab::program_and_gateway(&setup());
+    let near = lab.connect(program, OUTSIDE, 443);
+    lab.run_until(Duration::from_secs(1), |lab| lab.has_incoming(gateway)).unwrap();
+    let far = lab.incoming(gateway).unwrap();
+    lab.accept(far);
+    let mut random = Random::new(5);
+    assault_with(&mut lab, gateway, [near, far], &mut random, 100_000, |lab| {
+        let victim = lab.connect(program, OUTSIDE, 80);
+        lab.run_until(Duration::from_secs(20), |lab| lab.has_incoming(gateway)).unwrap();
+        let other = lab.incoming(gateway).unwrap();
+        lab.accept(other);
+        lab.run_until(Duration::from_secs(20), |lab| lab.stream(victim).was_connected()).unwrap();
+        lab.send(victim, &[1; 100_000]);
+        lab.send(other, &[2; 400_000]);
+        lab.impair(gateway, "delay=100us,loss=10%");
+        let before = lab.capture(program).len();
+        lab.run_for(Duration::from_millis(20));
+        lab.impair(gateway, "delay=100us");
+        let own = lab.hardware(program);
+        let frames = lab.capture(program).frames().skip(before).map(|(_, frame)| frame.to_vec());
+        frames.filter(|frame| frame[6..12] == own && frame[36..38] == 80_u16.to_be_bytes()).collect()
+    });
 }
 
 #[test]
