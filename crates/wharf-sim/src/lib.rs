@@ -12,11 +12,13 @@
 mod application;
 mod capture;
 mod lab;
+mod mend;
 mod setup;
 mod station;
 
 pub use application::{Reading, Stream};
 pub use capture::{Capture, Wire};
 pub use lab::{Lab, Socket, StationId, Stuck};
+pub use mend::mend;
 pub use setup::Setup;
 pub use station::Datagram;

@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use wharf_sim::{Lab, Setup, Socket, StationId};
+use wharf_sim::{Lab, Setup, Socket, StationId, mend};
 use wharf_stack::interface::{ChecksumIn, FrameIn};
 use wharf_stack::random::Random;
 use wharf_stack::stack::{DatagramIn, Refusal};
 use wharf_table::{Addr, Endpoint};
-use wharf_wire::checksum::{checksum, pseudo_header};
 
 const OUTSIDE: Addr = Addr::v4([192, 0, 2, 80]);
 const OUTSIDE_V6: Addr = Addr::v6([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80]);
@@ -109,30 +108,6 @@ fn router_solicitation() -> Vec<u8> {
     packet.extend_from_slice(&[0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
     packet.extend_from_slice(&[133, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 0, 0, 0, 0, 1]);
     ethernet(0x86dd, &packet)
-}
-
-/// Makes the checksums right again that stand in the way to deeper code.
-fn mend(frame: &mut [u8]) {
-    if frame.len() >= 34 && frame[12..14] == [8, 0] {
-        let header_len = 14 + usize::from(frame[14] & 15) * 4;
-        if (34..=frame.len()).contains(&header_len) {
-            frame[24..26].fill(0);
-            let sum = checksum(&frame[14..header_len]);
-            frame[24..26].copy_from_slice(&sum.to_be_bytes());
-            if frame[23] == 1 && frame.len() >= header_len + 8 {
-                frame[header_len + 2..header_len + 4].fill(0);
-                let sum = checksum(&frame[header_len..]);
-                frame[header_len + 2..header_len + 4].copy_from_slice(&sum.to_be_bytes());
-            }
-        }
-    } else if frame.len() >= 62 && frame[12..14] == [0x86, 0xdd] && frame[20] == 58 {
-        let addr = |at: usize| Addr::v6(frame[at..at + 16].try_into().expect("sixteen bytes"));
-        let mut sum = pseudo_header(addr(22), addr(38), 58, (frame.len() - 54) as u32);
-        frame[56..58].fill(0);
-        sum.add(&frame[54..]);
-        let sum = sum.finish();
-        frame[56..58].copy_from_slice(&sum.to_be_bytes());
-    }
 }
 
 /// A frame that no honest program would send.
