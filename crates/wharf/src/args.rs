@@ -89,7 +89,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDR", action = ArgAction::Append)]
     pub(crate) dns: Vec<String>,
 
-    /// The largest packet of its link, in bytes [65520]
+    /// The largest packet of its link, in bytes [1500]
     #[arg(long, value_name = "N")]
     pub(crate) mtu: Option<String>,
 

@@ -59,7 +59,7 @@ Usage: wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)
       --address <CIDR>     Its address [10.0.2.100/24, a random /64 of IPv6]
       --gateway <ADDR>     The gateway's address there [10.0.2.2, ::2]
       --dns <ADDR>         The name server's address there [10.0.2.3, ::3]
-      --mtu <N>            The largest packet of its link, in bytes [65520]
+      --mtu <N>            The largest packet of its link, in bytes [1500]
       --ipv4-only          No IPv6
       --ipv6-only          No IPv4
       --name <NAME>        The run's name: NAME.wharf.internal inside

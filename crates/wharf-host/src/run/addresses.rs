@@ -17,6 +17,11 @@ impl Addresses {
         if v4 { self.v4 } else { self.v6 }
     }
 
+    /// Whether an address is the gateway's or the name server's: nobody outside has it.
+    pub(super) fn is_gateway(&self, addr: Addr) -> bool {
+        self.of_family(addr.is_v4()).is_some_and(|of| addr == of.gateway || addr == of.dns)
+    }
+
     /// Where the host goes for a destination of the program: what stands for the host's loopback becomes loopback.
     pub(super) fn outside(&self, destination: Endpoint) -> SocketAddr {
         let stands_for_host = |of: Option<GatewayAddresses>| of.is_some_and(|of| of.host == destination.addr);

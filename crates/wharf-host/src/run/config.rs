@@ -26,6 +26,9 @@ pub use wharf_sys::tap::Offload;
 
 /// The largest MTU: 64 KiB less what headers may add (what passt and slirp4netns take as well).
 pub const MTU_MAX: u16 = 65_520;
+/// The MTU where none is given: that of most networks, so that what fits the program's link fits the next one as well. Frames of
+/// 64 KiB cross it all the same where the device cuts them.
+const MTU_DEFAULT: u16 = 1500;
 /// The smallest MTU of a link for IPv4: every host takes datagrams of that size (RFC 791, section 3.1).
 const MTU_MIN_V4: u16 = 576;
 /// The smallest MTU of a link for IPv6 (RFC 8200, section 5).
@@ -218,7 +221,7 @@ impl Typed {
     }
 
     fn mtu(&self) -> Result<u16, ConfigError> {
-        let Some(mtu) = self.mtu else { return Ok(MTU_MAX) };
+        let Some(mtu) = self.mtu else { return Ok(MTU_DEFAULT) };
         let least = if self.families == Families::V4Only { MTU_MIN_V4 } else { MTU_MIN_V6 };
         let fits = u16::try_from(mtu).ok().filter(|mtu| (least..=MTU_MAX).contains(mtu));
         fits.ok_or(ConfigError::Mtu { mtu, least })

@@ -139,6 +139,12 @@ impl Datagrams {
             let (mapping, address) = (client.mapping, client.address);
             return self.send_through(now, mapping, address, datagram);
         }
+        if self.addresses.is_gateway(datagram.destination.addr) {
+            let tuple = tuple_of(datagram);
+            let error = IcmpError::Unreachable(Unreachable::Port);
+            self.failures.push(Failure { offender: None, error, tuple, payload: datagram.payload.to_vec() });
+            return Err(DropReason::NoListener);
+        }
         let key = match self.by_internal.get(&datagram.source) {
             Some(&key) => key,
             None => self.open(now, datagram.source, poller).map_err(|_| DropReason::NoFlow)?,
@@ -194,17 +200,15 @@ impl Datagrams {
         mapping.set_path_mtu_discovery(if datagram.dont_fragment { PathMtu::Do } else { PathMtu::Want });
         let result = mapping.send(to, datagram);
         let Err(error) = result else { return Ok(()) };
-        let tuple = Tuple { protocol: Protocol::Udp, local: datagram.source, remote: datagram.destination };
+        let tuple = tuple_of(datagram);
         let failure = |error| Failure { offender: None, error, tuple, payload: datagram.payload.to_vec() };
         match Errno::from_io_error(&error) {
             Some(Errno::MSGSIZE) => {
-                // The path is smaller: the program is told, and this one goes in fragments so that it isn't lost.
+                // The path is smaller than the datagram, and it must not be cut: the program is told, as by any router.
                 if let Some(mtu) = self.read_errors(key) {
                     self.failures.push(failure(IcmpError::TooBig(mtu)));
                 }
-                let mapping = &mut self.mappings[key as usize];
-                mapping.set_path_mtu_discovery(PathMtu::Want);
-                mapping.send(to, datagram).map_err(|_| DropReason::HostRefused)
+                Err(DropReason::TooBig)
             }
             Some(Errno::NETUNREACH | Errno::NETDOWN) => {
                 self.failures.push(failure(IcmpError::Unreachable(Unreachable::Network)));
@@ -430,6 +434,11 @@ impl Mapping {
     }
 }
 
+fn tuple_of(datagram: &DatagramIn<'_>) -> Tuple {
+    Tuple { protocol: Protocol::Udp, local: datagram.source, remote: datagram.destination }
+}
+
+/// The socket family of an endpoint.
 pub(super) fn family_of(internal: Endpoint) -> socket::Family {
     socket::Family::of(internal.addr.ip())
 }

@@ -25,7 +25,8 @@ pub struct DatagramIn<'a> {
     pub destination: Endpoint,
     /// UDP, or ICMP for an echo request, whose payload starts with the ICMP header.
     pub protocol: Protocol,
-    /// The token of the binding that takes it; `None` for what a gateway carries outside.
+    /// The token of the binding that takes it; `None` for what a gateway carries outside, and for what comes to an address of the
+    /// gateway itself that nobody has bound: a client that the owner has shown to the program may stand behind it.
     pub binding: Option<u32>,
     /// The bytes.
     pub payload: &'a [u8],
@@ -131,9 +132,8 @@ impl Stack {
             return Err(DropReason::NoListener);
         };
         let own = self.config.role.owns(packet.dst);
-        let host = gateway.policy.is_host(packet.dst);
         let error = match gateway.policy.decide(&tuple.reversed(), &mut Silent) {
-            Verdict::Allow if own && !host => (Unreachable::Port, DropReason::NoListener),
+            // An answer to a client that the owner shows under an address of the stack: only the owner can tell.
             Verdict::Allow => return Ok(()),
             Verdict::Deny(_) if own => (Unreachable::Port, DropReason::DestinationDenied),
             Verdict::Deny(_) => (Unreachable::Prohibited, DropReason::DestinationDenied),
