@@ -25,8 +25,9 @@ fn an_idle_run_is_small(lab: &Lab) {
 
 fn an_idle_flow_costs_little(lab: &Lab) {
     const FLOWS: u64 = 2000;
-    let _server =
-        lab.world.start(Place::Server, User::Root, &lab.peer("serve.py", &["nonce", "0.0.0.0", "80"]));
+    let words = lab.peer("serve.py", &["nonce", "0.0.0.0", "80"]);
+    let mut server = lab.world.start(Place::Server, User::Root, &words);
+    server.line("ready");
     let command = lab.peer("dial.py", &["hold", server::V4, "80", "2000"]);
     let mut run = lab.wharf(&[], &command);
     run.line("begun");

@@ -15,7 +15,20 @@ impl World {
     /// Starts to capture what comes and goes at the server; `filter` is tcpdump's.
     pub(crate) fn capture(&self, filter: &str) -> Capture<'_> {
         let file = self.path("server.pcap");
-        let words = ["tcpdump", "-Z", "root", "-U", "-s", "0", "-i", "to-host", "-w", &file, filter];
+        let words = [
+            "tcpdump",
+            "-Z",
+            "root",
+            "-U",
+            "--immediate-mode",
+            "-s",
+            "0",
+            "-i",
+            "to-host",
+            "-w",
+            &file,
+            filter,
+        ];
         let mut tcpdump = self.start(Place::Server, User::Root, &words);
         tcpdump.error_line("tcpdump: listening");
         Capture { world: self, tcpdump, file }
@@ -26,7 +39,7 @@ impl Capture<'_> {
     /// Ends the capture and asks tshark: one line for each packet that `filter` matches, with `fields` separated by tabs.
     pub(crate) fn ask(self, filter: &str, fields: &[&str]) -> Vec<String> {
         // What was sent a moment ago must have reached the file.
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(std::time::Duration::from_millis(500));
         self.tcpdump.signal("INT");
         self.tcpdump.finish();
         let mut words = vec!["tshark", "-n", "-r", &self.file, "-Y", filter, "-T", "fields"];
