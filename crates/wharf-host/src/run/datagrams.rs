@@ -324,7 +324,8 @@ impl Datagrams {
         while let Ok(Some(queued)) = error_queue::take(&self.mappings[key as usize].socket, &mut room) {
             let mapping = &self.mappings[key as usize];
             if queued.origin == ErrorOrigin::Local {
-                known_mtu = (queued.number == Errno::MSGSIZE.raw_os_error()).then_some(queued.info).or(known_mtu);
+                known_mtu =
+                    (queued.number == Errno::MSGSIZE.raw_os_error()).then_some(queued.info).or(known_mtu);
                 continue;
             }
             let Some(error) = icmp_error(&queued, mapping.internal.addr.is_v4()) else { continue };
