@@ -1,4 +1,5 @@
 //! How connections begin: accepted, refused, withheld, unanswered.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::time::Duration;
 

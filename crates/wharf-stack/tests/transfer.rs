@@ -1,4 +1,5 @@
 //! Data arrives whole, whatever the link does to it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::time::Duration;
 

@@ -184,7 +184,7 @@ impl Stack {
     /// The bytes received and not yet consumed, in order, and how many they are.
     pub fn received(&self, id: ConnId) -> (impl Iterator<Item = &[u8]>, usize) {
         let conn = &slot(&self.connections, id).conn;
-        (conn.receive_slices().into_iter(), conn.received_len())
+        (conn.receive_slices(), conn.received_len())
     }
 
     /// Takes the first `count` received bytes away; the window opens by as many.
