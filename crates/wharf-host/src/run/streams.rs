@@ -280,8 +280,8 @@ impl Stream {
     }
 
     fn turn(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
-        let out = self.to_host(now, id, stack);
-        let back = self.to_program(now, id, stack);
+        let out = self.move_to_host(now, id, stack);
+        let back = self.move_to_program(now, id, stack);
         if self.host_reset {
             if stack.connection(id).unacknowledged_len() == 0 {
                 return Turn::Broken;
@@ -298,7 +298,7 @@ impl Stream {
     }
 
     /// Writes received bytes to the host, straight from the receive buffer, then the program's FIN.
-    fn to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
+    fn move_to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
         let turn = self.write_all_received(now, id, stack);
         let conn = stack.connection(id);
         if conn.received_len() == 0 && conn.peer_has_finished() && !self.program_finished {
@@ -350,7 +350,7 @@ impl Stream {
     }
 
     /// Reads from the host straight into the send buffer, then passes its FIN on.
-    fn to_program(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
+    fn move_to_program(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
         let mut moved = 0;
         while self.readable && !self.host_finished && !self.host_reset && moved < TURN_BYTES {
             let room = stack.send_room(id);

@@ -32,8 +32,8 @@ impl Wire {
     pub(super) fn new(link: Link, impairment: Option<&Impairment>, seed: u64, now: Instant) -> Wire {
         let bad = impairment.map(|impairment| {
             Box::new(BadLine {
-                inward: ImpairedLink::new(impairment.clone(), seed),
-                outward: ImpairedLink::new(impairment.clone(), !seed),
+                inward: ImpairedLink::new(*impairment, seed),
+                outward: ImpairedLink::new(*impairment, !seed),
             })
         });
         Wire { link, full: false, bad, now }
