@@ -20,6 +20,7 @@ mod datagrams;
 mod errors;
 mod ingress;
 mod local;
+mod starved;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -57,6 +58,8 @@ pub struct Stack {
     ready: VecDeque<u32>,
     /// Connections with segments to send.
     output: VecDeque<u32>,
+    /// Connections whose owners wait for memory.
+    starved: starved::Starved,
     /// Whole frames that answer something: ARP, NDP, ICMP, RST.
     replies: VecDeque<Vec<u8>>,
     reassembler: Reassembler,
@@ -77,6 +80,7 @@ impl Stack {
             wheel: Wheel::new(now),
             ready: VecDeque::new(),
             output: VecDeque::new(),
+            starved: starved::Starved::default(),
             replies: VecDeque::new(),
             reassembler: Reassembler::new(),
             neighbors: Neighbors::new(),

@@ -144,3 +144,39 @@ fn no_delay_sends_at_once() {
     let took = lab.run_until(SECOND, |lab| lab.stream(far).received() == b"xy").unwrap();
     assert!(took <= Duration::from_millis(21), "{took:?}");
 }
+
+#[test]
+fn five_thousand_connections_each_get_their_own_answer() {
+    let setup = Setup::default().impaired("delay=1ms,rate=1gbit,queue=100000").buffers(16 << 10);
+    let (mut lab, client, server) = Lab::pair(&setup);
+    lab.listen(server, 80);
+    let target = lab.v4(server);
+    // The neighbours get to know each other, and one reader is slow.
+    let (slow, _) = lab.establish(client, server, target, 80);
+    lab.read(slow, Reading::Paused);
+    let sockets: Vec<Socket> = (0..5_000).map(|_| lab.connect(client, target, 80)).collect();
+    for (nonce, &socket) in (0_u32..).zip(&sockets) {
+        lab.send(socket, &nonce.to_be_bytes());
+    }
+    let mut echoed = Vec::new();
+    while echoed.len() < sockets.len() {
+        lab.run_until(10 * SECOND, |lab| lab.has_accepted(server)).unwrap();
+        while let Some(far) = lab.accepted(server) {
+            echoed.push(far);
+        }
+    }
+    lab.run_until(10 * SECOND, |lab| echoed.iter().all(|&far| lab.stream(far).received().len() == 4))
+        .unwrap();
+    for &far in &echoed {
+        let nonce = lab.stream(far).received().to_vec();
+        lab.send(far, &nonce);
+    }
+    lab.run_until(10 * SECOND, |lab| sockets.iter().all(|&one| lab.stream(one).received().len() == 4))
+        .unwrap();
+    for (nonce, &socket) in (0_u32..).zip(&sockets) {
+        assert_eq!(lab.stream(socket).received(), nonce.to_be_bytes());
+    }
+    // Idle, they hold no buffers.
+    lab.run_for(SECOND);
+    assert_eq!(lab.stack(client).buffered_bytes() + lab.stack(server).buffered_bytes(), 0);
+}

@@ -77,6 +77,8 @@ pub(super) struct Slot {
     incoming: bool,
     in_ready: bool,
     in_output: bool,
+    /// It waits for memory to send.
+    starving: bool,
     /// Whether the owner still holds its id.
     held: bool,
 }
@@ -197,7 +199,8 @@ impl Stack {
         slot(&self.connections, id).conn.send_room()
     }
 
-    /// Lets `fill` write up to `max` bytes straight into the send buffer; it says how many it wrote.
+    /// Lets `fill` write up to `max` bytes straight into the send buffer; it says how many it wrote. Where there is no memory
+    /// it is given no slices, and [`Events::WRITABLE`] follows when there is some.
     pub fn send_with<R>(
         &mut self,
         now: Instant,
@@ -205,18 +208,41 @@ impl Stack {
         max: usize,
         fill: impl FnOnce(&mut [&mut [u8]]) -> (usize, R),
     ) -> R {
-        self.with(now, id, |conn, cx| {
+        let (starving, result) = self.with(now, id, |conn, cx| {
+            let room = conn.send_room().min(max);
             let mut spare = conn.send_spare(cx, max);
+            let starving = room > 0 && spare.is_empty();
             let (count, result) = fill(&mut spare);
             drop(spare);
             conn.send_commit(cx, count);
-            result
-        })
+            (starving, result)
+        });
+        if starving {
+            self.on_starved(id);
+        }
+        result
     }
 
-    /// Copies as much of `bytes` into the send buffer as it takes, and says how much that was.
+    /// Copies as much of `bytes` into the send buffer as it takes, and says how much that was. [`Events::WRITABLE`] follows
+    /// when there is room for the rest.
     pub fn send(&mut self, now: Instant, id: ConnId, bytes: &[u8]) -> usize {
-        self.with(now, id, |conn, cx| conn.send(cx, bytes))
+        let sent = self.with(now, id, |conn, cx| conn.send(cx, bytes));
+        if sent < bytes.len() && self.send_room(id) > 0 {
+            self.on_starved(id);
+        }
+        sent
+    }
+
+    /// Notes that a connection waits for memory; whether it did not before.
+    pub(super) fn mark_starving(&mut self, id: ConnId) -> bool {
+        let slot = self.connections.get_mut(id.index());
+        slot.is_some_and(|slot| slot.held && !core::mem::replace(&mut slot.starving, true))
+    }
+
+    /// Forgets that; whether it still did.
+    pub(super) fn unmark_starving(&mut self, id: ConnId) -> bool {
+        let slot = self.connections.get_mut(id.index());
+        slot.is_some_and(|slot| core::mem::take(&mut slot.starving) && slot.held && slot.conn.send_room() > 0)
     }
 
     /// Asks for an event when everything that was sent is acknowledged.
@@ -278,7 +304,7 @@ impl Stack {
                 return Some(Event::Progress(id, events));
             }
         }
-        None
+        self.poll_starved()
     }
 
     /// A segment has arrived: to its connection, to a listener, or to a gateway that asks its owner.
@@ -431,6 +457,7 @@ impl Stack {
             incoming: opening == Opening::Outside,
             in_ready: false,
             in_output: false,
+            starving: false,
             held: true,
         });
         Ok(ConnId(key))
