@@ -79,3 +79,20 @@ impl Capture {
         file
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capture_is_a_pcap_file() {
+        let mut capture = Capture::default();
+        capture.record(Instant::from_micros(3_000_007), &[0xaa; 14]);
+        let file = capture.to_pcap();
+        // draft-ietf-opsawg-pcap, sections 4 and 5, in little-endian order.
+        let header = [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+        assert_eq!(file[..24], header);
+        assert_eq!(file[24..40], [3, 0, 0, 0, 7, 0, 0, 0, 14, 0, 0, 0, 14, 0, 0, 0]);
+        assert_eq!(file[40..], [0xaa; 14]);
+    }
+}

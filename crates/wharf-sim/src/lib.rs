@@ -5,6 +5,20 @@
 //! [`ImpairedLink`](wharf_stack::link::ImpairedLink), so two stacks meet two bad links. Everything follows from the seed: a
 //! test that failed once fails again.
 //!
+//! ```
+//! use std::time::Duration;
+//! use wharf_sim::{Lab, Setup};
+//!
+//! let (mut lab, client, server) = Lab::pair(&Setup::default().impaired("delay=10ms,loss=5%"));
+//! lab.listen(server, 80);
+//! let address = lab.v4(server);
+//! let (near, far) = lab.establish(client, server, address, 80);
+//! lab.send(near, b"hello");
+//! lab.finish(near);
+//! lab.run_until(Duration::from_secs(10), |lab| lab.stream(far).reached_end()).unwrap();
+//! assert_eq!(lab.stream(far).received(), b"hello");
+//! ```
+//!
 //! Invariants: no clock, no sleep, no thread; time never goes back; at every instant all that is due happens before the next.
 //!
 //! Deliberately not here: anything that a stack would not see on a real link.

@@ -180,3 +180,26 @@ fn five_thousand_connections_each_get_their_own_answer() {
     lab.run_for(SECOND);
     assert_eq!(lab.stack(client).buffered_bytes() + lab.stack(server).buffered_bytes(), 0);
 }
+
+#[test]
+fn memory_too_small_for_all_serves_all_in_turn() {
+    for text in ["delay=1ms", "delay=1ms,loss=3%,reorder=2%"] {
+        let setup = Setup { buffer_limit: 512 << 10, ..Setup::default().impaired(text) };
+        let (mut lab, client, server) = Lab::pair(&setup);
+        lab.listen(server, 80);
+        let target = lab.v4(server);
+        let pairs: Vec<_> = (0..60).map(|_| lab.establish(client, server, target, 80)).collect();
+        let data = pattern(100 << 10);
+        for &(near, far) in &pairs {
+            lab.send(near, &data);
+            lab.send(far, &data);
+        }
+        let whole = |lab: &Lab, socket| lab.stream(socket).received().len() == data.len();
+        let done = |lab: &Lab| pairs.iter().all(|&(near, far)| whole(lab, near) && whole(lab, far));
+        let took = lab.run_until(300 * SECOND, done).unwrap();
+        println!("{text}: {took:?}");
+        for &(near, far) in &pairs {
+            assert!(lab.stream(near).received() == data && lab.stream(far).received() == data);
+        }
+    }
+}
