@@ -4,6 +4,8 @@
 //! arguments it is the driver, which runs every case of [`cases`] in every setting that this machine allows; what can't
 //! run is printed with its reason. The driver starts this program again as the `runner`, which makes the sandbox.
 
+#![expect(clippy::unwrap_used, reason = "this is a test, which clippy can't see without the usual harness")]
+
 mod cases;
 mod runner;
 mod setting;
