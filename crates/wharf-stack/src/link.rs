@@ -15,6 +15,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use core::time::Duration;
 
 use wharf_table::{DropReason, Instant};
+use wharf_wire::ethernet::HEADER_LEN;
 
 use crate::random::Random;
 
@@ -84,7 +85,7 @@ impl<F: AsMut<[u8]> + Clone> ImpairedLink<F> {
             return Err(DropReason::LinkLoss);
         }
         if self.strikes(self.impairment.corrupt) {
-            self.corrupt(&mut frame);
+            self.corrupt(&mut frame)?;
         }
         let copy = self.strikes(self.impairment.duplicate).then(|| frame.clone());
         self.launch(now, frame)?;
@@ -111,13 +112,16 @@ impl<F: AsMut<[u8]> + Clone> ImpairedLink<F> {
         share != Share::NONE && share.holds(&mut self.random)
     }
 
-    /// Flips one bit, which every checksum notices.
-    fn corrupt(&mut self, frame: &mut F) {
+    /// Flips one bit of an IP packet, which its checksums notice. What has none, ARP and the Ethernet header, is guarded by the
+    /// FCS on a real link: a frame that fails it is lost. A flipped bit in an ARP message would mislead a host for minutes.
+    fn corrupt(&mut self, frame: &mut F) -> Result<(), DropReason> {
         let bytes = frame.as_mut();
-        let at = self.random.below(bytes.len() as u64) as usize;
-        if let Some(byte) = bytes.get_mut(at) {
-            *byte ^= 1 << self.random.below(8);
-        }
+        let is_ip = matches!(bytes.get(12..HEADER_LEN), Some([0x08, 0x00] | [0x86, 0xdd]));
+        let packet = bytes.get_mut(HEADER_LEN..).filter(|packet| is_ip && !packet.is_empty());
+        let packet = packet.ok_or(DropReason::LinkLoss)?;
+        let at = self.random.below(packet.len() as u64) as usize;
+        packet[at] ^= 1 << self.random.below(8);
+        Ok(())
     }
 
     fn launch(&mut self, now: Instant, mut frame: F) -> Result<(), DropReason> {

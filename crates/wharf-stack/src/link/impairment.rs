@@ -52,7 +52,7 @@ pub struct Impairment {
     pub reorder: Share,
     /// Frames that come twice.
     pub duplicate: Share,
-    /// Frames that come with one bit flipped.
+    /// Frames that come with one bit of their IP packet flipped; those without a packet are lost.
     pub corrupt: Share,
     /// Bits a second, Ethernet headers included; `None` for as fast as can be.
     pub rate: Option<NonZeroU64>,
