@@ -44,6 +44,8 @@ pub struct Ready {
     pub readable: bool,
     /// There is room for output, or an error to be met.
     pub writable: bool,
+    /// The other end has finished: the end of input follows what is there to read.
+    pub ended: bool,
     /// Both directions are shut down, or the other end is gone.
     pub hang_up: bool,
     /// An error waits: for a socket in `SO_ERROR` or its error queue.
@@ -59,6 +61,7 @@ impl From<epoll::Event> for Ready {
             token: event.data.u64(),
             readable: flags.intersects(F::IN | F::RDHUP | F::PRI) || error || hang_up,
             writable: flags.contains(F::OUT) || error || hang_up,
+            ended: flags.contains(F::RDHUP) || error || hang_up,
             hang_up,
             error,
         }

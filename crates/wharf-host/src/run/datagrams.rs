@@ -7,6 +7,8 @@
 //!
 //! Invariant: a mapping is found by the program's endpoint and by its socket's index, and both vanish together.
 
+mod gathered;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, IoSlice};
@@ -25,6 +27,7 @@ use wharf_sys::socket::error_queue::{self, ErrorOrigin, QueuedError};
 use wharf_sys::socket::{self, Switch};
 use wharf_table::{Addr, DropReason, Endpoint, Instant, Protocol, Tuple};
 
+use self::gathered::Gathered;
 use super::addresses::{Addresses, Family};
 use super::token::Token;
 
@@ -98,6 +101,7 @@ pub(super) struct Datagrams {
     /// When to look at a mapping or at the clients again.
     deadlines: BinaryHeap<Reverse<(Instant, u32)>>,
     failures: Vec<Failure>,
+    gathered: Gathered,
     batch: Option<DatagramBuffers>,
     work: Vec<u32>,
 }
@@ -112,6 +116,7 @@ impl Datagrams {
             aliases: HashMap::new(),
             deadlines: BinaryHeap::new(),
             failures: Vec::new(),
+            gathered: Gathered::default(),
             batch: None,
             work: Vec::new(),
         }
@@ -127,7 +132,8 @@ impl Datagrams {
         !self.work.is_empty()
     }
 
-    /// Carries a datagram of the program outside. What fails is told by [`Datagrams::report`].
+    /// Carries a datagram of the program outside. Datagrams of one size to one place are gathered until [`Datagrams::flush`].
+    /// What fails is told by [`Datagrams::report`].
     pub(super) fn send(
         &mut self,
         now: Instant,
@@ -137,7 +143,7 @@ impl Datagrams {
         if let Some(client) = self.clients.get_mut(&(datagram.source, datagram.destination)) {
             client.last = now;
             let (mapping, address) = (client.mapping, client.address);
-            return self.send_through(now, mapping, address, datagram);
+            return self.gather(now, mapping, address, datagram);
         }
         if self.addresses.is_gateway(datagram.destination.addr) {
             let tuple = tuple_of(datagram);
@@ -149,7 +155,58 @@ impl Datagrams {
             Some(&key) => key,
             None => self.open(now, datagram.source, poller).map_err(|_| DropReason::NoFlow)?,
         };
-        self.send_through(now, key, self.addresses.outside(datagram.destination), datagram)
+        self.gather(now, key, self.addresses.outside(datagram.destination), datagram)
+    }
+
+    /// Puts a datagram behind those that are gathered, where it goes the same way; else those are sent first.
+    fn gather(
+        &mut self,
+        now: Instant,
+        key: u32,
+        to: SocketAddr,
+        datagram: &DatagramIn<'_>,
+    ) -> Result<(), DropReason> {
+        if self.gathered.takes(key, to, datagram) {
+            self.gathered.push(datagram);
+            return Ok(());
+        }
+        let sent = self.flush(now);
+        if Gathered::may_begin_with(datagram) {
+            self.gathered.begin(key, to, datagram);
+            return sent;
+        }
+        sent.and(self.send_through(now, key, to, datagram))
+    }
+
+    /// Sends what is gathered: in one call, cut by the kernel (`UDP_SEGMENT`), or one by one where it can't.
+    ///
+    /// # Errors
+    /// Why the last one that failed was dropped.
+    pub(super) fn flush(&mut self, now: Instant) -> Result<(), DropReason> {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        let result = match gathered.destination() {
+            None => Ok(()),
+            Some((key, to)) if self.mappings.contains(key as usize) => {
+                if gathered.count() > 1 && self.send_at_once(now, key, to, &gathered) {
+                    Ok(())
+                } else {
+                    let one = |datagram| self.send_through(now, key, to, &datagram);
+                    gathered.iter().map(one).fold(Ok(()), Result::and)
+                }
+            }
+            Some(_) => Err(DropReason::NoFlow),
+        };
+        gathered.clear();
+        self.gathered = gathered;
+        result
+    }
+
+    /// Sends all that is gathered in one call; `false` when the host does not take it so.
+    fn send_at_once(&mut self, now: Instant, key: u32, to: SocketAddr, gathered: &Gathered) -> bool {
+        let mapping = &mut self.mappings[key as usize];
+        let whole = gathered.whole();
+        mapping.prepare(now, &whole);
+        mapping.send(to, &whole).is_ok()
     }
 
     fn open(&mut self, now: Instant, internal: Endpoint, poller: &Poller) -> io::Result<u32> {
@@ -172,6 +229,8 @@ impl Datagrams {
         poller: &Poller,
     ) -> io::Result<u32> {
         error_queue::enable(&socket, family_of(internal))?;
+        // A kernel that can't join datagrams hands them over one by one.
+        let _ = socket::set_udp_gro(&socket);
         let entry = self.mappings.vacant_entry();
         let key = entry.key() as u32;
         poller.add(&socket, Token::Datagram(key).into(), Interest::Read)?;
@@ -195,9 +254,7 @@ impl Datagrams {
         datagram: &DatagramIn<'_>,
     ) -> Result<(), DropReason> {
         let mapping = &mut self.mappings[key as usize];
-        mapping.last_sent = now;
-        mapping.set_hop_limit(datagram.hop_limit);
-        mapping.set_path_mtu_discovery(if datagram.dont_fragment { PathMtu::Do } else { PathMtu::Want });
+        mapping.prepare(now, datagram);
         let result = mapping.send(to, datagram);
         let Err(error) = result else { return Ok(()) };
         let tuple = tuple_of(datagram);
@@ -404,6 +461,13 @@ impl Datagrams {
 }
 
 impl Mapping {
+    /// Sets the socket to how a datagram is to be sent.
+    fn prepare(&mut self, now: Instant, datagram: &DatagramIn<'_>) {
+        self.last_sent = now;
+        self.set_hop_limit(datagram.hop_limit);
+        self.set_path_mtu_discovery(if datagram.dont_fragment { PathMtu::Do } else { PathMtu::Want });
+    }
+
     /// Sends once more where only an error of an earlier datagram was reported in place of sending.
     fn send(&self, to: SocketAddr, datagram: &DatagramIn<'_>) -> io::Result<()> {
         let parts = [IoSlice::new(datagram.payload)];

@@ -179,6 +179,8 @@ fn open(protocol: Protocol, at: SocketAddr) -> Result<(SocketAddr, OwnedFd), Err
     } else {
         // Connections of an earlier run that still end don't keep the port; for UDP the option would mean sharing.
         sockopt::set_socket_reuseaddr(&socket, true)?;
+        // Urgent data is data in its place, as for the sockets of outward flows; what is accepted inherits it.
+        sockopt::set_socket_oobinline(&socket, true)?;
         rustix::net::bind(&socket, &at)?;
         rustix::net::listen(&socket, BACKLOG)?;
     }

@@ -27,7 +27,7 @@ use super::spawn::{ProgramExit, Sandbox};
 use super::start;
 use super::streams::{self, Streams};
 use super::token::Token;
-use super::wire::Wire;
+use super::wire::{Watch, Wire};
 
 /// Batches read from the link before the rest of the loop has its turn.
 const LINK_BATCHES: usize = 4;
@@ -103,7 +103,7 @@ impl Pump {
     /// # Errors
     /// The kernel's limit on watches is reached.
     pub(super) fn register(&self) -> io::Result<()> {
-        self.poller.add(self.wire.link().fd(), Token::Link.into(), Interest::ReadWrite)?;
+        self.wire.register(&self.poller, Watch::Begin)?;
         self.poller.add(&self.signals, Token::Signal.into(), Interest::Read)?;
         self.poller.add(self.sandbox.status_fd(), Token::Program.into(), Interest::Read)?;
         for (index, listener) in self.listeners.iter().enumerate() {
@@ -126,6 +126,7 @@ impl Pump {
     pub(super) fn run(&mut self) -> io::Result<ProgramExit> {
         let mut ready = Vec::with_capacity(512);
         loop {
+            self.wire.await_room(&self.poller)?;
             let timeout = self.timeout();
             ready.extend(self.poller.wait(timeout)?);
             let now = self.clock.now();
@@ -171,7 +172,7 @@ impl Pump {
             Token::Link => {
                 self.link_has_more |= ready.readable;
                 if ready.writable {
-                    self.wire.on_writable();
+                    self.wire.on_writable(&self.poller)?;
                 }
             }
             Token::Signal => self.on_signals()?,
@@ -209,7 +210,15 @@ impl Pump {
         }
         let drops = outward.drops;
         drops.into_iter().for_each(|reason| self.stack.count_drop(reason));
+        self.flush_datagrams(now);
         Ok(())
+    }
+
+    /// Sends the datagrams that were gathered from a batch.
+    fn flush_datagrams(&mut self, now: Instant) {
+        if let Err(reason) = self.datagrams.flush(now) {
+            self.stack.count_drop(reason);
+        }
     }
 
     fn on_timeouts(&mut self, now: Instant) {
@@ -221,6 +230,7 @@ impl Pump {
         let mut outward =
             Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
         wire.poll_delayed(|frames| stack.handle_frames(now, frames, &mut outward));
+        self.flush_datagrams(now);
     }
 
     /// Lets everything that has happened take effect, down to the frames for the link.

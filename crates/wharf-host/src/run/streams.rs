@@ -26,6 +26,9 @@ use super::token::Token;
 
 /// Bytes moved in one direction of one stream before the next stream has its turn.
 const TURN_BYTES: usize = 512 * 1024;
+/// The least and the most that one read asks for, in bytes.
+const READ_MIN: usize = 16 * 1024;
+const READ_MAX: usize = 256 * 1024;
 /// Slices of one vectored call.
 const SLICES_MAX: usize = 32;
 
@@ -35,6 +38,10 @@ struct Stream {
     phase: Phase,
     readable: bool,
     writable: bool,
+    /// The end of input, or an error, follows what is there to read.
+    ended: bool,
+    /// How much the next read asks for: as much as the last ones filled.
+    read_size: usize,
     /// The host's end has sent its FIN (`read` said 0), which was passed on.
     host_finished: bool,
     /// The program's FIN was passed on to the host.
@@ -154,6 +161,7 @@ impl Streams {
             Phase::Connecting => {}
             Phase::Publishing | Phase::Open => {
                 stream.readable |= ready.readable;
+                stream.ended |= ready.ended;
                 stream.writable |= ready.writable;
                 if stream.phase == Phase::Open {
                     self.queue(id);
@@ -270,6 +278,8 @@ impl Stream {
             phase,
             readable: false,
             writable: false,
+            ended: false,
+            read_size: READ_MIN,
             host_finished: false,
             program_finished: false,
             broken: false,
@@ -358,7 +368,7 @@ impl Stream {
                 return Turn::Done;
             }
             let socket = &self.socket;
-            let (count, offered) = stack.send_with(now, id, room.min(TURN_BYTES - moved), |spare| {
+            let (count, offered) = stack.send_with(now, id, room.min(self.read_size), |spare| {
                 let mut slices: ArrayVec<IoSliceMut<'_>, SLICES_MAX> =
                     spare.iter_mut().take(SLICES_MAX).map(|slice| IoSliceMut::new(slice)).collect();
                 let offered: usize = slices.iter().map(|slice| slice.len()).sum();
@@ -372,7 +382,12 @@ impl Stream {
                     self.host_finished = true;
                     stack.shutdown(now, id);
                 }
-                Ok(count) => moved += count,
+                Ok(count) => {
+                    moved += count;
+                    // A short read has emptied the socket, and what comes later is a new edge (epoll(7)).
+                    self.readable = count == offered || self.ended;
+                    self.adapt_read_size(count);
+                }
                 Err(Errno::AGAIN) => self.readable = false,
                 Err(Errno::INTR) => {}
                 Err(_) => {
@@ -382,6 +397,17 @@ impl Stream {
             }
         }
         if moved >= TURN_BYTES { Turn::Again } else { Turn::Done }
+    }
+}
+
+impl Stream {
+    /// A read that was filled doubles the next one; one that was not asks for less, so that small talk takes few chunks.
+    fn adapt_read_size(&mut self, count: usize) {
+        if count >= self.read_size {
+            self.read_size = (self.read_size * 2).min(READ_MAX);
+        } else if count < self.read_size / 4 {
+            self.read_size = (self.read_size / 2).max(READ_MIN);
+        }
     }
 }
 

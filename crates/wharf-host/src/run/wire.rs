@@ -5,9 +5,12 @@ use std::io::{self, IoSlice};
 
 use wharf_stack::interface::{Capabilities, ChecksumIn, FrameIn, FrameSink, GsoKind, OffloadOut};
 use wharf_stack::link::{ImpairedLink, Impairment};
+use wharf_sys::epoll::{Interest, Poller};
 use wharf_sys::frame::{self, FrameBuffers, VnetHeader};
 use wharf_sys::link::Link;
 use wharf_table::{DropReason, Instant};
+
+use super::token::Token;
 
 /// The most slices of one frame: its head and the chunks of a send buffer that 64 KiB may touch.
 const SLICES_MAX: usize = 16;
@@ -17,9 +20,18 @@ pub(super) struct Wire {
     link: Link,
     /// Set when the device took no more; cleared when it is ready again.
     full: bool,
+    /// The loop is to be told when it is ready again.
+    waiting: bool,
     /// From the program and to the program.
     bad: Option<Box<BadLine>>,
     now: Instant,
+}
+
+/// Whether the loop watches the link from now on, or only for something else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watch {
+    Begin,
+    Change,
 }
 
 struct BadLine {
@@ -36,11 +48,7 @@ impl Wire {
                 outward: ImpairedLink::new(*impairment, !seed),
             })
         });
-        Wire { link, full: false, bad, now }
-    }
-
-    pub(super) fn link(&self) -> &Link {
-        &self.link
+        Wire { link, full: false, waiting: false, bad, now }
     }
 
     pub(super) fn set_now(&mut self, now: Instant) {
@@ -53,8 +61,31 @@ impl Wire {
     }
 
     /// The device is ready for more.
-    pub(super) fn on_writable(&mut self) {
+    pub(super) fn on_writable(&mut self, poller: &Poller) -> io::Result<()> {
         self.full = false;
+        if std::mem::take(&mut self.waiting) { self.register(poller, Watch::Change) } else { Ok(()) }
+    }
+
+    /// Has the loop told of frames that arrive, and, while the device is full, of room for more: the other way each frame
+    /// that leaves would wake the loop.
+    ///
+    /// # Errors
+    /// The kernel's limit on watches is reached.
+    pub(super) fn register(&self, poller: &Poller, watch: Watch) -> io::Result<()> {
+        let interest = if self.waiting { Interest::ReadWrite } else { Interest::Read };
+        match watch {
+            Watch::Begin => poller.add(self.link.fd(), Token::Link.into(), interest),
+            Watch::Change => poller.modify(self.link.fd(), Token::Link.into(), interest),
+        }
+    }
+
+    /// Before the loop sleeps: a full device has to say when it is ready again.
+    pub(super) fn await_room(&mut self, poller: &Poller) -> io::Result<()> {
+        if !self.full || self.waiting {
+            return Ok(());
+        }
+        self.waiting = true;
+        self.register(poller, Watch::Change)
     }
 
     /// Reads a batch and hands it on as frames. Returns how many were read; with a bad line they arrive later, through
