@@ -206,3 +206,21 @@ fn a_port_in_time_wait_takes_a_newer_syn() {
     let took = lab.run_until(10 * SECOND, |lab| lab.stream(again).was_connected()).unwrap();
     assert!(took < Duration::from_millis(10), "{took:?}");
 }
+
+#[test]
+fn handshakes_that_nobody_finishes_leave_nothing_behind() {
+    let (mut lab, client, server) = Lab::pair(&good());
+    lab.listen(server, 80);
+    let target = lab.v4(server);
+    lab.establish(client, server, target, 80);
+    // The server's answers are lost, as are those to a flood of SYNs from forged addresses.
+    lab.impair(server, "loss=100%");
+    for _ in 0..100 {
+        lab.connect(client, target, 80);
+    }
+    lab.run_for(SECOND);
+    assert_eq!(lab.stack(server).connection_count(), 101);
+    lab.run_for(300 * SECOND);
+    assert_eq!(lab.stack(server).connection_count(), 1);
+    assert!(!lab.has_accepted(server));
+}

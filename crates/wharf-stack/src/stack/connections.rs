@@ -77,6 +77,8 @@ pub(super) struct Slot {
     incoming: bool,
     in_ready: bool,
     in_output: bool,
+    /// It came to a listener and is not established: nobody has heard of it, and nobody will if it ends before.
+    unannounced: bool,
     /// It waits for memory to send.
     starving: bool,
     /// Whether the owner still holds its id.
@@ -457,8 +459,9 @@ impl Stack {
             incoming: opening == Opening::Outside,
             in_ready: false,
             in_output: false,
+            unannounced: opening == Opening::Listener,
             starving: false,
-            held: true,
+            held: opening != Opening::Listener,
         });
         Ok(ConnId(key))
     }
@@ -482,6 +485,9 @@ impl Stack {
     fn settle(&mut self, now: Instant, key: u32) {
         let slot = &mut self.connections[key as usize];
         slot.events |= slot.conn.take_events();
+        if slot.unannounced && slot.events.contains(Events::CONNECTED) {
+            (slot.unannounced, slot.held) = (false, true);
+        }
         if slot.conn.has_output(now) && !slot.in_output {
             slot.in_output = true;
             self.output.push_back(key);
