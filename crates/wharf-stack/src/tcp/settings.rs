@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use super::congestion::CongestionKind;
 
-/// The largest payload of a segment that a device cuts: 65,535 bytes less the longest IPv4 packet's headers without IP
-/// options (20 and 32 with timestamps), so that the whole still fits the length field.
-pub const MAX_OFFLOAD_SEGMENT: u16 = 65_483;
+/// The largest payload of a segment that a device cuts: 65,535 bytes less an IPv4 header and the longest TCP header (20 and
+/// 60), so that the whole still fits the length field of either family, whatever the peer makes us say in options.
+pub const MAX_OFFLOAD_SEGMENT: u16 = 65_455;
 
 /// How a connection behaves. [`Settings::default`] behaves like Linux.
 #[derive(Clone, Debug, PartialEq, Eq)]
