@@ -61,7 +61,10 @@ pub(crate) enum Verb {
 }
 
 /// The options of `wharf run`.
-#[allow(rustdoc::broken_intra_doc_links, reason = "in the text of the help brackets mean what may be left out")]
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "in the text of the help brackets mean what may be left out"
+)]
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = RUN_EXAMPLES,
