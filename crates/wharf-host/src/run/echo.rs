@@ -268,10 +268,12 @@ fn tuple_of(request: &DatagramIn<'_>) -> Tuple {
 }
 
 /// Why `ping` can't work here, and what would let it.
-pub(super) fn advice(error: &io::Error, ping_group_range: Option<(u32, u32)>) -> String {
-    let range = ping_group_range.map_or("unknown".to_owned(), |(first, last)| format!("\"{first} {last}\""));
+pub(super) fn advice(error: &io::Error) -> String {
+    const SETTING: &str = "net.ipv4.ping_group_range";
+    let range = wharf_sys::proc::limits::sysctl(SETTING).unwrap_or_else(|| "hidden here".to_owned());
+    let range = range.split_whitespace().collect::<Vec<_>>().join(" ");
     format!(
-        "ping: the host gives no ICMP socket: {error} (net.ipv4.ping_group_range is {range}; \
-         sysctl -w net.ipv4.ping_group_range=\"0 2147483647\" allows it)"
+        "ping: the host gives no ICMP socket: {error} ({SETTING} is \"{range}\"; \
+         sysctl -w {SETTING}=\"0 2147483647\" allows it)"
     )
 }

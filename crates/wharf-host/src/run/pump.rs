@@ -85,7 +85,7 @@ impl DatagramSink for Outward<'_> {
             (None, Protocol::Icmp) => {
                 if let Err(error) = self.echoes.send(self.now, &datagram, self.poller) {
                     self.log
-                        .once("ping", || echo::advice(&error, wharf_sys::proc::limits::ping_group_range()));
+                        .once("ping", || echo::advice(&error));
                 }
             }
             (None, _) => {

@@ -40,7 +40,7 @@ fn nothing_typed_means_the_defaults() {
     assert_eq!(show(lowered.v4), "10.0.2.100/24 10.0.2.2 10.0.2.3 10.0.2.4");
     let v6 = "fd01:203:405::100/64 fd01:203:405::2 fd01:203:405::3 fd01:203:405::4";
     assert_eq!(show(lowered.v6), v6);
-    assert_eq!((lowered.mtu, lowered.root, lowered.device), (65_520, RootMap::Keep, LinkChoice::Auto));
+    assert_eq!((lowered.mtu, lowered.root, lowered.device), (1500, RootMap::Keep, LinkChoice::Auto));
     assert_eq!(lowered.command.len(), 1, "a shell");
 }
 
