@@ -68,7 +68,8 @@ fn open(domain: c_int, kind: c_int, protocol: c_int) -> io::Result<OwnedFd> {
         check(unsafe { libc::socket(domain, kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, protocol) })?;
     // SAFETY: the descriptor is new and nobody else's.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    if domain == libc::AF_INET6 {
+    // A raw socket of IPv6 is for nothing else, and refuses the option.
+    if domain == libc::AF_INET6 && kind != libc::SOCK_RAW {
         set_option(fd.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &1)?;
     }
     Ok(fd)
