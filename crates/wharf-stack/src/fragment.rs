@@ -1,7 +1,7 @@
 //! Fragments: pieces of a datagram that was larger than a link.
 //!
 //! On a packet's way in this stands between the IP header and the transport: [`Reassembler`] keeps the pieces until
-//! the datagram is whole (RFC 791, RFC 815; RFC 8200, section 4.5). On the way out [`cut`] makes the pieces.
+//! the datagram is whole (RFC 791, RFC 815; RFC 8200, section 4.5). On the way out [`cut()`] makes the pieces.
 //!
 //! Deliberately not here: the path MTU, and who is told that a packet was too big.
 
