@@ -50,11 +50,21 @@ fn survives_a_bad_link(lab: &Lab) {
 
 fn whole_at_every_mtu(lab: &Lab) {
     let _server = lab.serve(Place::Server, &["bulk", "0.0.0.0", "5000"]);
-    let size = size_mib(16, 64);
-    let sets: [&[&str]; 4] =
-        [&["--mtu", "1280"], &["--mtu", "1500"], &["--mtu", "9000", "--no-offload"], &["--no-offload"]];
-    for options in sets {
-        assert_eq!(bulk(lab, options, server::V4, &[&size, &size, "2"]), "whole", "{options:?}");
+    let size = size_mib(8, 64);
+    for mtu in ["1280", "9000", "65520"] {
+        for offload in [&[][..], &["--no-offload"]] {
+            let options = [&["--mtu", mtu], offload].concat();
+            assert_eq!(bulk(lab, &options, server::V4, &[&size, &size, "2"]), "whole", "{options:?}");
+        }
+    }
+    // As before, with the program as the server.
+    for options in [&["--mtu", "1280", "--no-offload"][..], &["--mtu", "65520"], &["--no-offload"]] {
+        let options = [&["-p", "5001:5000"], options].concat();
+        let mut run = lab.wharf(&options, &lab.peer("serve.py", &["bulk", "::", "5000"]));
+        run.line("ready");
+        let words = lab.peer("dial.py", &["bulk", "::1", "5001", &size, &size, "2"]);
+        let client = lab.world.start(Place::Host, lab.way.user, &words);
+        assert_eq!(client.finish_within(LONG).good(), "whole", "{options:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The program's life: its streams, its end, its signals, its terminal; and what is left after it.
 
-use crate::lab::{Lab, Place, Proc, host_pids_in, missing};
+use crate::lab::{Lab, Place, Proc, host_pids_in, missing, pids_in_network};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,8 @@ crate::tests! {
     [all] ends_as_the_program_ends sigkill_of_wharf_leaves_nothing sigkill_of_the_program_leaves_nothing;
     [tap_user packet_root] keeps_streams_folder_and_environment passes_signals leaves_no_orphan the_terminal_is_kept;
     [tap_user packet_user] a_closed_terminal_ends_it without_a_command_it_is_a_shell;
+    [tap_user packet_root] works_in_pipes_as_without_it a_daemon_does_not_hold_it;
+    [tap_user packet_user packet_root] a_run_in_a_run_reaches_the_world;
     [tap_user tap_root] root_inside_is_asked_for;
 }
 
@@ -79,16 +81,6 @@ fn busy(lab: &Lab) -> (Proc, u32, String) {
         line.starts_with(b"sh\0") && *pid != run.pid()
     });
     (run, program.expect("the program is in its network"), network)
-}
-
-fn pids_in_network(network: &str) -> Vec<u32> {
-    let name = format!("net:{network}");
-    let processes = fs::read_dir("/proc").expect("/proc is mounted").flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let inside = |pid: &u32| {
-        fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|link| link.as_os_str() == name.as_str())
-    };
-    pids.filter(inside).collect()
 }
 
 /// Waits until no process of the world's runs is left, none is in the run's network, and the port can be bound again.
@@ -182,4 +174,55 @@ fn without_a_command_it_is_a_shell(lab: &Lab) {
     shell.write("echo in $((40 + 2)); exit 5\n");
     shell.line("in 42");
     assert_eq!(shell.finish().code(), 5);
+}
+
+/// A shell's pipeline around `wharf run -- COMMAND`, or around COMMAND alone: the statuses of all its parts.
+fn pipeline(lab: &Lab, before: &str, command: &str, after: &str) -> [String; 2] {
+    let wharf = lab.words(&[], &[command]).join(" ");
+    [wharf.as_str(), command].map(|middle| {
+        let script = format!("{before} {middle} {after}; echo \"${{PIPESTATUS[@]}}\"");
+        lab.bare(&["bash", "-c", &script]).good().to_owned()
+    })
+}
+
+fn works_in_pipes_as_without_it(lab: &Lab) {
+    let [seen, truth] = pipeline(lab, "", "yes", "| head -n 1");
+    assert_eq!(truth, "y\n141 0");
+    assert_eq!(seen, truth, "a closed standard output ends the program");
+    let [seen, truth] = pipeline(lab, "head -c 1000000 /dev/zero |", "cat", "| wc -c");
+    assert_eq!(truth, "1000000\n0 0 0");
+    assert_eq!(seen, truth, "a pipe comes in whole and ends");
+    let [seen, truth] = pipeline(lab, "", "cat", "</dev/null | wc -c");
+    assert_eq!(seen, truth);
+    let [seen, truth] = pipeline(lab, "", "true", "<&- >&- 2>&- ");
+    assert_eq!(seen, truth, "without any standard stream");
+}
+
+fn a_daemon_does_not_hold_it(lab: &Lab) {
+    // It has a session of its own, both standard streams, and the published port.
+    let serve = lab.peer("serve.py", &["echo", "0.0.0.0", "80"]).join(" ");
+    let script = format!(
+        "readlink /proc/self/ns/net; (setsid sh -c '(trap \"\" HUP TERM; {serve}) &' &); sleep 0.5; exit 6"
+    );
+    let began = Instant::now();
+    let mut run = lab.wharf(&["-p", "8080:80"], &["sh", "-c", &script]);
+    let network = run.line("net:");
+    run.line("ready");
+    let end = run.finish();
+    assert_eq!(end.code(), 6, "{}", end.stderr);
+    assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
+    assert_nothing_left(lab, &network, Instant::now());
+}
+
+fn a_run_in_a_run_reaches_the_world(lab: &Lab) {
+    let server = crate::lab::server::V4;
+    let _page = lab.serve(Place::Server, &["late", server, "80"]);
+    let dial = lab.peer("dial.py", &["late", server, "80"]);
+    let wharf = lab.world.wharf();
+    let inner = [&[wharf.as_str(), "run", "--address", "10.0.7.100/24", "--"], &dial[..]].concat();
+    assert_eq!(lab.run(&[], &inner).good(), "got 3, and more");
+    // What the outer run takes, the inner one can't have; it says so and what to take.
+    let same = lab.run(&[], &[&wharf, "run", "--", "true"]);
+    assert_eq!(same.code(), 125, "{}", same.stderr);
+    assert!(same.stderr.contains("10.0.2.") && same.stderr.contains("--address"), "{}", same.stderr);
 }

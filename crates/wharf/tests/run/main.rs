@@ -7,11 +7,14 @@ mod lab;
 
 mod data;
 mod errors;
+mod frames;
 mod hostile;
 mod isolation;
 mod lifetime;
 mod limits;
+mod line;
 mod names;
 mod outward;
 mod publish;
+mod telling;
 mod udp;

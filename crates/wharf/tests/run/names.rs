@@ -6,6 +6,7 @@ crate::tests! {
     [all] answers_over_udp_and_tcp knows_the_hosts_file;
     [tap_user packet_user] asks_again_over_tcp_when_truncated follows_a_changed_configuration;
     [tap_user] says_when_a_name_does_not_exist asks_a_server_over_ipv6;
+    [tap_user packet_root] a_run_has_its_name;
 }
 
 fn name_server(lab: &Lab, address: &str, word: &str) -> Proc {
@@ -85,4 +86,20 @@ fn asks_a_server_over_ipv6(lab: &Lab) {
     lab.world.write("resolv.conf", &format!("nameserver {}\n", server::V6));
     let _server = name_server(lab, server::V6, "six");
     assert_eq!(dig(lab, &["+short", "which.test", "TXT"]), "\"six\"");
+}
+
+fn a_run_has_its_name(lab: &Lab) {
+    let script = "getent ahostsv4 web.wharf.internal | head -1; getent ahostsv6 web.wharf.internal | head -1; \
+                  ip -o -6 addr show scope global";
+    let run = lab.run(&["--name", "web"], &["sh", "-c", script]);
+    let lines: Vec<&str> = run.good().lines().collect();
+    let [four, six, own] = lines[..] else { panic!("three lines: {}", run.stdout) };
+    assert!(four.starts_with("10.0.2.100 "), "{four}");
+    let six = six.split_whitespace().next().unwrap_or_default();
+    assert!(own.contains(&format!(" {six}/64 ")), "{six} is {own}");
+    let other = lab.run(&["--name", "web"], &["getent", "ahosts", "nobody.wharf.internal"]);
+    assert_eq!((other.code(), other.stdout.as_str()), (2, ""), "another name is nobody's");
+    for name in ["a b", "-web", "web.wharf.internal", ""] {
+        assert_eq!(lab.run(&["--name", name], &["true"]).code(), 2, "\"{name}\" is no name");
+    }
 }

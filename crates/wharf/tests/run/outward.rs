@@ -3,10 +3,11 @@
 use crate::lab::{Lab, Place, far, missing, server, silent, unreachable};
 
 crate::tests! {
-    [all] fetches_over_both_families connects_end_as_without_wharf passes_half_close passes_resets pings;
+    [all] fetches_over_both_families connects_end_as_without_wharf passes_half_close passes_resets passes_urgent_data pings;
     [all] hop_limits_run_out_where_they_should too_large_is_said_with_the_path_mtu;
     [tap_user packet_root] a_port_scan_sees_the_truth;
-    [tap_user packet_user] one_family_alone knows_its_addresses_at_once;
+    [tap_user packet_user] one_family_alone knows_its_addresses_at_once ping_says_what_forbids_it;
+    [tap_root] pings_over_raw_sockets_where_root_may;
 }
 
 fn inside(lab: &Lab, words: &[&str]) -> String {
@@ -61,6 +62,14 @@ fn passes_resets(lab: &Lab) {
     }
 }
 
+fn passes_urgent_data(lab: &Lab) {
+    // What is urgent is data in its place (RFC 6093): nothing is lost, nothing comes out of order.
+    let _server = lab.serve(Place::Server, &["urgent", "::", "80"]);
+    for address in [server::V4, server::V6] {
+        assert_eq!(inside(lab, &["urgent", address, "80"]), "12345 abcde");
+    }
+}
+
 fn pings(lab: &Lab) {
     if let Some(tool) = missing(&["ping"]) {
         return println!("skipped: {tool} isn't installed");
@@ -72,6 +81,38 @@ fn pings(lab: &Lab) {
     let lost = lab.run(&[], &["ping", "-n", "-c", "1", "-W", "1", unreachable::V4]);
     assert_ne!(lost.code(), 0);
     assert!(lost.stdout.contains("Unreachable"), "the router's word comes back: {}", lost.stdout);
+}
+
+const NO_GROUP_MAY_PING: [&str; 3] = ["sh", "-c", "echo '1 0' >/proc/sys/net/ipv4/ping_group_range"];
+
+fn ping_says_what_forbids_it(lab: &Lab) {
+    if let Some(tool) = missing(&["ping"]) {
+        return println!("skipped: {tool} isn't installed");
+    }
+    lab.world.run(Place::Host, &NO_GROUP_MAY_PING).good();
+    for (address, word) in [(server::V4, "Packet filtered"), (server::V6, "Administratively prohibited")] {
+        let answer = lab.run(&["-v"], &["ping", "-n", "-c", "2", "-i", "0.3", "-W", "2", address]);
+        assert_ne!(answer.code(), 0, "{}", answer.stdout);
+        assert!(answer.stdout.contains(word), "ping says so: {}", answer.stdout);
+        let told = answer.stderr.lines().filter(|line| line.contains("net.ipv4.ping_group_range is \"1 0\""));
+        assert_eq!(told.count(), 1, "once, with what would help: {}", answer.stderr);
+    }
+}
+
+fn pings_over_raw_sockets_where_root_may(lab: &Lab) {
+    if let Some(tool) = missing(&["ping", "tcpdump", "tshark"]) {
+        return println!("skipped: {tool} isn't installed");
+    }
+    lab.world.run(Place::Host, &NO_GROUP_MAY_PING).good();
+    let capture = lab.world.capture("icmp or icmp6");
+    for address in [server::V4, server::V6] {
+        let answer = lab.run(&[], &["ping", "-n", "-c", "2", "-i", "0.2", "-W", "3", "-s", "1001", address]);
+        assert!(answer.good().contains(" 2 received"), "{address}: {}", answer.stdout);
+    }
+    // Over IPv4 wharf itself sums up what it sends raw.
+    let sums = ["icmp.checksum.status", "icmpv6.checksum.status"];
+    let seen = capture.ask("icmp.type == 8 or icmpv6.type == 128", &sums);
+    assert_eq!(seen, ["1\t", "1\t", "\t1", "\t1"], "1 is good");
 }
 
 fn hop_limits_run_out_where_they_should(lab: &Lab) {

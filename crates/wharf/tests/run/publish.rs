@@ -5,6 +5,8 @@ use crate::lab::{Lab, Place, Proc, User, World, client, host, missing};
 crate::tests! {
     [all] serves_http_on_both_loopbacks shows_the_true_client passes_half_close_and_reset udp_shows_the_true_client;
     [tap_user packet_user] is_closed_to_others_by_default prints_the_port_it_chose;
+    [tap_user packet_user] reaches_what_listens_in_the_other_family two_runs_serve_the_same_port every_port_can_be_bound;
+    [tap_root packet_root] root_publishes_low_ports;
     [tap_user] takes_ranges_names_and_single_numbers survives_a_program_that_listens_late serves_two_families_of_datagrams;
 }
 
@@ -158,4 +160,62 @@ fn survives_a_program_that_listens_late(lab: &Lab) {
     run.write("\n");
     run.line("ready");
     assert!(dial(lab, Place::Host, &["peer", "127.0.0.1", "8080"]).contains(' '));
+}
+
+fn reaches_what_listens_in_the_other_family(lab: &Lab) {
+    let served = ["-p", "8080:80", "-p", "0.0.0.0:8081:80", "-p", "[::]:8081:80"];
+    {
+        let _four = serving(lab, &served, &["peer", "0.0.0.0", "80"]);
+        assert_eq!(dial(lab, Place::Host, &["peer", "::1", "8080"]).split(' ').next(), Some("10.0.2.2"));
+        // A client of the other family is shown as the gateway, one of the same as itself.
+        let seen = dial(lab, Place::Client, &["peer", host::TO_CLIENT_V6, "8081"]);
+        assert_eq!(seen.split(' ').next(), Some("10.0.2.2"));
+        let seen = dial(lab, Place::Client, &["peer", host::TO_CLIENT_V4, "8081"]);
+        assert_eq!(seen.split(' ').next(), Some(client::V4));
+    }
+    // "::1" as the address would not do: only the program's own network comes in.
+    let script = "import socket; s = socket.socket(socket.AF_INET6); s.setsockopt(41, 26, 1); s.bind(('::', 80)); s.listen(); \
+                  print('ready')\nwhile True:\n    c, who = s.accept(); c.sendall((who[0] + '\\n').encode()); c.close()";
+    let mut six = lab.wharf(&served, &[crate::lab::python(), "-u", "-c", script]);
+    six.line("ready");
+    let seen = dial(lab, Place::Host, &["peer", "127.0.0.1", "8080"]);
+    assert!(seen.starts_with("fd") && seen.ends_with("::2"), "the gateway is shown: {seen}");
+    assert_eq!(dial(lab, Place::Client, &["peer", host::TO_CLIENT_V6, "8081"]), client::V6);
+}
+
+fn two_runs_serve_the_same_port(lab: &Lab) {
+    let mut first = serving(lab, &["-p", "8080:80"], &["lines", "::", "80"]);
+    let mut second = serving(lab, &["-p", "8081:80"], &["lines", "::", "80"]);
+    for (port, run) in [("8081", &mut second), ("8080", &mut first)] {
+        dial(lab, Place::Host, &["abort", "127.0.0.1", port]);
+        assert_eq!(run.line("line "), "hello", "port {port}");
+    }
+    // Each has heard of one client only.
+    for run in [first, second] {
+        run.signal("TERM");
+        let end = run.finish();
+        assert_eq!(end.stdout.matches("line hello").count(), 1, "{}", end.stdout);
+    }
+}
+
+fn every_port_can_be_bound(lab: &Lab) {
+    let script = "import socket\n\
+                  for family in socket.AF_INET, socket.AF_INET6:\n    \
+                      for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:\n        \
+                          for port in range(1, 65536):\n            \
+                              with socket.socket(family, kind) as s: s.bind(('', port))\n\
+                  print('all')";
+    assert_eq!(lab.run(&[], &[crate::lab::python(), "-c", script]).good(), "all");
+    for inside in ["1", "65535"] {
+        let option = format!("127.0.0.1:8080:{inside}");
+        let _run = serving(lab, &["-p", &option], &["peer", "0.0.0.0", inside]);
+        assert_eq!(dial(lab, Place::Host, &["errno", "127.0.0.1", "8080"]), "connected", "{inside} inside");
+    }
+}
+
+fn root_publishes_low_ports(lab: &Lab) {
+    let _run = serving(lab, &["-p", "80", "-p", "53/udp"], &["peer", "::", "80"]);
+    for address in ["127.0.0.1", "::1"] {
+        assert_eq!(dial(lab, Place::Host, &["errno", address, "80"]), "connected", "{address}");
+    }
 }

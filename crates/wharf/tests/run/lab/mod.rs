@@ -11,8 +11,9 @@ mod tools;
 mod way;
 mod world;
 
+pub(crate) use capture::tshark;
 pub(crate) use process::{Finished, Proc};
-pub(crate) use tools::{full, host_pids_in, missing, python, size_mib};
+pub(crate) use tools::{full, host_pids_in, missing, pids_in_network, python, size_mib};
 pub(crate) use way::{Device, User, Way};
 pub(crate) use world::{Place, World, client, far, host, server, silent, unreachable};
 

@@ -42,3 +42,14 @@ pub(crate) fn host_pids_in(word: &str) -> Vec<u32> {
         .filter(|pid| *pid != std::process::id() && holds(*pid))
         .collect()
 }
+
+/// Pids of the processes in a network, by the number of its namespace as in `net:[4026531840]`.
+pub(crate) fn pids_in_network(network: &str) -> Vec<u32> {
+    let name = format!("net:{network}");
+    let processes = std::fs::read_dir("/proc").expect("/proc is mounted").flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let inside = |pid: &u32| {
+        std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|link| link.as_os_str() == name.as_str())
+    };
+    pids.filter(inside).collect()
+}

@@ -6,6 +6,7 @@ late                  ends its output after three bytes, prints what comes then
 early                 reads to the server's end, sends 1000 bytes after it, ends
 reset                 sends a byte, prints how reading ends
 abort                 sends a line, then RST
+urgent                sends `12`, `3` as urgent data, `45` and the end of its output, and prints the answer
 bulk UP DOWN FLOWS    UP bytes there and DOWN bytes back over FLOWS connections at once, checked by SHA-256 at both ends
 hold COUNT            prints `begun`, waits for a line, opens COUNT connections to `nonce`, prints `held`, keeps them until input ends
 limit COUNT           opens connections to `nonce` until one is not served: how many were, how that one ended, and how the others are
@@ -85,6 +86,15 @@ def abort(address, port):
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     stream.close()
     return "aborted"
+
+
+def urgent(address, port):
+    stream = connect(address, port)
+    stream.sendall(b"12")
+    stream.send(b"3", socket.MSG_OOB)
+    stream.sendall(b"45")
+    stream.shutdown(socket.SHUT_WR)
+    return read_all(stream).decode()
 
 
 def bulk(address, port, up, down, flows):
@@ -179,7 +189,7 @@ def raise_limit():
 def main():
     signal.alarm(170)
     mode, address, port, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]
-    modes = {"errno": how_connect_ends, "peer": peer, "late": late, "early": early, "reset": reset, "abort": abort, "bulk": bulk, "stall": stall}
+    modes = {"errno": how_connect_ends, "peer": peer, "late": late, "early": early, "reset": reset, "abort": abort, "bulk": bulk, "stall": stall, "urgent": urgent}
     modes |= {"hold": hold, "limit": limit}
     print(modes[mode](address, port, *words))
 

@@ -2,7 +2,7 @@
 
 TCP: echo (until the end of input), peer (says who called and closes), nonce (each line comes back), bulk (see dial.py), late (says
 what it read after the client's end of input), early (ends its output first and prints how much it read after that), reset (answers the
-first byte with RST), lines (prints each line it reads, or `ECONNRESET`). UDP: datagrams (each comes back after the sender's address).
+first byte with RST), lines (prints each line it reads, or `ECONNRESET`), urgent (says what it read, then `ab`, `c` as urgent data, and `de`). UDP: datagrams (each comes back after the sender's address).
 """
 
 import asyncio
@@ -86,6 +86,13 @@ def lines(stream, _):
         print(errno.errorcode[why.errno])
 
 
+def urgent(stream, _):
+    stream.sendall(read_all(stream))
+    stream.sendall(b" ab")
+    stream.send(b"c", socket.MSG_OOB)
+    stream.sendall(b"de")
+
+
 def bulk(stream, _):
     up, down, seed = map(int, read_line(stream).split())
     sender = threading.Thread(target=send_pattern, args=(stream, seed + 1, down))
@@ -158,7 +165,7 @@ def main():
     print("ready")
     if mode == "nonce":
         return serve_nonces(listener)
-    handlers = {"echo": echo, "peer": peer, "late": late, "early": early, "reset": reset, "lines": lines, "bulk": bulk}
+    handlers = {"echo": echo, "peer": peer, "late": late, "early": early, "reset": reset, "lines": lines, "bulk": bulk, "urgent": urgent}
     return serve_each(listener, handlers[mode])
 
 
