@@ -136,6 +136,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         signals,
         sandbox,
         link_has_more: false,
+        lingers: false,
     };
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;

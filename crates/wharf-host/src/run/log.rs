@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
+use serde_json::{Value, json};
 use wharf_table::Tuple;
 
 use super::config::{Style, Verbosity};
@@ -24,7 +25,7 @@ impl Log {
     pub(super) fn always(&self, text: &str) {
         let line = match self.style {
             Style::Json if text.starts_with('{') => format!("{text}\n"),
-            Style::Json => format!("{}\n", serde_json::json!({"event": "log", "text": text})),
+            Style::Json => format!("{}\n", json!({"event": "log", "text": text})),
             Style::Text => format!("wharf: {text}\n"),
         };
         // One write, so that lines of the program don't fall into it. Nobody is left to tell when standard error is gone.
@@ -50,13 +51,31 @@ impl Log {
         }
     }
 
-    /// Tells what happened to a flow.
+    /// Tells what happened to a flow; `outside` is where the host reaches its other end, if that is known.
     pub(super) fn flow(&self, what: &str, tuple: Tuple, outside: Option<SocketAddr>) {
-        self.line(|| match outside {
-            Some(outside) if outside != tuple.remote.socket_addr() => {
+        self.line(|| match (self.style, outside) {
+            (Style::Json, _) => flow_json(what, tuple, outside).to_string(),
+            (Style::Text, Some(outside)) if outside != tuple.remote.socket_addr() => {
                 format!("{what} {tuple} (as {outside})")
             }
-            _ => format!("{what} {tuple}"),
+            (Style::Text, _) => format!("{what} {tuple}"),
         });
     }
+}
+
+/// A flow's two ends as the program sees them, and its far end as the host sees it.
+fn flow_json(what: &str, tuple: Tuple, outside: Option<SocketAddr>) -> Value {
+    json!({
+        "event": what,
+        "protocol": tuple.protocol.to_string(),
+        "inside": {
+            "local": endpoint_json(tuple.local.socket_addr()),
+            "remote": endpoint_json(tuple.remote.socket_addr()),
+        },
+        "outside": outside.map(|remote| json!({"local": null, "remote": endpoint_json(remote)})),
+    })
+}
+
+fn endpoint_json(at: SocketAddr) -> Value {
+    json!({"address": at.ip().to_string(), "zone": null, "port": at.port(), "text": at.to_string()})
 }

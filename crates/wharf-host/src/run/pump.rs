@@ -33,6 +33,8 @@ use super::wire::{Watch, Wire};
 const LINK_BATCHES: usize = 4;
 /// Clients accepted from one listener before the rest of the loop has its turn.
 const ACCEPTS_A_TURN: usize = 256;
+/// How long the loop looks again before it sleeps, once something has happened. Waking up costs about as much on an idle processor.
+const LINGER: Duration = Duration::from_micros(50);
 /// The token of the stack's listener for DNS over TCP, and of its binding for UDP.
 pub(super) const DNS_TOKEN: u32 = 1;
 
@@ -65,6 +67,8 @@ pub(super) struct Pump {
     pub(super) sandbox: Sandbox,
     /// Whether the link may hold more frames than were read.
     pub(super) link_has_more: bool,
+    /// Whether the last wait brought an event.
+    pub(super) lingers: bool,
 }
 
 /// Takes the datagrams of a batch to where they go.
@@ -127,8 +131,7 @@ impl Pump {
         let mut ready = Vec::with_capacity(512);
         loop {
             self.wire.await_room(&self.poller)?;
-            let timeout = self.timeout();
-            ready.extend(self.poller.wait(timeout)?);
+            self.wait(&mut ready)?;
             let now = self.clock.now();
             self.wire.set_now(now);
             for event in ready.drain(..) {
@@ -143,6 +146,24 @@ impl Pump {
             self.on_timeouts(now);
             self.settle(now);
         }
+    }
+
+    /// Waits for the next event or time-out. Who asks and answers in turns has the next word within microseconds: after an event
+    /// the loop lingers, and leaves the processor to others meanwhile, before it sleeps.
+    fn wait(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
+        let timeout = self.timeout();
+        if self.lingers && timeout != Some(Duration::ZERO) {
+            let end = self.clock.now() + LINGER;
+            while ready.is_empty() && self.clock.now() < end {
+                rustix::thread::sched_yield();
+                ready.extend(self.poller.wait(Some(Duration::ZERO))?);
+            }
+        }
+        if ready.is_empty() {
+            ready.extend(self.poller.wait(timeout)?);
+        }
+        self.lingers = !ready.is_empty();
+        Ok(())
     }
 
     /// How long the loop may sleep.
