@@ -59,6 +59,15 @@ fn json_is_one_object_a_line(lab: &Lab) {
             serde_json::json!({"event": "published", "protocol": "tcp", "local": local, "inside_port": 80});
         assert_eq!(**event, all);
     }
+    let open = of("open");
+    let ends = |event: &Value| {
+        [&event["inside"]["remote"]["text"], &event["outside"]["remote"]["text"]].map(Value::to_string)
+    };
+    let there = ["\"198.51.100.2:80\"", "\"198.51.100.2:81\""].map(|text| [text.to_owned(), text.to_owned()]);
+    assert_eq!(open.iter().map(|event| ends(event)).collect::<Vec<_>>(), there, "{said}");
+    assert_eq!(open[0]["protocol"], "tcp");
+    assert_eq!(open[0]["inside"]["local"]["address"], "10.0.2.100");
+    assert!(open[0]["inside"]["local"]["port"].as_u64().is_some_and(|port| port > 0), "{said}");
     let alone = story(lab, &["--json"]);
     let alone: Vec<Value> = alone.lines().map(read).collect();
     assert_eq!(alone.len(), 1, "the port that was chosen: {alone:?}");
