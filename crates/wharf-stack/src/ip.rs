@@ -26,6 +26,10 @@ pub(crate) struct Packet<'a> {
     pub(crate) hop_limit: u8,
     pub(crate) ecn: Ecn,
     pub(crate) dont_fragment: bool,
+    /// Whether it came in fragments.
+    pub(crate) in_fragments: bool,
+    /// Where the field stands that named `protocol`, in bytes from the IPv6 header.
+    pub(crate) next_header_at: u16,
     /// The packet from its IP header on, as far as it is at hand: what an ICMP error quotes.
     pub(crate) quote: &'a [u8],
     pub(crate) payload: &'a [u8],

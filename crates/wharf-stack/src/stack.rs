@@ -44,6 +44,8 @@ use crate::timer::Wheel;
 
 /// How many frames of our own (ARP, NDP, ICMP, RST) may wait for the link.
 const REPLIES_MAX: usize = 1024;
+/// How many bytes they may have: those of a few pings of the largest size.
+const REPLY_BYTES_MAX: usize = 1 << 20;
 /// How many segments one connection may send before the next one has its turn.
 const SEGMENTS_A_TURN: usize = 4;
 
@@ -62,6 +64,7 @@ pub struct Stack {
     starved: starved::Starved,
     /// Whole frames that answer something: ARP, NDP, ICMP, RST.
     replies: VecDeque<Vec<u8>>,
+    reply_bytes: usize,
     reassembler: Reassembler,
     neighbors: Neighbors,
     egress: Egress,
@@ -82,6 +85,7 @@ impl Stack {
             output: VecDeque::new(),
             starved: starved::Starved::default(),
             replies: VecDeque::new(),
+            reply_bytes: 0,
             reassembler: Reassembler::new(),
             neighbors: Neighbors::new(),
             egress: Egress::new(config.hardware_address, config.mtu, config.capabilities),
@@ -162,6 +166,7 @@ impl Stack {
         self.flush_neighbors();
         while sink.is_ready() {
             let Some(frame) = self.replies.pop_front() else { break };
+            self.reply_bytes -= frame.len();
             if let Err(reason) = sink.frame(&frame, &[], OffloadOut::default()) {
                 self.drops.count(reason);
             }
@@ -180,7 +185,8 @@ impl Stack {
 
     /// Puts a whole frame of our own into the queue for the link.
     fn reply(&mut self, frame: Vec<u8>) {
-        if self.replies.len() < REPLIES_MAX {
+        if self.replies.len() < REPLIES_MAX && self.reply_bytes + frame.len() <= REPLY_BYTES_MAX {
+            self.reply_bytes += frame.len();
             self.replies.push_back(frame);
         } else {
             self.drops.count(DropReason::LinkFull);

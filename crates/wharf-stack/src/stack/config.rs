@@ -90,6 +90,13 @@ pub struct HostRole {
     pub gateway_v6: Option<Addr>,
 }
 
+impl Gateway {
+    /// Whether there is a network of this address' family.
+    pub(super) fn carries(&self, addr: Addr) -> bool {
+        if addr.is_v4() { self.v4.is_some() } else { self.v6.is_some() }
+    }
+}
+
 impl Role {
     /// Whether `addr` is one of the stack's own addresses.
     pub fn owns(&self, addr: Addr) -> bool {

@@ -17,6 +17,8 @@ use crate::tcp::{self, CloseReason, Connection, Context, Events, State};
 
 /// Slices of one segment: chunks of 16 KiB that 64 KiB may touch.
 const SLICES_MAX: usize = 6;
+/// How many keys of connections that are gone may wait in the list of output.
+const STALE_OUTPUT_MAX: usize = 256;
 
 /// A TCP connection of a stack, valid from the event that names it (or the command that opened it) until
 /// [`Stack::release`].
@@ -566,13 +568,23 @@ impl Stack {
         }
         self.wheel.cancel(key);
         slot.conn.release(&mut self.pool);
+        self.forget_stale_output();
+    }
+
+    /// Keys of connections that are gone wait for their turn like others. While the link takes nothing that must not let the
+    /// list grow with what comes and goes.
+    fn forget_stale_output(&mut self) {
+        if self.output.len() > 2 * self.connections.len() + STALE_OUTPUT_MAX {
+            let waiting = self.connections.iter().filter(|(_, slot)| slot.in_output);
+            self.output = waiting.map(|(key, _)| key as u32).collect();
+        }
     }
 
     /// The settings of a connection with `peer`: the template of the configuration with the segment sizes of the link.
     fn tcp_settings(&self, peer: Addr) -> tcp::Settings {
         let headers: u16 = if peer.is_v4() { 40 } else { 60 };
         let mut settings = self.config.tcp.clone();
-        settings.mss = self.config.mtu - headers;
+        settings.mss = self.config.mtu.saturating_sub(headers);
         settings.max_segment =
             if self.config.capabilities.tso { tcp::MAX_OFFLOAD_SEGMENT } else { settings.mss };
         settings

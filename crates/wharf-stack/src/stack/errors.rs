@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use wharf_table::{Addr, DropReason, Instant, Protocol, Tuple};
+use wharf_wire::ipv6::{self, Ipv6Repr};
 use wharf_wire::tcp::TcpRepr;
 
 use super::Stack;
@@ -38,6 +39,8 @@ pub enum IcmpError {
     },
     /// The packet is larger than this MTU, in bytes, further on.
     TooBig(u32),
+    /// The source address means nothing where the destination is (RFC 4443, section 3.1; RFC 3927, section 7).
+    BeyondScope,
 }
 
 impl IcmpError {
@@ -55,6 +58,8 @@ impl IcmpError {
             (IcmpError::ParameterProblem { code, pointer }, false) => (4, code, pointer),
             (IcmpError::TooBig(mtu), true) => (3, 4, mtu.min(0xffff)),
             (IcmpError::TooBig(mtu), false) => (2, 0, mtu),
+            (IcmpError::BeyondScope, true) => (3, 13, 0),
+            (IcmpError::BeyondScope, false) => (1, 2, 0),
         }
     }
 }
@@ -114,7 +119,8 @@ impl Stack {
     }
 
     /// The same, to the sender of a packet of which only the quote is left. An error about a datagram to an address of our
-    /// own comes from that address, others from the gateway.
+    /// own comes from that address, others from the gateway. Errors are not answered, nor is who can't be one sender
+    /// (RFC 1122, section 3.2.2; RFC 4443, section 2.4 (e)).
     pub(super) fn reply_icmp_quoting(
         &mut self,
         now: Instant,
@@ -123,6 +129,9 @@ impl Stack {
         error: IcmpError,
         quote: &[u8],
     ) {
+        if src.is_unspecified() || src.is_multicast() || is_icmp_error(quote) {
+            return;
+        }
         if !self.limiter.allows(now) {
             self.drops.count(DropReason::RateLimited);
             return;
@@ -150,7 +159,9 @@ impl Stack {
     /// the UDP header, or from the ICMP header on for an echo.
     pub fn relay_icmp(&mut self, offender: Option<Addr>, error: IcmpError, tuple: Tuple, payload: &[u8]) {
         let family = tuple.local.addr.is_v4();
-        let offender = offender.filter(|addr| addr.is_v4() == family && !addr.is_unspecified());
+        let offender = offender.filter(|addr| {
+            addr.is_v4() == family && !addr.is_unspecified() && !addr.is_loopback() && !addr.is_multicast()
+        });
         let Some(source) = offender.or_else(|| self.config.role.source_for(tuple.local.addr)) else { return };
         let (src, dst) = (tuple.local.addr, tuple.remote.addr);
         let mut transport = Vec::new();
@@ -210,4 +221,37 @@ impl Stack {
             Err(reason) => self.drops.count(reason),
         }
     }
+}
+
+/// Whether a packet, whole or cut short, is an ICMP error or a redirect, or one of which that can't be told.
+fn is_icmp_error(packet: &[u8]) -> bool {
+    let Some(&[first, .., number]) = packet.first_chunk::<10>() else { return true };
+    if first >> 4 == 4 {
+        let kind = packet.get(usize::from(first & 0x0f) * 4);
+        // Whatever is no query counts as an error, as in Linux.
+        return number == protocol::ICMP && !matches!(kind, Some(0 | 8..=10 | 13..=18));
+    }
+    let Some((header, rest)) = packet.split_first_chunk::<{ ipv6::HEADER_LEN }>() else { return true };
+    match transport_v6(header[6], rest) {
+        Some((protocol::ICMPV6, payload)) => !matches!(payload.first(), Some(128..=136 | 138..=255)),
+        _ => false,
+    }
+}
+
+/// The transport behind an IPv6 header's extensions; of a first fragment that of its datagram.
+fn transport_v6(next_header: u8, rest: &[u8]) -> Option<(u8, &[u8])> {
+    let header = Ipv6Repr {
+        src: Addr::ANY_V6,
+        dst: Addr::ANY_V6,
+        next_header,
+        hop_limit: 0,
+        traffic_class: 0,
+        flow_label: 0,
+        payload_len: rest.len(),
+    };
+    let mut upper = ipv6::walk(&header, rest).ok()?;
+    if let Some(fragment) = upper.fragment {
+        upper = ipv6::walk_reassembled(fragment.next_header, upper.payload).ok()?;
+    }
+    Some((upper.protocol, upper.payload))
 }

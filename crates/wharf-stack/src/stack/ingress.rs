@@ -1,7 +1,13 @@
 //! The way in: from a frame to the one who takes its packet.
 //!
-//! One function a layer, each of which returns a [`DropReason`] for what goes nowhere: frame, ARP or IP, fragment,
-//! address, transport.
+//! One function a layer, each of which returns a [`DropReason`] for what goes nowhere: frame, ARP or IP, addresses,
+//! fragment, transport.
+//!
+//! Invariant: a packet whose source is no station's address, or one of our own, is dropped before anything is kept or
+//! answered.
+
+use alloc::vec;
+use alloc::vec::Vec;
 
 use wharf_table::table::Found;
 use wharf_table::trace::Silent;
@@ -13,6 +19,7 @@ use wharf_wire::ipv4::{self, Ipv4Repr};
 use wharf_wire::ipv6::Ipv6Repr;
 use wharf_wire::ipv6::extension::{self, UpperLayer};
 use wharf_wire::malformed::Malformed;
+use wharf_wire::protocol::NO_NEXT_HEADER;
 use wharf_wire::quoted::Quoted;
 use wharf_wire::{tcp, udp};
 
@@ -20,6 +27,12 @@ use super::{DatagramSink, IcmpError, Role, Stack, Unreachable};
 use crate::interface::{ChecksumIn, FrameIn};
 use crate::ip::{Packet, protocol};
 use crate::tcp::Ecn;
+
+/// Codes of a Parameter Problem (RFC 4443, section 3.4).
+const UNKNOWN_NEXT_HEADER: u8 = 1;
+const UNKNOWN_OPTION: u8 = 2;
+/// As much of a datagram as any error quotes.
+const QUOTE_MAX: usize = 1280;
 
 impl Stack {
     pub(super) fn handle_frame<D: DatagramSink>(
@@ -31,6 +44,9 @@ impl Stack {
         let (ethernet, body) = EthernetRepr::parse(frame.bytes).map_err(|_| DropReason::FrameTooShort)?;
         if !ethernet.dst.is_multicast() && ethernet.dst.0 != self.config.hardware_address {
             return Err(DropReason::NotOurHardwareAddress);
+        }
+        if ethernet.src.is_multicast() || ethernet.src.0 == self.config.hardware_address {
+            return Err(DropReason::SourceInvalid);
         }
         match ethernet.ether_type {
             EtherType::IPV4 => self.on_ipv4(now, frame, body, datagrams),
@@ -51,6 +67,7 @@ impl Stack {
             Malformed::HeaderChecksum => DropReason::IpChecksum,
             _ => DropReason::IpMalformed,
         })?;
+        self.check_addresses(frame, ip.src, ip.dst)?;
         // A source route would lead round every rule (RFC 6274, section 3.13.2.3).
         if ipv4::has_source_route(options) {
             return Err(DropReason::IpMalformed);
@@ -63,6 +80,8 @@ impl Stack {
             hop_limit: ip.hop_limit,
             ecn: Ecn::from_bits(ip.dscp_ecn),
             dont_fragment: ip.dont_fragment,
+            in_fragments: false,
+            next_header_at: 9,
             quote,
             payload,
             trusted: frame.checksum == ChecksumIn::Trusted,
@@ -79,7 +98,10 @@ impl Stack {
         packet.trusted = false;
         packet.gso_size = 0;
         packet.dont_fragment = false;
+        packet.in_fragments = true;
         packet.payload = whole.payload();
+        let quote = quote_whole_v4(&ip, packet.payload);
+        packet.quote = &quote;
         self.on_packet(now, &packet, datagrams)
     }
 
@@ -91,8 +113,18 @@ impl Stack {
         datagrams: &mut D,
     ) -> Result<(), DropReason> {
         let (ip, body) = Ipv6Repr::parse(bytes).map_err(|_| DropReason::IpMalformed)?;
+        // Mapped addresses are for programs, not for packets; they would be taken for IPv4 here.
+        if ip.src.is_v4() || ip.dst.is_v4() {
+            return Err(if ip.src.is_v4() {
+                DropReason::SourceInvalid
+            } else {
+                DropReason::DestinationInvalid
+            });
+        }
+        self.check_addresses(frame, ip.src, ip.dst)?;
+        let quote = &bytes[..ip.header_len() + body.len()];
         let upper = extension::walk(&ip, body)
-            .map_err(|malformed| self.on_bad_extension(now, &ip, bytes, malformed))?;
+            .map_err(|malformed| self.on_bad_extension(now, &ip, quote, malformed))?;
         let mut packet = Packet {
             src: ip.src,
             dst: ip.dst,
@@ -100,7 +132,9 @@ impl Stack {
             hop_limit: ip.hop_limit,
             ecn: Ecn::from_bits(ip.traffic_class),
             dont_fragment: true,
-            quote: &bytes[..ip.header_len() + body.len()],
+            in_fragments: false,
+            next_header_at: upper.next_header_at,
+            quote,
             payload: upper.payload,
             trusted: frame.checksum == ChecksumIn::Trusted,
             gso_size: frame.gso_size,
@@ -112,30 +146,56 @@ impl Stack {
         else {
             return Ok(());
         };
-        let UpperLayer { protocol, payload, .. } =
+        let UpperLayer { protocol, payload, next_header_at, .. } =
             extension::walk_reassembled(whole.protocol(), whole.payload())
                 .map_err(|_| DropReason::ExtensionHeader)?;
         packet.trusted = false;
         packet.gso_size = 0;
         packet.dont_fragment = false;
-        packet.protocol = protocol;
-        packet.payload = payload;
+        packet.in_fragments = true;
+        (packet.protocol, packet.payload, packet.next_header_at) = (protocol, payload, next_header_at);
+        let quote = quote_whole_v6(&ip, whole.protocol(), whole.payload());
+        packet.quote = &quote;
         self.on_packet(now, &packet, datagrams)
     }
 
-    /// An IPv6 header chain that can't be walked: some of its faults are reported (RFC 8200, section 4).
+    /// Whether a packet between these addresses can be one for us. An unspecified source is judged later: DHCP and duplicate
+    /// address detection use it.
+    fn check_addresses(&self, frame: &FrameIn<'_>, src: Addr, dst: Addr) -> Result<(), DropReason> {
+        if !src.is_unspecified()
+            && (is_no_station(src) || src == dst || self.is_own(src) || self.is_group(src))
+        {
+            return Err(DropReason::SourceInvalid);
+        }
+        let group = self.is_group(dst);
+        match &self.config.role {
+            Role::Gateway(gateway) if !gateway.carries(src) => return Err(DropReason::NoRoute),
+            Role::Host(_) if !group && !self.is_own(dst) => return Err(DropReason::NotOurAddress),
+            _ => {}
+        }
+        // What was told to all stations and is meant for one is not to be answered (RFC 1122, section 3.3.6).
+        let told_all = frame.bytes.first().is_some_and(|first| first & 1 == 1);
+        if told_all && !group { Err(DropReason::DestinationInvalid) } else { Ok(()) }
+    }
+
+    /// Whether an address means more than one station: multicast, or a broadcast of the link.
+    fn is_group(&self, addr: Addr) -> bool {
+        addr.is_multicast() || addr.is_limited_broadcast() || self.is_subnet_broadcast(addr)
+    }
+
+    /// An IPv6 header chain that can't be walked: some of its faults are reported (RFC 8200, section 4), to a group only that
+    /// an option is unknown (RFC 4443, section 2.4 (e.3)).
     fn on_bad_extension(
         &mut self,
         now: Instant,
         ip: &Ipv6Repr,
-        bytes: &[u8],
+        quote: &[u8],
         malformed: Malformed,
     ) -> DropReason {
         if let Some((code, pointer)) = malformed.parameter_problem(ip.dst)
-            && !ip.src.is_multicast()
-            && !ip.src.is_unspecified()
+            && (code == UNKNOWN_OPTION || !ip.dst.is_multicast())
         {
-            self.reply_parameter_problem(now, ip.src, code, pointer, bytes);
+            self.reply_parameter_problem(now, ip.src, code, pointer, quote);
         }
         DropReason::ExtensionHeader
     }
@@ -154,32 +214,51 @@ impl Stack {
         if packet.protocol == protocol::ICMPV6 && is_neighbor_discovery(packet) {
             return self.on_ndp(now, packet);
         }
-        check_source(packet.src)?;
-        if packet.dst.is_multicast()
-            || packet.dst.is_limited_broadcast()
-            || self.is_subnet_broadcast(packet.dst)
-        {
+        if packet.src.is_unspecified() {
+            return Err(DropReason::SourceInvalid);
+        }
+        if self.is_group(packet.dst) {
             return Err(DropReason::DestinationInvalid);
         }
-        let own = self.is_own(packet.dst);
-        match &self.config.role {
-            Role::Host(_) if !own => return Err(DropReason::NotOurAddress),
-            Role::Gateway(_) if !own && packet.hop_limit <= 1 => {
-                self.reply_icmp(now, packet, IcmpError::HopLimitExceeded);
-                return Err(DropReason::HopLimitExceeded);
-            }
-            _ => {}
+        if !self.is_own(packet.dst) {
+            self.check_forwarding(now, packet)?;
         }
         match packet.protocol {
             protocol::TCP => self.on_tcp(now, packet),
             protocol::UDP => self.on_udp(now, packet, datagrams),
             protocol::ICMP if packet.dst.is_v4() => self.on_icmpv4(now, packet, datagrams),
             protocol::ICMPV6 if !packet.dst.is_v4() => self.on_icmpv6(now, packet, datagrams),
-            _ => {
-                self.reply_icmp(now, packet, IcmpError::Unreachable(Unreachable::Protocol));
+            number => {
+                // An IPv6 packet may say that nothing follows (RFC 8200, section 4.7).
+                if packet.dst.is_v4() {
+                    self.reply_icmp(now, packet, IcmpError::Unreachable(Unreachable::Protocol));
+                } else if number != NO_NEXT_HEADER {
+                    let pointer = u32::from(packet.next_header_at);
+                    let error = IcmpError::ParameterProblem { code: UNKNOWN_NEXT_HEADER, pointer };
+                    self.reply_icmp(now, packet, error);
+                }
                 Err(DropReason::UnknownProtocol)
             }
         }
+    }
+
+    /// What a router looks at before it sends a packet on, and what it says where it does not.
+    fn check_forwarding(&mut self, now: Instant, packet: &Packet<'_>) -> Result<(), DropReason> {
+        let Role::Gateway(gateway) = &self.config.role else { return Err(DropReason::NotOurAddress) };
+        let on_link = [gateway.v4, gateway.v6].iter().flatten().any(|of| of.program.contains(packet.dst));
+        let (error, reason) = if packet.hop_limit <= 1 {
+            (IcmpError::HopLimitExceeded, DropReason::HopLimitExceeded)
+        } else if packet.src.is_link_local() {
+            // RFC 4291, section 2.5.6; RFC 3927, section 7.
+            (IcmpError::BeyondScope, DropReason::SourceInvalid)
+        } else if on_link {
+            // It has come from where it would go, and there nobody is but the program.
+            (IcmpError::Unreachable(Unreachable::Host), DropReason::NoRoute)
+        } else {
+            return Ok(());
+        };
+        self.reply_icmp(now, packet, error);
+        Err(reason)
     }
 
     fn is_subnet_broadcast(&self, dst: Addr) -> bool {
@@ -259,9 +338,13 @@ impl Stack {
     fn on_too_big(&mut self, now: Instant, quoted: &Quoted, mtu: u32) -> Result<(), DropReason> {
         let id = self.quoted_connection(quoted)?;
         let headers: u32 = if quoted.src.addr.is_v4() { 40 } else { 60 };
-        let floor: u32 = if quoted.src.addr.is_v4() { 68 } else { 1280 };
-        // A router that does not say how small is taken at the least that every path carries (RFC 1191, section 5).
-        let mtu = if mtu == 0 { 576 } else { mtu.max(floor) };
+        // Less than every path carries is a lie (RFC 791; RFC 8201, section 4). An IPv4 router that does not say how small is
+        // taken at what hosts accept (RFC 1191, section 5).
+        let mtu = match (quoted.src.addr.is_v4(), mtu) {
+            (true, 0) => 576,
+            (true, mtu) => mtu.max(68),
+            (false, mtu) => mtu.max(1280),
+        };
         let payload = u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
         self.with(now, id, |conn, _| conn.handle_path_mtu(payload));
         Ok(())
@@ -305,11 +388,26 @@ fn check_transport(packet: &Packet<'_>) -> Result<(), DropReason> {
     })
 }
 
-/// An address that can't be a source (RFC 1122, section 3.2.1.3; RFC 4291, section 2.7).
-fn check_source(src: Addr) -> Result<(), DropReason> {
-    let invalid =
-        src.is_unspecified() || src.is_multicast() || src.is_loopback() || src.is_limited_broadcast();
-    if invalid { Err(DropReason::SourceInvalid) } else { Ok(()) }
+/// An address that no station on a link has: loopback, 0.0.0.0/8, 240.0.0.0/4 (RFC 1122, section 3.2.1.3).
+fn is_no_station(src: Addr) -> bool {
+    src.is_loopback() || matches!(src.v4_octets(), Some([0 | 240..=255, ..]))
+}
+
+/// A datagram that was put together, as an error quotes it: as if it had come in one piece.
+fn quote_whole_v4(ip: &Ipv4Repr, payload: &[u8]) -> Vec<u8> {
+    let whole = Ipv4Repr { more_fragments: false, fragment_offset: 0, payload_len: payload.len(), ..*ip };
+    let mut quote = vec![0; whole.header_len()];
+    whole.emit(&mut quote);
+    quote.extend_from_slice(&payload[..payload.len().min(QUOTE_MAX)]);
+    quote
+}
+
+fn quote_whole_v6(ip: &Ipv6Repr, next_header: u8, payload: &[u8]) -> Vec<u8> {
+    let whole = Ipv6Repr { next_header, payload_len: payload.len(), ..*ip };
+    let mut quote = vec![0; whole.header_len()];
+    whole.emit(&mut quote);
+    quote.extend_from_slice(&payload[..payload.len().min(QUOTE_MAX)]);
+    quote
 }
 
 /// What an IPv4 code of destination unreachable says (RFC 792; RFC 1812, section 5.2.7.1).

@@ -34,7 +34,8 @@ impl Stack {
         if arp.operation == ArpOperation::Reply {
             return Ok(());
         }
-        if !self.is_own(arp.target) || self.is_own(arp.sender) {
+        let from_nobody = arp.sender.is_multicast() || !arp.sender_hardware.is_unicast();
+        if !self.is_own(arp.target) || self.is_own(arp.sender) || from_nobody {
             return Err(DropReason::ArpIgnored);
         }
         let reply = ArpRepr {
@@ -49,12 +50,24 @@ impl Stack {
         Ok(())
     }
 
-    /// A neighbour discovery message. One that came through a router is none (RFC 4861, section 6.1).
+    /// A neighbour discovery message. One that came through a router is none (RFC 4861, section 6.1), nor one that came in
+    /// fragments (RFC 6980, section 5), nor one from nobody that says where nobody is (RFC 4861, sections 6.1.1 and 7.1.1).
     pub(super) fn on_ndp(&mut self, now: Instant, packet: &Packet<'_>) -> Result<(), DropReason> {
-        if packet.hop_limit != ndp::HOP_LIMIT {
+        if packet.hop_limit != ndp::HOP_LIMIT || packet.in_fragments {
             return Err(DropReason::IcmpInvalid);
         }
+        if !packet.dst.is_multicast() && !self.is_own(packet.dst) {
+            return Err(DropReason::NotOurAddress);
+        }
         let message = NdpRepr::parse(packet.payload).map_err(|_| DropReason::IcmpInvalid)?;
+        let says_where = matches!(
+            message,
+            NdpRepr::NeighborSolicit { source_hardware: Some(_), .. }
+                | NdpRepr::RouterSolicit { source_hardware: Some(_) }
+        );
+        if packet.src.is_unspecified() && says_where {
+            return Err(DropReason::IcmpInvalid);
+        }
         let hardware = self.config.hardware_address;
         let answer = match &self.config.role {
             Role::Gateway(gateway) => {

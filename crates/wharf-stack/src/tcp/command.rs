@@ -78,6 +78,8 @@ impl Connection {
         match self.state {
             State::Closed | State::TimeWait => return,
             State::SynSent => return self.end(CloseReason::Aborted),
+            // Nobody will accept it any more, and no timer runs that would end it.
+            State::SynReceived if !self.accepted => return self.abort(),
             _ if self.received_len() > 0 => return self.abort(),
             _ => {}
         }
