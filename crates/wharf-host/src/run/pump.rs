@@ -88,8 +88,7 @@ impl DatagramSink for Outward<'_> {
             (Some(_), _) => self.resolver.on_datagram(self.now, &datagram),
             (None, Protocol::Icmp) => {
                 if let Err(error) = self.echoes.send(self.now, &datagram, self.poller) {
-                    self.log
-                        .once("ping", || echo::advice(&error));
+                    self.log.once("ping", || echo::advice(&error));
                 }
             }
             (None, _) => {
