@@ -141,7 +141,7 @@ impl Pump {
                 }
             }
             self.accept_clients(now);
-            self.read_link(now)?;
+            self.read_link(now);
             self.on_timeouts(now);
             self.settle(now);
         }
@@ -207,9 +207,9 @@ impl Pump {
     }
 
     /// Reads what the program has sent, up to the link's turn.
-    fn read_link(&mut self, now: Instant) -> io::Result<()> {
+    fn read_link(&mut self, now: Instant) {
         if !self.link_has_more {
-            return Ok(());
+            return;
         }
         let Pump { stack, wire, buffers, datagrams, echoes, resolver, poller, log, .. } = self;
         let mut outward =
@@ -221,17 +221,17 @@ impl Pump {
                     self.link_has_more = false;
                     break;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(error) => {
+                    // The program may be root in its network and take its own link away; it goes on without.
+                    outward.log.once("link", || format!("the program's link is gone: {error}"));
                     self.link_has_more = false;
                     break;
                 }
-                Err(error) => return Err(error),
             }
         }
         let drops = outward.drops;
         drops.into_iter().for_each(|reason| self.stack.count_drop(reason));
         self.flush_datagrams(now);
-        Ok(())
     }
 
     /// Sends the datagrams that were gathered from a batch.
