@@ -89,10 +89,11 @@ fn segments_shrink_to_the_path() {
 
 #[test]
 fn a_path_smaller_than_ip_allows_is_a_lie() {
-    for (outside, floor) in [(OUTSIDE_V4, 68), (OUTSIDE_V6, 1_280)] {
+    let lies = [(OUTSIDE_V4, 40, 68), (OUTSIDE_V4, 0, 576), (OUTSIDE_V6, 40, 1_280), (OUTSIDE_V6, 0, 1_280)];
+    for (outside, claimed, floor) in lies {
         let mut story = sending(outside);
         let header = story.last_header();
-        story.too_big(40, &header);
+        story.too_big(claimed, &header);
         story.lab.run_for(Duration::from_millis(60));
         let since = story.lab.now();
         story.lab.run_for(SECOND);
