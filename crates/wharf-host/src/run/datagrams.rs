@@ -8,10 +8,11 @@
 //! Invariant: a mapping is found by the program's endpoint and by its socket's index, and both vanish together.
 
 mod gathered;
+mod mapping;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -22,12 +23,14 @@ use std::collections::HashMap;
 use wharf_stack::interface::FrameSink;
 use wharf_stack::stack::{DatagramIn, DatagramOut, IcmpError, Stack, Unreachable};
 use wharf_sys::epoll::{Interest, Poller, Ready};
-use wharf_sys::socket::datagram::{self, DatagramBuffers, Outgoing};
+use wharf_sys::socket;
+use wharf_sys::socket::datagram::DatagramBuffers;
 use wharf_sys::socket::error_queue::{self, ErrorOrigin, QueuedError};
-use wharf_sys::socket::{self, Switch};
 use wharf_table::{Addr, DropReason, Endpoint, Instant, Protocol, Tuple};
 
 use self::gathered::Gathered;
+pub(super) use self::mapping::family_of;
+use self::mapping::{Kind, Mapping};
 use super::addresses::{Addresses, Family};
 use super::token::Token;
 
@@ -42,37 +45,6 @@ const BATCH: usize = 32;
 const DATAGRAM_MAX: usize = 65_536;
 /// As much of a datagram as an error quotes into the program's network, in bytes.
 const QUOTED_MAX: usize = 1280;
-/// Hops left with which sockets send unless the program chose its own; a gateway takes one of the usual 64.
-const USUAL_HOP_LIMIT: u8 = 63;
-
-/// The host's side of a UDP endpoint of the program.
-struct Mapping {
-    socket: OwnedFd,
-    /// The program's endpoint. For a published socket, the endpoint that is served.
-    internal: Endpoint,
-    kind: Kind,
-    last_sent: Instant,
-    replied: bool,
-    hop_limit: u8,
-    path_mtu_discovery: PathMtu,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Made by the program's first datagram; ends by itself.
-    Outward,
-    /// A published port; stays.
-    Published,
-}
-
-/// Whether the host may fragment what a socket sends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum PathMtu {
-    /// It may.
-    Want,
-    /// Never: the program said so.
-    Do,
-}
 
 /// A client of a published port that the program has been shown.
 struct Client {
@@ -89,6 +61,46 @@ struct Failure {
     payload: Vec<u8>,
 }
 
+/// What datagrams on their way outside have in common that go in one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outward {
+    key: u32,
+    to: SocketAddr,
+    source: Endpoint,
+    destination: Endpoint,
+    hop_limit: u8,
+    dont_fragment: bool,
+}
+
+impl Outward {
+    fn of(key: u32, to: SocketAddr, datagram: &DatagramIn<'_>) -> Outward {
+        let DatagramIn { source, destination, hop_limit, dont_fragment, .. } = *datagram;
+        Outward { key, to, source, destination, hop_limit, dont_fragment }
+    }
+
+    fn datagram<'a>(&self, payload: &'a [u8], gso_size: u16) -> DatagramIn<'a> {
+        let Outward { source, destination, hop_limit, dont_fragment, .. } = *self;
+        let protocol = Protocol::Udp;
+        DatagramIn {
+            source,
+            destination,
+            protocol,
+            binding: None,
+            payload,
+            gso_size,
+            hop_limit,
+            dont_fragment,
+        }
+    }
+}
+
+/// What datagrams on their way to the program have in common that go in one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Inward {
+    source: Endpoint,
+    destination: Endpoint,
+}
+
 /// Every UDP flow of a run.
 pub(super) struct Datagrams {
     addresses: Addresses,
@@ -101,7 +113,8 @@ pub(super) struct Datagrams {
     /// When to look at a mapping or at the clients again.
     deadlines: BinaryHeap<Reverse<(Instant, u32)>>,
     failures: Vec<Failure>,
-    gathered: Gathered,
+    outward: Gathered<Outward>,
+    inward: Gathered<Inward>,
     batch: Option<DatagramBuffers>,
     work: Vec<u32>,
 }
@@ -116,7 +129,8 @@ impl Datagrams {
             aliases: HashMap::new(),
             deadlines: BinaryHeap::new(),
             failures: Vec::new(),
-            gathered: Gathered::default(),
+            outward: Gathered::default(),
+            inward: Gathered::default(),
             batch: None,
             work: Vec::new(),
         }
@@ -166,16 +180,18 @@ impl Datagrams {
         to: SocketAddr,
         datagram: &DatagramIn<'_>,
     ) -> Result<(), DropReason> {
-        if self.gathered.takes(key, to, datagram) {
-            self.gathered.push(datagram);
+        // One that is many already goes alone.
+        let alone = datagram.gso_size > 0 || !Gathered::<Outward>::may_begin_with(datagram.payload);
+        let way = Outward::of(key, to, datagram);
+        if !alone && self.outward.push(way, datagram.payload) {
             return Ok(());
         }
         let sent = self.flush(now);
-        if Gathered::may_begin_with(datagram) {
-            self.gathered.begin(key, to, datagram);
-            return sent;
+        if alone {
+            return sent.and(self.send_through(now, key, to, datagram));
         }
-        sent.and(self.send_through(now, key, to, datagram))
+        self.outward.begin(way, datagram.payload);
+        sent
     }
 
     /// Sends what is gathered: in one call, cut by the kernel (`UDP_SEGMENT`), or one by one where it can't.
@@ -183,30 +199,30 @@ impl Datagrams {
     /// # Errors
     /// Why the last one that failed was dropped.
     pub(super) fn flush(&mut self, now: Instant) -> Result<(), DropReason> {
-        let mut gathered = std::mem::take(&mut self.gathered);
-        let result = match gathered.destination() {
-            None => Ok(()),
-            Some((key, to)) if self.mappings.contains(key as usize) => {
-                if gathered.count() > 1 && self.send_at_once(now, key, to, &gathered) {
-                    Ok(())
-                } else {
-                    let one = |datagram| self.send_through(now, key, to, &datagram);
-                    gathered.iter().map(one).fold(Ok(()), Result::and)
-                }
-            }
-            Some(_) => Err(DropReason::NoFlow),
+        let Some(way) = self.outward.way() else { return Ok(()) };
+        if !self.mappings.contains(way.key as usize) {
+            self.outward.clear();
+            return Err(DropReason::NoFlow);
+        }
+        let mut gathered = std::mem::take(&mut self.outward);
+        let (payload, gso_size) = gathered.whole();
+        let result = if gso_size > 0 && self.send_at_once(now, &way, payload, gso_size) {
+            Ok(())
+        } else {
+            let one = |payload| self.send_through(now, way.key, way.to, &way.datagram(payload, 0));
+            gathered.iter().map(one).fold(Ok(()), Result::and)
         };
         gathered.clear();
-        self.gathered = gathered;
+        self.outward = gathered;
         result
     }
 
-    /// Sends all that is gathered in one call; `false` when the host does not take it so.
-    fn send_at_once(&mut self, now: Instant, key: u32, to: SocketAddr, gathered: &Gathered) -> bool {
-        let mapping = &mut self.mappings[key as usize];
-        let whole = gathered.whole();
+    /// Sends many in one call; `false` when the host does not take them so.
+    fn send_at_once(&mut self, now: Instant, way: &Outward, payload: &[u8], gso_size: u16) -> bool {
+        let mapping = &mut self.mappings[way.key as usize];
+        let whole = way.datagram(payload, gso_size);
         mapping.prepare(now, &whole);
-        mapping.send(to, &whole).is_ok()
+        mapping.send(way.to, &whole).is_ok()
     }
 
     fn open(&mut self, now: Instant, internal: Endpoint, poller: &Poller) -> io::Result<u32> {
@@ -234,15 +250,7 @@ impl Datagrams {
         let entry = self.mappings.vacant_entry();
         let key = entry.key() as u32;
         poller.add(&socket, Token::Datagram(key).into(), Interest::Read)?;
-        entry.insert(Mapping {
-            socket,
-            internal,
-            kind,
-            last_sent: now,
-            replied: false,
-            hop_limit: 0,
-            path_mtu_discovery: PathMtu::Want,
-        });
+        entry.insert(Mapping::new(socket, internal, kind, now));
         Ok(key)
     }
 
@@ -310,20 +318,11 @@ impl Datagrams {
             match batch.receive(&self.mappings[key as usize].socket) {
                 Ok(count) => {
                     for received in batch.iter() {
-                        let from = received.from;
-                        let Some((source, destination)) = self.endpoints_inside(now, key, from) else {
-                            continue;
-                        };
-                        let datagram = DatagramOut {
-                            protocol: Protocol::Udp,
-                            source,
-                            destination,
-                            payload: received.bytes,
-                            gso_size: received.segment.unwrap_or(0),
-                        };
-                        // What the link does not take is lost, and counted by the stack.
-                        let _ = stack.send_datagram(&datagram, wire);
+                        let Some(way) = self.way_inside(now, key, received.from) else { continue };
+                        let gso_size = received.segment.unwrap_or(0);
+                        self.deliver(way, received.bytes, gso_size, stack, wire);
                     }
+                    self.flush_inward(stack, wire);
                     if count < BATCH {
                         more = false;
                         break;
@@ -338,19 +337,48 @@ impl Datagrams {
         more
     }
 
+    /// Takes a datagram to the program, with those that come the same way.
+    fn deliver<F: FrameSink>(
+        &mut self,
+        way: Inward,
+        payload: &[u8],
+        gso_size: u16,
+        stack: &mut Stack,
+        wire: &mut F,
+    ) {
+        let joins = gso_size == 0 && stack.config().capabilities.uso;
+        if joins && self.inward.push(way, payload) {
+            return;
+        }
+        self.flush_inward(stack, wire);
+        if joins && Gathered::<Inward>::may_begin_with(payload) {
+            self.inward.begin(way, payload);
+        } else {
+            send_inside(way, payload, gso_size, stack, wire);
+        }
+    }
+
+    fn flush_inward<F: FrameSink>(&mut self, stack: &mut Stack, wire: &mut F) {
+        if let Some(way) = self.inward.way() {
+            let (payload, gso_size) = self.inward.whole();
+            send_inside(way, payload, gso_size, stack, wire);
+            self.inward.clear();
+        }
+    }
+
     /// From whom and for whom a datagram is that a socket received, as the program sees it.
-    fn endpoints_inside(&mut self, now: Instant, key: u32, from: SocketAddr) -> Option<(Endpoint, Endpoint)> {
+    fn way_inside(&mut self, now: Instant, key: u32, from: SocketAddr) -> Option<Inward> {
         let mapping = &mut self.mappings[key as usize];
         if mapping.kind == Kind::Outward {
             mapping.replied = true;
-            return Some((self.addresses.inside(from)?, mapping.internal));
+            return Some(Inward { source: self.addresses.inside(from)?, destination: mapping.internal });
         }
         let served = mapping.internal;
         if let Some(&alias) = self.aliases.get(&(key, from)) {
             if let Some(client) = self.clients.get_mut(&(served, alias)) {
                 client.last = now;
             }
-            return Some((alias, served));
+            return Some(Inward { source: alias, destination: served });
         }
         let family = if from.is_ipv4() == served.addr.is_v4() { Family::Same } else { Family::Other };
         let (mut shown, _) = self.addresses.published(from, served.port, family)?;
@@ -370,7 +398,7 @@ impl Datagrams {
         self.clients.insert((served, shown), Client { mapping: key, address: from, last: now });
         self.aliases.insert((key, from), shown);
         self.deadlines.push(Reverse((now + REPLIED, key)));
-        Some((shown, served))
+        Some(Inward { source: shown, destination: served })
     }
 
     /// Reads the error queue of a socket. What the host itself found too big for a path that it knows is not about a datagram
@@ -460,60 +488,15 @@ impl Datagrams {
     }
 }
 
-impl Mapping {
-    /// Sets the socket to how a datagram is to be sent.
-    fn prepare(&mut self, now: Instant, datagram: &DatagramIn<'_>) {
-        self.last_sent = now;
-        self.set_hop_limit(datagram.hop_limit);
-        self.set_path_mtu_discovery(if datagram.dont_fragment { PathMtu::Do } else { PathMtu::Want });
-    }
-
-    /// Sends once more where only an error of an earlier datagram was reported in place of sending.
-    fn send(&self, to: SocketAddr, datagram: &DatagramIn<'_>) -> io::Result<()> {
-        let parts = [IoSlice::new(datagram.payload)];
-        let segment = (datagram.gso_size > 0).then_some(datagram.gso_size);
-        let outgoing = Outgoing { parts: &parts, to: Some(to), from: None, segment };
-        match datagram::send(&self.socket, &outgoing) {
-            Err(error) if is_of_an_earlier_datagram(&error) => {
-                datagram::send(&self.socket, &outgoing).map(|_| ())
-            }
-            other => other.map(|_| ()),
-        }
-    }
-
-    /// The first hop is the gateway, so the host sends with one less than the program.
-    fn set_hop_limit(&mut self, hop_limit: u8) {
-        if self.hop_limit == hop_limit || (self.hop_limit == 0 && hop_limit == USUAL_HOP_LIMIT) {
-            return;
-        }
-        self.hop_limit = hop_limit;
-        let _ = socket::set_hop_limit(&self.socket, family_of(self.internal), hop_limit.max(1));
-    }
-
-    fn set_path_mtu_discovery(&mut self, wanted: PathMtu) {
-        if self.path_mtu_discovery != wanted {
-            self.path_mtu_discovery = wanted;
-            let switch = if wanted == PathMtu::Do { Switch::On } else { Switch::Off };
-            let _ = socket::set_dont_fragment(&self.socket, family_of(self.internal), switch);
-        }
-    }
+fn send_inside<F: FrameSink>(way: Inward, payload: &[u8], gso_size: u16, stack: &mut Stack, wire: &mut F) {
+    let Inward { source, destination } = way;
+    let datagram = DatagramOut { protocol: Protocol::Udp, source, destination, payload, gso_size };
+    // What the link does not take is lost, and counted by the stack.
+    let _ = stack.send_datagram(&datagram, wire);
 }
 
 fn tuple_of(datagram: &DatagramIn<'_>) -> Tuple {
     Tuple { protocol: Protocol::Udp, local: datagram.source, remote: datagram.destination }
-}
-
-/// The socket family of an endpoint.
-pub(super) fn family_of(internal: Endpoint) -> socket::Family {
-    socket::Family::of(internal.addr.ip())
-}
-
-/// Errors that `send` reports of what happened to an earlier datagram (`socket(7)`, SO_ERROR).
-fn is_of_an_earlier_datagram(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH | Errno::PROTO | Errno::NOPROTOOPT)
-    )
 }
 
 /// The ICMP error that a queued one stands for (RFC 792, RFC 4443).

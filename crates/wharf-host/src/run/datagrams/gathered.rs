@@ -1,22 +1,17 @@
-//! Datagrams of one size on their way to one place, gathered from a batch of frames so that one system call sends them all
-//! (`UDP_SEGMENT`, udp(7)).
+//! Datagrams of one size on one way, gathered from a batch so that one call moves them all: to the host with `UDP_SEGMENT`
+//! (udp(7)), to the program as a frame that its kernel cuts.
 //!
 //! Invariant: all have the same size but the last, which may be smaller and then is the last.
 
-use std::net::SocketAddr;
-
-use wharf_stack::stack::DatagramIn;
-use wharf_table::{Endpoint, Protocol};
-
 /// The most datagrams that the kernel cuts from one call (UDP_MAX_SEGMENTS of older kernels).
 const COUNT_MAX: usize = 64;
-/// The most bytes of one call: a datagram's.
+/// The most bytes of one call: a datagram's, with room for headers.
 const BYTES_MAX: usize = 65_000;
 
-/// What is gathered; [`Default`] is nothing.
-#[derive(Debug, Default)]
-pub(super) struct Gathered {
-    way: Option<Way>,
+/// What is gathered, and the way `W` that all of it goes; [`Default`] is nothing.
+#[derive(Debug)]
+pub(super) struct Gathered<W> {
+    way: Option<W>,
     /// Bytes of each but the last.
     size: usize,
     bytes: Vec<u8>,
@@ -24,58 +19,45 @@ pub(super) struct Gathered {
     open: bool,
 }
 
-/// What all have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Way {
-    key: u32,
-    to: SocketAddr,
-    source: Endpoint,
-    destination: Endpoint,
-    hop_limit: u8,
-    dont_fragment: bool,
-}
-
-impl Way {
-    fn of(key: u32, to: SocketAddr, datagram: &DatagramIn<'_>) -> Way {
-        let DatagramIn { source, destination, hop_limit, dont_fragment, .. } = *datagram;
-        Way { key, to, source, destination, hop_limit, dont_fragment }
+impl<W> Default for Gathered<W> {
+    fn default() -> Gathered<W> {
+        Gathered { way: None, size: 0, bytes: Vec::new(), open: false }
     }
 }
 
-impl Gathered {
-    /// Whether a datagram may be gathered at all: one that is many already goes alone, as does an empty one.
-    pub(super) fn may_begin_with(datagram: &DatagramIn<'_>) -> bool {
-        datagram.gso_size == 0 && !datagram.payload.is_empty() && datagram.payload.len() <= BYTES_MAX / 2
+impl<W: Copy + PartialEq> Gathered<W> {
+    /// Whether a datagram may be gathered at all: not an empty one, and none of which not even two fit.
+    pub(super) fn may_begin_with(payload: &[u8]) -> bool {
+        !payload.is_empty() && payload.len() <= BYTES_MAX / 2
     }
 
-    /// Whether a datagram goes the way of those that are gathered, behind them.
-    pub(super) fn takes(&self, key: u32, to: SocketAddr, datagram: &DatagramIn<'_>) -> bool {
-        let len = datagram.payload.len();
-        self.open
-            && Gathered::may_begin_with(datagram)
-            && len <= self.size
-            && self.bytes.len() + len <= BYTES_MAX
-            && self.count() < COUNT_MAX
-            && self.way == Some(Way::of(key, to, datagram))
+    /// Puts a datagram behind the others, if it goes their way and fits; says whether it did.
+    pub(super) fn push(&mut self, way: W, payload: &[u8]) -> bool {
+        let takes = self.open
+            && self.way == Some(way)
+            && !payload.is_empty()
+            && payload.len() <= self.size
+            && self.bytes.len() + payload.len() <= BYTES_MAX
+            && self.count() < COUNT_MAX;
+        if takes {
+            self.bytes.extend_from_slice(payload);
+            self.open = payload.len() == self.size;
+        }
+        takes
     }
 
-    /// Begins with a datagram for the socket `key`.
-    pub(super) fn begin(&mut self, key: u32, to: SocketAddr, datagram: &DatagramIn<'_>) {
+    /// Begins anew with a datagram that [may](Gathered::may_begin_with) be the first.
+    pub(super) fn begin(&mut self, way: W, payload: &[u8]) {
         self.clear();
-        self.way = Some(Way::of(key, to, datagram));
-        self.size = datagram.payload.len();
-        self.push(datagram);
+        self.way = Some(way);
+        self.size = payload.len();
+        self.bytes.extend_from_slice(payload);
+        self.open = true;
     }
 
-    /// Puts a datagram behind the others, which has been [taken](Gathered::takes).
-    pub(super) fn push(&mut self, datagram: &DatagramIn<'_>) {
-        self.bytes.extend_from_slice(datagram.payload);
-        self.open = datagram.payload.len() == self.size;
-    }
-
-    /// The socket and where to; `None` when nothing is gathered.
-    pub(super) fn destination(&self) -> Option<(u32, SocketAddr)> {
-        self.way.map(|way| (way.key, way.to))
+    /// The way; `None` when nothing is gathered.
+    pub(super) fn way(&self) -> Option<W> {
+        self.way
     }
 
     /// How many there are.
@@ -83,30 +65,16 @@ impl Gathered {
         if self.size == 0 { 0 } else { self.bytes.len().div_ceil(self.size) }
     }
 
-    /// All as one, to be cut by the kernel.
-    pub(super) fn whole(&self) -> DatagramIn<'_> {
+    /// All as one, and the bytes of each; 0 where it is one.
+    pub(super) fn whole(&self) -> (&[u8], u16) {
         let size =
             u16::try_from(self.size).expect("a datagram that is gathered is at most half of BYTES_MAX");
-        self.part(&self.bytes, size)
+        (&self.bytes, if self.count() > 1 { size } else { 0 })
     }
 
     /// Each for itself.
-    pub(super) fn iter(&self) -> impl Iterator<Item = DatagramIn<'_>> {
-        self.bytes.chunks(self.size.max(1)).map(|payload| self.part(payload, 0))
-    }
-
-    fn part<'a>(&self, payload: &'a [u8], gso_size: u16) -> DatagramIn<'a> {
-        let way = self.way.expect("what is gathered has a way");
-        DatagramIn {
-            source: way.source,
-            destination: way.destination,
-            protocol: Protocol::Udp,
-            binding: None,
-            payload,
-            gso_size,
-            hop_limit: way.hop_limit,
-            dont_fragment: way.dont_fragment,
-        }
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes.chunks(self.size.max(1))
     }
 
     /// Forgets all, but keeps the memory.
@@ -122,58 +90,31 @@ impl Gathered {
 mod tests {
     use super::*;
 
-    fn datagram(payload: &[u8]) -> DatagramIn<'_> {
-        let at = |text: &str| text.parse::<SocketAddr>().expect("a socket address").into();
-        DatagramIn {
-            source: at("10.0.2.100:5000"),
-            destination: at("192.0.2.1:53"),
-            protocol: Protocol::Udp,
-            binding: None,
-            payload,
-            gso_size: 0,
-            hop_limit: 63,
-            dont_fragment: true,
-        }
-    }
-
-    fn to() -> SocketAddr {
-        "192.0.2.1:53".parse().expect("a socket address")
-    }
-
     #[test]
     fn one_size_goes_together_and_a_smaller_one_is_the_last() {
         let mut gathered = Gathered::default();
-        assert!(!gathered.takes(1, to(), &datagram(b"abcd")));
-        gathered.begin(1, to(), &datagram(b"abcd"));
-        assert!(gathered.takes(1, to(), &datagram(b"efgh")));
-        gathered.push(&datagram(b"efgh"));
-        assert!(!gathered.takes(1, to(), &datagram(b"longer")), "a longer one begins anew");
-        assert!(!gathered.takes(2, to(), &datagram(b"ijkl")), "another socket");
-        gathered.push(&datagram(b"ij"));
-        assert!(!gathered.takes(1, to(), &datagram(b"kl")), "nothing follows a smaller one");
+        assert!(!gathered.push('a', b"abcd"), "nothing has begun");
+        gathered.begin('a', b"abcd");
+        assert_eq!(gathered.whole(), (&b"abcd"[..], 0));
+        assert!(gathered.push('a', b"efgh"));
+        assert!(!gathered.push('a', b"longer"), "a longer one begins anew");
+        assert!(!gathered.push('b', b"ijkl"), "another way");
+        assert!(!gathered.push('a', b""), "an empty one would be lost");
+        assert!(gathered.push('a', b"ij"));
+        assert!(!gathered.push('a', b"kl"), "nothing follows a smaller one");
         assert_eq!(gathered.count(), 3);
-        assert_eq!((gathered.whole().payload, gathered.whole().gso_size), (&b"abcdefghij"[..], 4));
-        let parts: Vec<&[u8]> = gathered.iter().map(|part| part.payload).collect();
-        assert_eq!(parts, [&b"abcd"[..], b"efgh", b"ij"]);
-    }
-
-    #[test]
-    fn other_hop_limits_and_empty_ones_go_their_own_way() {
-        let mut gathered = Gathered::default();
-        gathered.begin(1, to(), &datagram(b"abcd"));
-        assert!(!gathered.takes(1, to(), &DatagramIn { hop_limit: 3, ..datagram(b"abcd") }));
-        assert!(!gathered.takes(1, to(), &datagram(b"")));
-        assert!(!Gathered::may_begin_with(&datagram(b"")));
-        assert!(!Gathered::may_begin_with(&DatagramIn { gso_size: 2, ..datagram(b"abcd") }));
+        assert_eq!(gathered.whole(), (&b"abcdefghij"[..], 4));
+        assert_eq!(gathered.iter().collect::<Vec<_>>(), [&b"abcd"[..], b"efgh", b"ij"]);
     }
 
     #[test]
     fn no_more_than_the_kernel_cuts() {
         let mut gathered = Gathered::default();
-        gathered.begin(1, to(), &datagram(b"a"));
-        while gathered.takes(1, to(), &datagram(b"a")) {
-            gathered.push(&datagram(b"a"));
-        }
+        gathered.begin((), b"a");
+        while gathered.push((), b"a") {}
         assert_eq!(gathered.count(), COUNT_MAX);
+        gathered.begin((), &[0; 1400]);
+        while gathered.push((), &[0; 1400]) {}
+        assert!(gathered.whole().0.len() <= BYTES_MAX);
     }
 }

@@ -1,0 +1,101 @@
+//! The host's side of one UDP endpoint: its socket, and how the socket is set to send.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use wharf_stack::stack::DatagramIn;
+use wharf_sys::socket::datagram::{self, Outgoing};
+use wharf_sys::socket::{self, Switch};
+use wharf_table::{Endpoint, Instant};
+
+/// Hops left with which sockets send unless the program chose its own; a gateway takes one of the usual 64.
+const USUAL_HOP_LIMIT: u8 = 63;
+
+/// The host's side of a UDP endpoint of the program.
+pub(super) struct Mapping {
+    pub(super) socket: OwnedFd,
+    /// The program's endpoint. For a published socket, the endpoint that is served.
+    pub(super) internal: Endpoint,
+    pub(super) kind: Kind,
+    pub(super) last_sent: Instant,
+    pub(super) replied: bool,
+    hop_limit: u8,
+    path_mtu_discovery: PathMtu,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Made by the program's first datagram; ends by itself.
+    Outward,
+    /// A published port; stays.
+    Published,
+}
+
+/// Whether the host may fragment what a socket sends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum PathMtu {
+    /// It may.
+    Want,
+    /// Never: the program said so.
+    Do,
+}
+
+impl Mapping {
+    /// A mapping with a fresh socket, at `now`.
+    pub(super) fn new(socket: OwnedFd, internal: Endpoint, kind: Kind, now: Instant) -> Mapping {
+        let path_mtu_discovery = PathMtu::Want;
+        Mapping { socket, internal, kind, last_sent: now, replied: false, hop_limit: 0, path_mtu_discovery }
+    }
+
+    /// Sets the socket to how a datagram is to be sent.
+    pub(super) fn prepare(&mut self, now: Instant, datagram: &DatagramIn<'_>) {
+        self.last_sent = now;
+        self.set_hop_limit(datagram.hop_limit);
+        self.set_path_mtu_discovery(if datagram.dont_fragment { PathMtu::Do } else { PathMtu::Want });
+    }
+
+    /// Sends once more where only an error of an earlier datagram was reported in place of sending.
+    pub(super) fn send(&self, to: SocketAddr, datagram: &DatagramIn<'_>) -> io::Result<()> {
+        let parts = [IoSlice::new(datagram.payload)];
+        let segment = (datagram.gso_size > 0).then_some(datagram.gso_size);
+        let outgoing = Outgoing { parts: &parts, to: Some(to), from: None, segment };
+        match datagram::send(&self.socket, &outgoing) {
+            Err(error) if is_of_an_earlier_datagram(&error) => {
+                datagram::send(&self.socket, &outgoing).map(|_| ())
+            }
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// The first hop is the gateway, so the host sends with one less than the program.
+    fn set_hop_limit(&mut self, hop_limit: u8) {
+        if self.hop_limit == hop_limit || (self.hop_limit == 0 && hop_limit == USUAL_HOP_LIMIT) {
+            return;
+        }
+        self.hop_limit = hop_limit;
+        let _ = socket::set_hop_limit(&self.socket, family_of(self.internal), hop_limit.max(1));
+    }
+
+    fn set_path_mtu_discovery(&mut self, wanted: PathMtu) {
+        if self.path_mtu_discovery != wanted {
+            self.path_mtu_discovery = wanted;
+            let switch = if wanted == PathMtu::Do { Switch::On } else { Switch::Off };
+            let _ = socket::set_dont_fragment(&self.socket, family_of(self.internal), switch);
+        }
+    }
+}
+
+/// The socket family of an endpoint.
+pub(in crate::run) fn family_of(internal: Endpoint) -> socket::Family {
+    socket::Family::of(internal.addr.ip())
+}
+
+/// Errors that `send` reports of what happened to an earlier datagram (`socket(7)`, SO_ERROR).
+fn is_of_an_earlier_datagram(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH | Errno::PROTO | Errno::NOPROTOOPT)
+    )
+}
