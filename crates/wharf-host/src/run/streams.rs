@@ -153,20 +153,17 @@ impl Streams {
     /// The host's socket of a stream is ready for something.
     pub(super) fn on_ready(&mut self, now: Instant, id: ConnId, ready: Ready, stack: &mut Stack) {
         let Some(stream) = self.get_mut(id) else { return };
+        // What came with the connection itself is told only once.
+        stream.readable |= ready.readable;
+        stream.writable |= ready.writable;
+        stream.ended |= ready.ended;
         match stream.phase {
             Phase::Connecting if ready.writable => match socket::take_error(&stream.socket) {
                 None => self.on_connected(now, id, stack),
                 Some(error) => self.turn_down(now, id, &error, stack),
             },
-            Phase::Connecting => {}
-            Phase::Publishing | Phase::Open => {
-                stream.readable |= ready.readable;
-                stream.ended |= ready.ended;
-                stream.writable |= ready.writable;
-                if stream.phase == Phase::Open {
-                    self.queue(id);
-                }
-            }
+            Phase::Connecting | Phase::Publishing => {}
+            Phase::Open => self.queue(id),
         }
     }
 
