@@ -20,6 +20,7 @@ mod datagrams;
 mod errors;
 mod ingress;
 mod local;
+mod segments;
 mod starved;
 
 use alloc::collections::VecDeque;

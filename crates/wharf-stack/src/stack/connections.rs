@@ -1,18 +1,14 @@
-//! TCP connections of a stack: how a segment finds its connection, how one is opened, accepted, refused, released.
+//! TCP connections of a stack: how one is opened, accepted, refused, used and released.
 
 use arrayvec::ArrayVec;
 use slab::Slab;
 use wharf_table::binding::{BindError, BindingId};
 use wharf_table::flow::{Far, FlowId};
-use wharf_table::policy::Verdict;
-use wharf_table::table::Found;
-use wharf_table::trace::Silent;
 use wharf_table::{Addr, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
 use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable};
 use crate::interface::FrameSink;
-use crate::ip::Packet;
 use crate::tcp::{self, CloseReason, Connection, Context, Events, State};
 
 /// Slices of one segment: chunks of 16 KiB that 64 KiB may touch.
@@ -68,7 +64,7 @@ pub enum Refusal {
 
 /// A connection and its place in the stack's lists.
 pub(super) struct Slot {
-    conn: Connection,
+    pub(super) conn: Connection,
     /// `None` once its tuple is free for another.
     flow: Option<FlowId>,
     /// The binding through which it came, by its application's token.
@@ -84,7 +80,7 @@ pub(super) struct Slot {
     /// It waits for memory to send.
     starving: bool,
     /// Whether the owner still holds its id.
-    held: bool,
+    pub(super) held: bool,
 }
 
 fn slot(connections: &Slab<Slot>, id: ConnId) -> &Slot {
@@ -311,134 +307,7 @@ impl Stack {
         self.poll_starved()
     }
 
-    /// A segment has arrived: to its connection, to a listener, or to a gateway that asks its owner.
-    pub(super) fn on_tcp(&mut self, now: Instant, packet: &Packet<'_>) -> Result<(), DropReason> {
-        let (segment, payload) =
-            TcpRepr::parse(packet.payload).map_err(|_| DropReason::TransportMalformed)?;
-        if segment.src_port == 0 || segment.dst_port == 0 {
-            return Err(DropReason::PortZero);
-        }
-        let tuple = Tuple {
-            protocol: Protocol::Tcp,
-            local: Endpoint::new(packet.dst, segment.dst_port),
-            remote: Endpoint::new(packet.src, segment.src_port),
-        };
-        match self.table.find(&tuple, &mut Silent) {
-            Found::Flow(flow) => {
-                let key = self.connection_of(flow);
-                if self.is_reopened_by(key, &segment) {
-                    self.remove(key);
-                    return self.on_tcp(now, packet);
-                }
-                let slot = &mut self.connections[key as usize];
-                let mut cx = Context { now, pool: &mut self.pool };
-                let result = slot.conn.handle_segment(&mut cx, &segment, payload, packet.ecn);
-                self.settle(now, key);
-                result
-            }
-            Found::Binding(binding) => self.on_segment_for_listener(now, tuple, &segment, payload, binding),
-            Found::Nothing => self.on_segment_for_nobody(now, packet, tuple, &segment, payload),
-        }
-    }
-
-    pub(super) fn connection_of(&self, flow: FlowId) -> u32 {
-        match self.table.flow(flow).map(|flow| flow.far()) {
-            Some(Far::Application(key)) => key,
-            _ => unreachable!("a TCP flow of a stack ends at one of its connections"),
-        }
-    }
-
-    /// A SYN may take over the tuple of a connection in TIME-WAIT (RFC 6191; RFC 9293, section 3.6.1).
-    fn is_reopened_by(&self, key: u32, segment: &TcpRepr) -> bool {
-        let slot = &self.connections[key as usize];
-        !slot.held
-            && slot.conn.state() == State::TimeWait
-            && segment.flags.contains(TcpFlags::SYN)
-            && !segment.flags.contains(TcpFlags::ACK)
-            && slot.conn.may_be_reopened_by(segment)
-    }
-
-    fn on_segment_for_listener(
-        &mut self,
-        now: Instant,
-        tuple: Tuple,
-        segment: &TcpRepr,
-        payload: &[u8],
-        binding: BindingId,
-    ) -> Result<(), DropReason> {
-        let listener = self.table.binding(binding).map(|binding| binding.app());
-        if !is_opening(segment) {
-            self.reply_reset(tuple, segment, payload.len());
-            return Err(DropReason::NoConnection);
-        }
-        self.open_incoming(now, tuple, segment, listener)?;
-        Ok(())
-    }
-
-    fn on_segment_for_nobody(
-        &mut self,
-        now: Instant,
-        packet: &Packet<'_>,
-        tuple: Tuple,
-        segment: &TcpRepr,
-        payload: &[u8],
-    ) -> Result<(), DropReason> {
-        if !is_opening(segment) {
-            self.reply_reset(tuple, segment, payload.len());
-            return Err(DropReason::NoConnection);
-        }
-        let Role::Gateway(gateway) = &self.config.role else {
-            self.reply_reset(tuple, segment, payload.len());
-            return Err(DropReason::NoListener);
-        };
-        let host = gateway.policy.is_host(tuple.local.addr);
-        match gateway.policy.decide(&tuple.reversed(), &mut Silent) {
-            Verdict::Deny(_) if self.is_own(tuple.local.addr) => {
-                self.reply_reset(tuple, segment, payload.len());
-                return Err(DropReason::DestinationDenied);
-            }
-            Verdict::Deny(_) => {
-                self.reply_icmp(now, packet, IcmpError::Unreachable(Unreachable::Prohibited));
-                return Err(DropReason::DestinationDenied);
-            }
-            Verdict::Allow if self.is_own(tuple.local.addr) && !host => {
-                self.reply_reset(tuple, segment, payload.len());
-                return Err(DropReason::NoListener);
-            }
-            Verdict::Allow => {}
-        }
-        self.open_incoming(now, tuple, segment, None)
-    }
-
-    fn open_incoming(
-        &mut self,
-        now: Instant,
-        tuple: Tuple,
-        syn: &TcpRepr,
-        listener: Option<u32>,
-    ) -> Result<(), DropReason> {
-        let settings = self.tcp_settings(tuple.remote.addr);
-        let iss = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
-        let mut conn = Connection::incoming(&settings, tuple, iss, syn, now);
-        let opening = if listener.is_some() {
-            conn.accept();
-            Opening::Listener
-        } else {
-            Opening::Outside
-        };
-        match self.open(now, conn, listener, opening) {
-            Ok(id) => {
-                self.settle(now, id.0);
-                Ok(())
-            }
-            Err(reason) => {
-                self.reply_reset(tuple, syn, 0);
-                Err(reason)
-            }
-        }
-    }
-
-    fn open(
+    pub(super) fn open(
         &mut self,
         now: Instant,
         conn: Connection,
@@ -484,7 +353,7 @@ impl Stack {
     }
 
     /// Puts a connection into the lists where it belongs after something happened to it.
-    fn settle(&mut self, now: Instant, key: u32) {
+    pub(super) fn settle(&mut self, now: Instant, key: u32) {
         let slot = &mut self.connections[key as usize];
         slot.events |= slot.conn.take_events();
         if slot.unannounced && slot.events.contains(Events::CONNECTED) {
@@ -561,7 +430,7 @@ impl Stack {
         }
     }
 
-    fn remove(&mut self, key: u32) {
+    pub(super) fn remove(&mut self, key: u32) {
         let slot = self.connections.remove(key as usize);
         if let Some(flow) = slot.flow {
             self.table.close(flow);
@@ -581,7 +450,7 @@ impl Stack {
     }
 
     /// The settings of a connection with `peer`: the template of the configuration with the segment sizes of the link.
-    fn tcp_settings(&self, peer: Addr) -> tcp::Settings {
+    pub(super) fn tcp_settings(&self, peer: Addr) -> tcp::Settings {
         let headers: u16 = if peer.is_v4() { 40 } else { 60 };
         let mut settings = self.config.tcp.clone();
         settings.mss = self.config.mtu.saturating_sub(headers);
@@ -602,15 +471,8 @@ impl Slot {
 
 /// From where a connection is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Opening {
+pub(super) enum Opening {
     Ours,
     Listener,
     Outside,
-}
-
-fn is_opening(segment: &TcpRepr) -> bool {
-    segment.flags.contains(TcpFlags::SYN)
-        && !segment.flags.contains(TcpFlags::ACK)
-        && !segment.flags.contains(TcpFlags::RST)
-        && !segment.flags.contains(TcpFlags::FIN)
 }
