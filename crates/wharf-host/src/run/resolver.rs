@@ -16,6 +16,7 @@ const CONNECTIONS_MAX: usize = 256;
 const OUTGOING_MAX: usize = 1 << 20;
 
 /// Who waits for an answer.
+#[derive(Clone, Copy)]
 enum Client {
     Datagram { program: Endpoint, server: Endpoint },
     Connection(ConnId),
@@ -28,6 +29,8 @@ struct Connection {
     outgoing: Vec<u8>,
     awaited: u32,
     finished: bool,
+    /// When something last came from the client.
+    used: Instant,
 }
 
 /// The name server's clients.
@@ -52,7 +55,11 @@ impl Resolver {
     pub(super) fn on_datagram(&mut self, now: Instant, datagram: &DatagramIn<'_>) {
         let client = Client::Datagram { program: datagram.source, server: datagram.destination };
         let room = if datagram.source.addr.is_v4() { 65_507 } else { 65_487 };
-        self.ask(now, client, Transport::Udp { max: room }, datagram.payload);
+        // Many queries may have come as one frame.
+        let size = if datagram.gso_size == 0 { usize::MAX } else { usize::from(datagram.gso_size) };
+        for message in datagram.payload.chunks(size) {
+            self.ask(now, client, Transport::Udp { max: room }, message);
+        }
     }
 
     /// Whether there will be an answer.
@@ -71,11 +78,18 @@ impl Resolver {
     /// A connection to the name server is established.
     pub(super) fn on_connected(&mut self, now: Instant, id: ConnId, stack: &mut Stack) {
         if self.connections.len() >= CONNECTIONS_MAX {
-            stack.abort(now, id);
-            stack.release(now, id);
-        } else {
-            self.connections.insert(id, Connection::default());
+            // The one that has been silent for longest makes room (RFC 7766, section 6.2.3).
+            let silent =
+                self.connections.iter().min_by_key(|(_, connection)| connection.used).map(|(&id, _)| id);
+            silent.into_iter().for_each(|silent| self.cut(now, silent, stack));
         }
+        self.connections.insert(id, Connection { used: now, ..Connection::default() });
+    }
+
+    /// Ends a connection with a RST.
+    fn cut(&mut self, now: Instant, id: ConnId, stack: &mut Stack) {
+        stack.abort(now, id);
+        self.on_closed(now, id, stack);
     }
 
     /// A connection to the name server has received something, or can send.
@@ -86,6 +100,7 @@ impl Resolver {
             connection.incoming.extend_from_slice(slice);
         }
         stack.consume(now, id, len);
+        connection.used = now;
         connection.finished |= stack.connection(id).peer_has_finished();
         let mut messages = Vec::new();
         while let Some(message) = connection.next_message() {
@@ -138,9 +153,7 @@ impl Resolver {
         connection.outgoing.extend_from_slice(&len.to_be_bytes());
         connection.outgoing.extend_from_slice(message);
         if connection.outgoing.len() > OUTGOING_MAX {
-            self.connections.remove(&id);
-            stack.abort(now, id);
-            stack.release(now, id);
+            self.cut(now, id, stack);
             return;
         }
         self.flush(now, id, stack);
