@@ -29,6 +29,8 @@ const KEPT: Duration = Duration::from_secs(60);
 const MAPPINGS_MAX: usize = 1024;
 /// Messages of one batch, and the room for each, in bytes.
 const BATCH: usize = 8;
+/// Batches read from one socket before the others have their turn.
+const BATCHES_A_TURN: usize = 8;
 const MESSAGE_MAX: usize = 65_536;
 /// As much of a request as an error quotes, in bytes.
 const QUOTED_MAX: usize = 1280;
@@ -163,7 +165,7 @@ impl Echoes {
 
     fn receive<F: FrameSink>(&mut self, key: u32, stack: &mut Stack, wire: &mut F) {
         let mut batch = self.batch.take().unwrap_or_else(|| DatagramBuffers::new(BATCH, MESSAGE_MAX));
-        loop {
+        for _ in 0..BATCHES_A_TURN {
             let mapping = &self.mappings[key as usize];
             let Ok(count) = batch.receive(&mapping.socket) else {
                 self.read_errors(key);
@@ -181,10 +183,12 @@ impl Echoes {
                 }
             }
             if count < BATCH {
-                break;
+                self.batch = Some(batch);
+                return;
             }
         }
         self.batch = Some(batch);
+        self.work.push(key);
     }
 
     fn read_errors(&mut self, key: u32) {

@@ -115,10 +115,12 @@ impl Pump {
         Ok(())
     }
 
-    /// Tells what was dropped, by reason.
+    /// Tells what was dropped, by reason. Multicast is not told: every kernel greets the groups of its link.
     pub(super) fn tell_drops(&self) {
         for (reason, count) in self.stack.drops().iter() {
-            self.log.line(|| format!("dropped {count}: {reason}"));
+            if reason != DropReason::DestinationInvalid {
+                self.log.line(|| format!("dropped {count}: {reason}"));
+            }
         }
     }
 
@@ -198,7 +200,10 @@ impl Pump {
             Token::Signal => self.on_signals()?,
             Token::Program => return Ok(self.sandbox.poll_status()),
             Token::Listener(index) => self.waiting.push(index),
-            Token::Stream(id) => self.streams.on_ready(now, id, ready, &mut self.stack),
+            Token::Stream(id) => {
+                let refused = self.streams.on_ready(now, id, ready, &mut self.stack);
+                refused.into_iter().for_each(|tuple| self.log.flow("refused", tuple, None));
+            }
             Token::Datagram(key) => self.datagrams.on_ready(key, ready),
             Token::Echo(key) => self.echoes.on_ready(key, ready),
             Token::Names(_) => self.resolver.names.handle_ready(now, token.into()),
@@ -273,7 +278,8 @@ impl Pump {
                     let tuple = self.stack.tuple(id);
                     let target = self.addresses.outside(tuple.local);
                     self.log.flow("open", tuple.reversed(), Some(target));
-                    self.streams.dial(now, id, target, &self.poller, &mut self.stack);
+                    let refused = self.streams.dial(now, id, target, &self.poller, &mut self.stack);
+                    refused.into_iter().for_each(|tuple| self.log.flow("refused", tuple, None));
                 }
                 Event::Connected(id) if self.stack.listener_of(id) == Some(DNS_TOKEN) => {
                     self.resolver.on_connected(now, id, &mut self.stack);

@@ -20,7 +20,7 @@ use wharf_stack::stack::{ConnId, Refusal, Stack, Unreachable};
 use wharf_stack::tcp::CloseReason;
 use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::socket::{self, Connecting, Family, Switch};
-use wharf_table::{Endpoint, Instant};
+use wharf_table::{Endpoint, Instant, Tuple};
 
 use super::token::Token;
 
@@ -103,7 +103,8 @@ impl Streams {
         }
     }
 
-    /// The program wants to connect: the host connects first. `target` is where to, as the host reaches it.
+    /// The program wants to connect: the host connects first. `target` is where to, as the host reaches it. What the host
+    /// refuses at once, or [later](Streams::on_ready), is returned as the program sees it.
     pub(super) fn dial(
         &mut self,
         now: Instant,
@@ -111,15 +112,16 @@ impl Streams {
         target: SocketAddr,
         poller: &Poller,
         stack: &mut Stack,
-    ) {
+    ) -> Option<Tuple> {
         match begin_connect(target, poller, Token::Stream(id)) {
             Ok((socket, connecting)) => {
                 self.insert(id, Stream::new(socket, Phase::Connecting));
                 if connecting == Connecting::Done {
                     self.on_connected(now, id, stack);
                 }
+                None
             }
-            Err(error) => stack.refuse(now, id, refusal(&error)),
+            Err(error) => Some(self.turn_down(now, id, &error, stack)),
         }
     }
 
@@ -151,8 +153,14 @@ impl Streams {
     }
 
     /// The host's socket of a stream is ready for something.
-    pub(super) fn on_ready(&mut self, now: Instant, id: ConnId, ready: Ready, stack: &mut Stack) {
-        let Some(stream) = self.get_mut(id) else { return };
+    pub(super) fn on_ready(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        ready: Ready,
+        stack: &mut Stack,
+    ) -> Option<Tuple> {
+        let stream = self.get_mut(id)?;
         // What came with the connection itself is told only once.
         stream.readable |= ready.readable;
         stream.writable |= ready.writable;
@@ -160,11 +168,12 @@ impl Streams {
         match stream.phase {
             Phase::Connecting if ready.writable => match socket::take_error(&stream.socket) {
                 None => self.on_connected(now, id, stack),
-                Some(error) => self.turn_down(now, id, &error, stack),
+                Some(error) => return Some(self.turn_down(now, id, &error, stack)),
             },
             Phase::Connecting | Phase::Publishing => {}
             Phase::Open => self.queue(id),
         }
+        None
     }
 
     fn on_connected(&mut self, now: Instant, id: ConnId, stack: &mut Stack) {
@@ -176,9 +185,11 @@ impl Streams {
         self.queue(id);
     }
 
-    fn turn_down(&mut self, now: Instant, id: ConnId, error: &io::Error, stack: &mut Stack) {
+    fn turn_down(&mut self, now: Instant, id: ConnId, error: &io::Error, stack: &mut Stack) -> Tuple {
+        let tuple = stack.tuple(id).reversed();
         self.remove(id);
         stack.refuse(now, id, refusal(error));
+        tuple
     }
 
     /// The stack reports progress: room to send, data received, the program's FIN.
