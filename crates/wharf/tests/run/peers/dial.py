@@ -41,7 +41,10 @@ def connect(address, port, seconds=20.0):
 
 def how_connect_ends(address, port, seconds="3"):
     try:
-        connect(address, port, float(seconds)).close()
+        stream = connect(address, port, float(seconds))
+        # A connection that ended while it was made is none: it has no peer.
+        stream.getpeername()
+        stream.close()
         return "connected"
     except TimeoutError as why:
         return "silent" if why.errno is None else name_of(why)
