@@ -5,7 +5,6 @@ pub mod owner;
 
 use std::path::Path;
 
-pub use limits::ping_group_range;
 pub use owner::{Holder, holder};
 
 /// The whole of a small file, without white space around it. `None` when it can't be read.

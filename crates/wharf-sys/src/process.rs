@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, OsString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -122,17 +122,6 @@ pub fn end_namespace() {
     // SAFETY: the call takes integers; the assertion keeps it within the namespace.
     unsafe { libc::kill(-1, libc::SIGKILL) };
     while reap_any().is_some() {}
-}
-
-/// Puts `/dev/null` in the place of standard input and output, so that this process holds neither end of a pipe
-/// open that only the program should hold. Standard error stays.
-///
-/// # Errors
-/// `/dev/null` can't be opened.
-pub fn release_standard_streams() -> io::Result<()> {
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    rustix::stdio::dup2_stdin(null.as_fd())?;
-    Ok(rustix::stdio::dup2_stdout(null.as_fd())?)
 }
 
 /// The limit on open files, soft and hard; `None` is without limit.

@@ -17,14 +17,6 @@ pub fn unprivileged_port_start() -> u16 {
     sysctl_number("net.ipv4.ip_unprivileged_port_start").and_then(|port| port.try_into().ok()).unwrap_or(1024)
 }
 
-/// The groups whose members may open ping sockets, first and last. `None` when nobody may (first above last).
-pub fn ping_group_range() -> Option<(u32, u32)> {
-    let text = sysctl("net.ipv4.ping_group_range")?;
-    let mut numbers = text.split_whitespace().map(str::parse::<u32>);
-    let range = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-    (range.0 <= range.1).then_some(range)
-}
-
 /// How many files one process may ever have open (`fs.nr_open`).
 pub fn open_files_ceiling() -> Option<u64> {
     sysctl_number("fs.nr_open")
