@@ -65,20 +65,20 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 /// The text of a comment line and whether it speaks of what follows (`///`), of the file (`//!`), or of where it stands.
 fn comment(line: &str) -> Option<(Speaks, &str)> {
     let line = line.trim_start();
-    for (mark, speaks) in [("///", Speaks::OfNext), ("//!", Speaks::OfFile), ("//", Speaks::OfHere)] {
+    for (mark, speaks) in [("///", Speaks::Next), ("//!", Speaks::File), ("//", Speaks::Here)] {
         if let Some(text) = line.strip_prefix(mark) {
             return Some((speaks, text.trim()));
         }
     }
     let behind = line.find(" // ")?;
-    Some((Speaks::OfHere, line[behind + 4..].trim()))
+    Some((Speaks::Here, line[behind + 4..].trim()))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Speaks {
-    OfNext,
-    OfFile,
-    OfHere,
+    Next,
+    File,
+    Here,
 }
 
 /// The name of the item that a line of code begins.
@@ -124,9 +124,9 @@ fn read(file: &str, text: &str, index: &mut BTreeMap<u32, Parts>) {
         }
         let next = || lines[at..].iter().find(|line| !line.trim_start().starts_with("#["));
         let name = match speaks {
-            Speaks::OfFile => String::new(),
-            Speaks::OfHere => item(lines[at - 1]).unwrap_or_else(|| here.clone()),
-            Speaks::OfNext => {
+            Speaks::File => String::new(),
+            Speaks::Here => item(lines[at - 1]).unwrap_or_else(|| here.clone()),
+            Speaks::Next => {
                 next().and_then(|line| item(line).or_else(|| member(line))).unwrap_or_else(|| here.clone())
             }
         };
