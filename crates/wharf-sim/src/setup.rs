@@ -2,7 +2,7 @@
 
 use wharf_stack::interface::Capabilities;
 use wharf_stack::link::Impairment;
-use wharf_stack::stack::{Config, Gateway, GatewayAddresses, HostRole, Role};
+use wharf_stack::stack::{Config, Gateway, GatewayAddresses, HostRole, Medium, Role};
 use wharf_stack::tcp::Settings;
 use wharf_table::hash::HashKey;
 use wharf_table::notation::Cidr;
@@ -124,6 +124,7 @@ impl Setup {
         };
         Config {
             role,
+            medium: Medium::Ethernet,
             hardware_address: hardware(index),
             mtu: self.mtu,
             capabilities: self.capabilities,

@@ -35,6 +35,30 @@ pub(crate) struct Egress {
     identification: u32,
 }
 
+/// Where a packet goes from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextHop {
+    /// To the station of the link with this hardware address, in an Ethernet frame.
+    Neighbor([u8; 6]),
+    /// To a medium that carries bare packets.
+    Bare,
+    /// Back to ourselves, as a bare packet.
+    Loopback,
+}
+
+impl NextHop {
+    /// A neighbour whose hardware address is filled in later.
+    pub(crate) const UNKNOWN: NextHop = NextHop::Neighbor([0; 6]);
+
+    /// Bytes in front of the IP header.
+    const fn header_len(self) -> usize {
+        match self {
+            NextHop::Neighbor(_) => ethernet::HEADER_LEN,
+            NextHop::Bare | NextHop::Loopback => 0,
+        }
+    }
+}
+
 /// The headers of a frame.
 struct Head {
     bytes: [u8; HEAD_MAX],
@@ -46,10 +70,14 @@ impl Egress {
         Egress { hardware, mtu: usize::from(mtu), capabilities, identification: 1 }
     }
 
+    fn mtu(&self, to: NextHop) -> usize {
+        if to == NextHop::Loopback { PACKET_MAX } else { self.mtu }
+    }
+
     /// Sends one TCP segment, or one large one that the device cuts.
     pub(crate) fn segment<F: FrameSink>(
         &mut self,
-        hardware: [u8; 6],
+        to: NextHop,
         tuple: Tuple,
         segment: &SegmentOut,
         payload: &[&[u8]],
@@ -58,8 +86,7 @@ impl Egress {
         let (src, dst) = (tuple.local.addr, tuple.remote.addr);
         let payload_len: usize = payload.iter().map(|slice| slice.len()).sum();
         let header_len = segment.header.header_len();
-        let mut head =
-            self.head(hardware, src, dst, protocol::TCP, header_len + payload_len, DontFragment::Yes);
+        let mut head = self.head(to, src, dst, protocol::TCP, header_len + payload_len, DontFragment::Yes);
         let start = head.len;
         let header = head.grow(header_len);
         segment.header.emit(header);
@@ -82,14 +109,14 @@ impl Egress {
     /// A segment as a whole frame with its checksum in place.
     pub(crate) fn whole_segment(
         &mut self,
-        hardware: [u8; 6],
+        to: NextHop,
         tuple: Tuple,
         segment: &SegmentOut,
         payload: &[&[u8]],
     ) -> Vec<u8> {
         let mut kept = Kept(Vec::new());
         let capabilities = core::mem::take(&mut self.capabilities);
-        let taken = self.segment(hardware, tuple, segment, payload, &mut kept);
+        let taken = self.segment(to, tuple, segment, payload, &mut kept);
         self.capabilities = capabilities;
         debug_assert!(taken.is_ok(), "a vector takes every frame");
         kept.0
@@ -98,28 +125,28 @@ impl Egress {
     /// Sends one datagram, or many of one size in one payload.
     pub(crate) fn datagram<F: FrameSink>(
         &mut self,
-        hardware: [u8; 6],
+        to: NextHop,
         datagram: &DatagramOut<'_>,
         sink: &mut F,
     ) -> Result<(), DropReason> {
         let size = usize::from(datagram.gso_size);
         if size == 0 || datagram.payload.len() <= size {
-            return self.one_datagram(hardware, datagram, None, sink);
+            return self.one_datagram(to, datagram, None, sink);
         }
         let header = if datagram.source.addr.is_v4() { 28 } else { 48 };
-        let fits = datagram.payload.len() + header <= PACKET_MAX && size + header <= self.mtu;
+        let fits = datagram.payload.len() + header <= PACKET_MAX && size + header <= self.mtu(to);
         if self.capabilities.uso && self.capabilities.checksum && fits {
-            return self.one_datagram(hardware, datagram, Some(datagram.gso_size), sink);
+            return self.one_datagram(to, datagram, Some(datagram.gso_size), sink);
         }
         for part in datagram.payload.chunks(size) {
-            self.one_datagram(hardware, &DatagramOut { payload: part, ..*datagram }, None, sink)?;
+            self.one_datagram(to, &DatagramOut { payload: part, ..*datagram }, None, sink)?;
         }
         Ok(())
     }
 
     fn one_datagram<F: FrameSink>(
         &mut self,
-        hardware: [u8; 6],
+        to: NextHop,
         datagram: &DatagramOut<'_>,
         gso: Option<u16>,
         sink: &mut F,
@@ -128,13 +155,13 @@ impl Egress {
         let header_len = if datagram.protocol == Protocol::Udp { udp::HEADER_LEN } else { 0 };
         let ip_len = if src.is_v4() { 20 } else { 40 };
         let len = header_len + datagram.payload.len();
-        if ip_len + len > self.mtu && gso.is_none() {
-            for frame in self.fragments(hardware, datagram)? {
+        if ip_len + len > self.mtu(to) && gso.is_none() {
+            for frame in self.fragments(to, datagram)? {
                 sink.frame(&frame, &[], OffloadOut::default())?;
             }
             return Ok(());
         }
-        let mut head = self.head(hardware, src, dst, number(datagram), len, DontFragment::No);
+        let mut head = self.head(to, src, dst, number(datagram), len, DontFragment::No);
         let mut offload = OffloadOut { checksum: None, gso: gso.map(|size| (GsoKind::Udp, size)) };
         if datagram.protocol == Protocol::Udp {
             let start = head.len;
@@ -151,7 +178,7 @@ impl Egress {
     /// A datagram as whole frames with their checksums in place.
     pub(crate) fn whole_frames(
         &mut self,
-        hardware: [u8; 6],
+        to: NextHop,
         datagram: &DatagramOut<'_>,
     ) -> Result<Vec<Vec<u8>>, DropReason> {
         let mut frames = Vec::new();
@@ -159,7 +186,7 @@ impl Egress {
         let mut rest = datagram.payload;
         loop {
             let (part, behind) = rest.split_at(rest.len().min(size));
-            frames.extend(self.fragments(hardware, &DatagramOut { payload: part, ..*datagram })?);
+            frames.extend(self.fragments(to, &DatagramOut { payload: part, ..*datagram })?);
             rest = behind;
             if rest.is_empty() {
                 return Ok(frames);
@@ -168,11 +195,7 @@ impl Egress {
     }
 
     /// One datagram as frames no larger than the link: one where it fits, else fragments (RFC 791; RFC 8200, section 4.5).
-    fn fragments(
-        &mut self,
-        hardware: [u8; 6],
-        datagram: &DatagramOut<'_>,
-    ) -> Result<Vec<Vec<u8>>, DropReason> {
+    fn fragments(&mut self, to: NextHop, datagram: &DatagramOut<'_>) -> Result<Vec<Vec<u8>>, DropReason> {
         let (src, dst) = (datagram.source.addr, datagram.destination.addr);
         let mut whole;
         if datagram.protocol == Protocol::Udp {
@@ -185,13 +208,13 @@ impl Egress {
         } else {
             whole = echo_message(datagram);
         }
-        self.ip_frames(hardware, src, dst, number(datagram), &whole)
+        self.ip_frames(to, src, dst, number(datagram), &whole)
     }
 
     /// A transport message, checksum in place, as one frame or as many fragments as it needs.
     pub(crate) fn ip_frames(
         &mut self,
-        hardware: [u8; 6],
+        to: NextHop,
         src: Addr,
         dst: Addr,
         protocol: u8,
@@ -199,14 +222,13 @@ impl Egress {
     ) -> Result<Vec<Vec<u8>>, DropReason> {
         let ip_len = if src.is_v4() { 20 } else { 40 };
         let mut frames = Vec::new();
-        if ip_len + message.len() <= self.mtu {
+        if ip_len + message.len() <= self.mtu(to) {
             let mut frame =
-                self.head(hardware, src, dst, protocol, message.len(), DontFragment::No).as_slice().to_vec();
+                self.head(to, src, dst, protocol, message.len(), DontFragment::No).as_slice().to_vec();
             frame.extend_from_slice(message);
             frames.push(frame);
             return Ok(frames);
         }
-        let ethernet = self.ethernet(hardware, src);
         self.identification = self.identification.wrapping_add(1);
         let whole = fragment::Outgoing {
             src,
@@ -215,9 +237,11 @@ impl Egress {
             hop_limit: HOP_LIMIT,
             identification: self.identification,
         };
-        for packet in fragment::cut(&whole, message, self.mtu)? {
+        for packet in fragment::cut(&whole, message, self.mtu(to))? {
             let mut frame = Vec::with_capacity(ethernet::HEADER_LEN + packet.len());
-            frame.extend_from_slice(&ethernet);
+            if let NextHop::Neighbor(hardware) = to {
+                frame.extend_from_slice(&self.ethernet(hardware, src));
+            }
             frame.extend_from_slice(&packet);
             frames.push(frame);
         }
@@ -235,18 +259,18 @@ impl Egress {
     }
 
     /// A neighbour discovery message, checksum in place, as a frame: it may not have crossed a router (RFC 4861, section 3.1).
-    pub(crate) fn ndp_frame(&mut self, hardware: [u8; 6], src: Addr, dst: Addr, message: &[u8]) -> Vec<u8> {
-        let head = self.head(hardware, src, dst, protocol::ICMPV6, message.len(), DontFragment::No);
+    pub(crate) fn ndp_frame(&mut self, to: NextHop, src: Addr, dst: Addr, message: &[u8]) -> Vec<u8> {
+        let head = self.head(to, src, dst, protocol::ICMPV6, message.len(), DontFragment::No);
         let mut frame = head.as_slice().to_vec();
-        frame[ethernet::HEADER_LEN + 7] = ndp::HOP_LIMIT;
+        frame[to.header_len() + 7] = ndp::HOP_LIMIT;
         frame.extend_from_slice(message);
         frame
     }
 
     /// An IP packet that is only quoted, never sent.
     pub(crate) fn quoted_packet(&mut self, src: Addr, dst: Addr, protocol: u8, transport: &[u8]) -> Vec<u8> {
-        let head = self.head([0; 6], src, dst, protocol, transport.len(), DontFragment::Yes);
-        let mut packet = head.as_slice()[ethernet::HEADER_LEN..].to_vec();
+        let head = self.head(NextHop::Bare, src, dst, protocol, transport.len(), DontFragment::Yes);
+        let mut packet = head.as_slice().to_vec();
         packet.extend_from_slice(transport);
         packet
     }
@@ -262,7 +286,7 @@ impl Egress {
     /// Ethernet and IP header in front of `len` bytes of transport.
     fn head(
         &mut self,
-        hardware: [u8; 6],
+        to: NextHop,
         src: Addr,
         dst: Addr,
         protocol: u8,
@@ -270,8 +294,10 @@ impl Egress {
         df: DontFragment,
     ) -> Head {
         let mut head = Head { bytes: [0; HEAD_MAX], len: 0 };
-        let ethernet = self.ethernet(hardware, src);
-        head.grow(ethernet::HEADER_LEN).copy_from_slice(&ethernet);
+        if let NextHop::Neighbor(hardware) = to {
+            let ethernet = self.ethernet(hardware, src);
+            head.grow(ethernet::HEADER_LEN).copy_from_slice(&ethernet);
+        }
         match (src.v4_octets(), dst.v4_octets()) {
             (Some(src), Some(dst)) => {
                 self.identification = self.identification.wrapping_add(1);

@@ -20,6 +20,7 @@ mod datagrams;
 mod errors;
 mod ingress;
 mod local;
+mod loopback;
 mod segments;
 mod starved;
 
@@ -30,7 +31,7 @@ use slab::Slab;
 use wharf_table::drop::DropCounters;
 use wharf_table::{Addr, DropReason, Instant, Table};
 
-pub use self::config::{Config, Gateway, GatewayAddresses, HostRole, Role};
+pub use self::config::{Config, Gateway, GatewayAddresses, HostRole, Medium, Role};
 use self::connections::Slot;
 pub use self::connections::{ConnId, Event, Refusal};
 pub use self::datagrams::{DatagramIn, DatagramOut, DatagramSink};
@@ -66,6 +67,7 @@ pub struct Stack {
     /// Whole frames that answer something: ARP, NDP, ICMP, RST.
     replies: VecDeque<Vec<u8>>,
     reply_bytes: usize,
+    looped: loopback::Looped,
     reassembler: Reassembler,
     neighbors: Neighbors,
     egress: Egress,
@@ -87,6 +89,7 @@ impl Stack {
             starved: starved::Starved::default(),
             replies: VecDeque::new(),
             reply_bytes: 0,
+            looped: loopback::Looped::default(),
             reassembler: Reassembler::new(),
             neighbors: Neighbors::new(),
             egress: Egress::new(config.hardware_address, config.mtu, config.capabilities),
@@ -140,6 +143,7 @@ impl Stack {
                 self.drops.count(reason);
             }
         }
+        self.handle_looped(now, datagrams);
     }
 
     /// Does what is due at `now`: retransmissions, delayed ACKs, the ends of TIME-WAIT and of reassembly.
@@ -179,9 +183,9 @@ impl Stack {
         self.flush_neighbors();
     }
 
-    /// Whether frames wait for the link.
+    /// Whether frames wait for the link, or packets for ourselves.
     pub fn has_frames(&self) -> bool {
-        !self.replies.is_empty() || !self.output.is_empty()
+        !self.replies.is_empty() || !self.output.is_empty() || self.has_looped()
     }
 
     /// Puts a whole frame of our own into the queue for the link.

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use wharf_stack::stack::{Config, Gateway, GatewayAddresses, Role, Stack};
+use wharf_stack::stack::{Config, Gateway, GatewayAddresses, Medium, Role, Stack};
 use wharf_stack::tcp::Settings;
 use wharf_sys::epoll::Poller;
 use wharf_sys::frame::FrameBuffers;
@@ -110,6 +110,7 @@ pub(super) fn gateway_stack(
             link_local: Addr::v6(link_local),
             policy: Policy { host, allow_host: config.allow_host.clone() },
         }),
+        medium: Medium::Ethernet,
         hardware_address: GATEWAY_HARDWARE,
         mtu: config.mtu,
         capabilities: Wire::capabilities(link, config.link.is_some()),

@@ -16,6 +16,8 @@ use crate::tcp::Settings;
 pub struct Config {
     /// In whose name it answers.
     pub role: Role,
+    /// What its frames are.
+    pub medium: Medium,
     /// Its hardware address.
     pub hardware_address: [u8; 6],
     /// The largest IP packet of the link, in bytes: at least 576, at least 1280 with IPv6.
@@ -34,6 +36,17 @@ pub struct Config {
     pub table_key: HashKey,
     /// Keys initial sequence numbers (RFC 6528).
     pub isn_key: HashKey,
+}
+
+/// What the link carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Medium {
+    /// Ethernet frames, with ARP and neighbour discovery.
+    #[default]
+    Ethernet,
+    /// Bare IP packets, as a TUN device does: there is one station behind it, and nobody to be asked where. Offload
+    /// offsets count from the IP header.
+    Ip,
 }
 
 /// In whose name a stack answers.

@@ -8,6 +8,7 @@ use wharf_table::{Addr, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
 use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable};
+use crate::egress::NextHop;
 use crate::interface::FrameSink;
 use crate::tcp::{self, CloseReason, Connection, Context, Events, State};
 
@@ -361,8 +362,10 @@ impl Stack {
         }
         if slot.conn.has_output(now) && !slot.in_output {
             slot.in_output = true;
-            self.output.push_back(key);
+            let remote = slot.conn.tuple().remote.addr;
+            self.await_output(key, remote);
         }
+        let slot = &mut self.connections[key as usize];
         if slot.held {
             slot.requeue_ready(key, &mut self.ready);
         }
@@ -399,7 +402,7 @@ impl Stack {
     pub(super) fn send_segments<F: FrameSink>(&mut self, now: Instant, key: u32, sink: &mut F) {
         let Some(slot) = self.connections.get(key as usize) else { return };
         let tuple = slot.conn.tuple();
-        let hardware = self.link_address(tuple.remote.addr);
+        let to = self.link_address(tuple.remote.addr);
         let slot = &mut self.connections[key as usize];
         let mut stuck = sink.is_ready();
         for _ in 0..SEGMENTS_A_TURN {
@@ -410,10 +413,10 @@ impl Stack {
             let Some(segment) = slot.conn.poll_segment(&mut cx) else { break };
             stuck = false;
             let slices: ArrayVec<&[u8], SLICES_MAX> = slot.conn.payload(&segment).take(SLICES_MAX).collect();
-            let sent = match (hardware, &self.config.role) {
-                (Some(hardware), _) => self.egress.segment(hardware, tuple, &segment, &slices, sink),
+            let sent = match (to, &self.config.role) {
+                (Some(to), _) => self.egress.segment(to, tuple, &segment, &slices, sink),
                 (None, Role::Host(host)) => {
-                    let frame = self.egress.whole_segment([0; 6], tuple, &segment, &slices);
+                    let frame = self.egress.whole_segment(NextHop::UNKNOWN, tuple, &segment, &slices);
                     self.neighbors.hold(host, tuple.remote.addr, frame)
                 }
                 (None, Role::Gateway(_)) => Err(DropReason::NeighborUnresolved),
@@ -452,10 +455,12 @@ impl Stack {
     /// The settings of a connection with `peer`: the template of the configuration with the segment sizes of the link.
     pub(super) fn tcp_settings(&self, peer: Addr) -> tcp::Settings {
         let headers: u16 = if peer.is_v4() { 40 } else { 60 };
+        let looped = self.is_looped(peer);
+        let mtu = if looped { super::loopback::LOOPBACK_MTU } else { self.config.mtu };
         let mut settings = self.config.tcp.clone();
-        settings.mss = self.config.mtu.saturating_sub(headers);
+        settings.mss = mtu.saturating_sub(headers);
         settings.max_segment =
-            if self.config.capabilities.tso { tcp::MAX_OFFLOAD_SEGMENT } else { settings.mss };
+            if !looped && self.config.capabilities.tso { tcp::MAX_OFFLOAD_SEGMENT } else { settings.mss };
         settings
     }
 }

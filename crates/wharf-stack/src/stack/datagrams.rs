@@ -13,6 +13,7 @@ use wharf_table::{DropReason, Endpoint, Instant, Protocol, Tuple};
 use wharf_wire::udp::UdpRepr;
 
 use super::{IcmpError, Role, Stack, Unreachable};
+use crate::egress::NextHop;
 use crate::interface::FrameSink;
 use crate::ip::{Packet, protocol};
 
@@ -154,9 +155,12 @@ impl Stack {
     ) -> Result<(), DropReason> {
         let next_hop = self.link_address(datagram.destination.addr);
         let result = match next_hop {
-            Some(hardware) => self.egress.datagram(hardware, datagram, sink),
+            Some(NextHop::Loopback) => self.egress.whole_frames(NextHop::Loopback, datagram).map(|packets| {
+                packets.into_iter().for_each(|packet| self.reply_to(NextHop::Loopback, packet));
+            }),
+            Some(to) => self.egress.datagram(to, datagram, sink),
             None => {
-                let frames = self.egress.whole_frames([0; 6], datagram);
+                let frames = self.egress.whole_frames(NextHop::UNKNOWN, datagram);
                 frames.and_then(|frames| self.wait_for_neighbor(datagram.destination.addr, frames))
             }
         };
@@ -167,15 +171,9 @@ impl Stack {
     }
 
     /// Puts a whole UDP datagram of the stack itself into the queue for the link.
-    pub(super) fn reply_udp(
-        &mut self,
-        source: Endpoint,
-        destination: Endpoint,
-        hardware: [u8; 6],
-        payload: &[u8],
-    ) {
+    pub(super) fn reply_udp(&mut self, source: Endpoint, destination: Endpoint, to: NextHop, payload: &[u8]) {
         let datagram = DatagramOut { protocol: Protocol::Udp, source, destination, payload, gso_size: 0 };
-        match self.egress.whole_frames(hardware, &datagram) {
+        match self.egress.whole_frames(to, &datagram) {
             Ok(frames) => frames.into_iter().for_each(|frame| self.reply(frame)),
             Err(reason) => self.drops.count(reason),
         }
@@ -198,10 +196,10 @@ impl Stack {
 
     fn reply_datagram(&mut self, datagram: &DatagramOut<'_>) {
         let next_hop = self.link_address(datagram.destination.addr);
-        let frames = self.egress.whole_frames(next_hop.unwrap_or_default(), datagram);
+        let frames = self.egress.whole_frames(next_hop.unwrap_or(NextHop::UNKNOWN), datagram);
         let result = match (frames, next_hop) {
-            (Ok(frames), Some(_)) => {
-                frames.into_iter().for_each(|frame| self.reply(frame));
+            (Ok(frames), Some(to)) => {
+                frames.into_iter().for_each(|frame| self.reply_to(to, frame));
                 Ok(())
             }
             (Ok(frames), None) => self.wait_for_neighbor(datagram.destination.addr, frames),

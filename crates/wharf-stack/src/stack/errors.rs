@@ -198,10 +198,10 @@ impl Stack {
     pub(super) fn reply_reset(&mut self, tuple: Tuple, segment: &TcpRepr, payload_len: usize) {
         let Some(header) = tcp::reset_for(segment, payload_len) else { return };
         let next_hop = self.link_address(tuple.remote.addr);
-        let Some(hardware) = next_hop else { return };
+        let Some(to) = next_hop else { return };
         let segment = SegmentOut { header, payload: (0, 0), gso_size: None };
-        let frame = self.egress.whole_segment(hardware, tuple, &segment, &[]);
-        self.reply(frame);
+        let frame = self.egress.whole_segment(to, tuple, &segment, &[]);
+        self.reply_to(to, frame);
     }
 
     fn push_icmp(&mut self, source: Addr, destination: Addr, error: IcmpError, quote: &[u8]) {
@@ -214,10 +214,10 @@ impl Stack {
         message.extend_from_slice(quote);
         egress::fill_icmp_checksum(source, destination, &mut message);
         let next_hop = self.link_address(destination);
-        let Some(hardware) = next_hop else { return };
+        let Some(to) = next_hop else { return };
         let number = if v4 { protocol::ICMP } else { protocol::ICMPV6 };
-        match self.egress.ip_frames(hardware, source, destination, number, &message) {
-            Ok(frames) => frames.into_iter().for_each(|frame| self.reply(frame)),
+        match self.egress.ip_frames(to, source, destination, number, &message) {
+            Ok(frames) => frames.into_iter().for_each(|frame| self.reply_to(to, frame)),
             Err(reason) => self.drops.count(reason),
         }
     }

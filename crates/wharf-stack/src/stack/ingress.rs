@@ -23,7 +23,7 @@ use wharf_wire::protocol::NO_NEXT_HEADER;
 use wharf_wire::quoted::Quoted;
 use wharf_wire::{tcp, udp};
 
-use super::{DatagramSink, IcmpError, Role, Stack, Unreachable};
+use super::{DatagramSink, IcmpError, Medium, Role, Stack, Unreachable};
 use crate::interface::{ChecksumIn, FrameIn};
 use crate::ip::{Packet, protocol};
 use crate::tcp::Ecn;
@@ -34,6 +34,19 @@ const UNKNOWN_OPTION: u8 = 2;
 /// As much of a datagram as any error quotes.
 const QUOTE_MAX: usize = 1280;
 
+/// How a packet came to the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// In a frame to our hardware address.
+    ToUs,
+    /// In a frame to a group of stations, or to all.
+    ToAll,
+    /// Over a medium without frames.
+    Bare,
+    /// From ourselves.
+    Loopback,
+}
+
 impl Stack {
     pub(super) fn handle_frame<D: DatagramSink>(
         &mut self,
@@ -41,6 +54,9 @@ impl Stack {
         frame: &FrameIn<'_>,
         datagrams: &mut D,
     ) -> Result<(), DropReason> {
+        if self.config.medium == Medium::Ip {
+            return self.handle_packet(now, frame, Origin::Bare, datagrams);
+        }
         let (ethernet, body) = EthernetRepr::parse(frame.bytes).map_err(|_| DropReason::FrameTooShort)?;
         if !ethernet.dst.is_multicast() && ethernet.dst.0 != self.config.hardware_address {
             return Err(DropReason::NotOurHardwareAddress);
@@ -48,11 +64,27 @@ impl Stack {
         if ethernet.src.is_multicast() || ethernet.src.0 == self.config.hardware_address {
             return Err(DropReason::SourceInvalid);
         }
+        let origin = if ethernet.dst.is_multicast() { Origin::ToAll } else { Origin::ToUs };
         match ethernet.ether_type {
-            EtherType::IPV4 => self.on_ipv4(now, frame, body, datagrams),
-            EtherType::IPV6 => self.on_ipv6(now, frame, body, datagrams),
+            EtherType::IPV4 => self.on_ipv4(now, frame, origin, body, datagrams),
+            EtherType::IPV6 => self.on_ipv6(now, frame, origin, body, datagrams),
             EtherType::ARP => self.on_arp(now, body),
             _ => Err(DropReason::UnknownEtherType),
+        }
+    }
+
+    /// A bare packet, of either family.
+    pub(super) fn handle_packet<D: DatagramSink>(
+        &mut self,
+        now: Instant,
+        frame: &FrameIn<'_>,
+        origin: Origin,
+        datagrams: &mut D,
+    ) -> Result<(), DropReason> {
+        match frame.bytes.first().map(|first| first >> 4) {
+            Some(4) => self.on_ipv4(now, frame, origin, frame.bytes, datagrams),
+            Some(6) => self.on_ipv6(now, frame, origin, frame.bytes, datagrams),
+            _ => Err(DropReason::IpMalformed),
         }
     }
 
@@ -60,6 +92,7 @@ impl Stack {
         &mut self,
         now: Instant,
         frame: &FrameIn<'_>,
+        origin: Origin,
         bytes: &[u8],
         datagrams: &mut D,
     ) -> Result<(), DropReason> {
@@ -67,7 +100,7 @@ impl Stack {
             Malformed::HeaderChecksum => DropReason::IpChecksum,
             _ => DropReason::IpMalformed,
         })?;
-        self.check_addresses(frame, ip.src, ip.dst)?;
+        self.check_addresses(origin, ip.src, ip.dst)?;
         // A source route would lead round every rule (RFC 6274, section 3.13.2.3).
         if ipv4::has_source_route(options) {
             return Err(DropReason::IpMalformed);
@@ -109,6 +142,7 @@ impl Stack {
         &mut self,
         now: Instant,
         frame: &FrameIn<'_>,
+        origin: Origin,
         bytes: &[u8],
         datagrams: &mut D,
     ) -> Result<(), DropReason> {
@@ -121,7 +155,7 @@ impl Stack {
                 DropReason::DestinationInvalid
             });
         }
-        self.check_addresses(frame, ip.src, ip.dst)?;
+        self.check_addresses(origin, ip.src, ip.dst)?;
         let quote = &bytes[..ip.header_len() + body.len()];
         let upper = extension::walk(&ip, body)
             .map_err(|malformed| self.on_bad_extension(now, &ip, quote, malformed))?;
@@ -161,7 +195,10 @@ impl Stack {
 
     /// Whether a packet between these addresses can be one for us. An unspecified source is judged later: DHCP and duplicate
     /// address detection use it.
-    fn check_addresses(&self, frame: &FrameIn<'_>, src: Addr, dst: Addr) -> Result<(), DropReason> {
+    fn check_addresses(&self, origin: Origin, src: Addr, dst: Addr) -> Result<(), DropReason> {
+        if origin == Origin::Loopback {
+            return Ok(());
+        }
         if !src.is_unspecified()
             && (is_no_station(src) || src == dst || self.is_own(src) || self.is_group(src))
         {
@@ -174,8 +211,7 @@ impl Stack {
             _ => {}
         }
         // What was told to all stations and is meant for one is not to be answered (RFC 1122, section 3.3.6).
-        let told_all = frame.bytes.first().is_some_and(|first| first & 1 == 1);
-        if told_all && !group { Err(DropReason::DestinationInvalid) } else { Ok(()) }
+        if origin == Origin::ToAll && !group { Err(DropReason::DestinationInvalid) } else { Ok(()) }
     }
 
     /// Whether an address means more than one station: multicast, or a broadcast of the link.
@@ -220,7 +256,7 @@ impl Stack {
         if self.is_group(packet.dst) {
             return Err(DropReason::DestinationInvalid);
         }
-        if !self.is_own(packet.dst) {
+        if !self.is_own(packet.dst) && !self.is_looped(packet.dst) {
             self.check_forwarding(now, packet)?;
         }
         match packet.protocol {

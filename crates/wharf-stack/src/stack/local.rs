@@ -10,7 +10,8 @@ use wharf_wire::dhcpv4::{self, DhcpRequest};
 use wharf_wire::ndp::{self, NdpRepr};
 use wharf_wire::udp::UdpRepr;
 
-use super::{IcmpError, Role, Stack};
+use super::{IcmpError, Medium, Role, Stack};
+use crate::egress::NextHop;
 use crate::gateway;
 use crate::ip::Packet;
 use crate::neighbor::{Evidence, Solicit};
@@ -55,6 +56,9 @@ impl Stack {
     pub(super) fn on_ndp(&mut self, now: Instant, packet: &Packet<'_>) -> Result<(), DropReason> {
         if packet.hop_limit != ndp::HOP_LIMIT || packet.in_fragments {
             return Err(DropReason::IcmpInvalid);
+        }
+        if self.config.medium == Medium::Ip {
+            return Err(DropReason::IcmpIgnored);
         }
         if !packet.dst.is_multicast() && !self.is_own(packet.dst) {
             return Err(DropReason::NotOurAddress);
@@ -118,7 +122,7 @@ impl Stack {
     fn reply_ndp(&mut self, hardware: [u8; 6], source: Addr, destination: Addr, message: &NdpRepr) {
         let mut bytes = vec![0; message.len()];
         message.emit(source, destination, &mut bytes);
-        let frame = self.egress.ndp_frame(hardware, source, destination, &bytes);
+        let frame = self.egress.ndp_frame(NextHop::Neighbor(hardware), source, destination, &bytes);
         self.reply(frame);
     }
 
@@ -143,7 +147,8 @@ impl Stack {
         let destination = reply.destination();
         let hardware = if destination.is_limited_broadcast() { BROADCAST } else { peer };
         let source = Endpoint::new(server, dhcpv4::SERVER_PORT);
-        self.reply_udp(source, Endpoint::new(destination, dhcpv4::CLIENT_PORT), hardware, &message);
+        let to = if self.config.medium == Medium::Ip { NextHop::Bare } else { NextHop::Neighbor(hardware) };
+        self.reply_udp(source, Endpoint::new(destination, dhcpv4::CLIENT_PORT), to, &message);
         Ok(())
     }
 
@@ -157,11 +162,17 @@ impl Stack {
         }
     }
 
-    /// The hardware address to which a packet for `destination` goes, where it is known.
-    pub(super) fn link_address(&mut self, destination: Addr) -> Option<[u8; 6]> {
+    /// Where a packet for `destination` goes from here, where that is known.
+    pub(super) fn link_address(&mut self, destination: Addr) -> Option<NextHop> {
+        if self.is_looped(destination) {
+            return Some(NextHop::Loopback);
+        }
+        if self.config.medium == Medium::Ip {
+            return Some(NextHop::Bare);
+        }
         match &self.config.role {
-            Role::Gateway(gateway) => Some(gateway.peer_hardware),
-            Role::Host(host) => self.neighbors.resolve(host, destination),
+            Role::Gateway(gateway) => Some(NextHop::Neighbor(gateway.peer_hardware)),
+            Role::Host(host) => self.neighbors.resolve(host, destination).map(NextHop::Neighbor),
         }
     }
 
