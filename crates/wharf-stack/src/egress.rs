@@ -20,8 +20,8 @@ use crate::ip::protocol;
 use crate::stack::DatagramOut;
 use crate::tcp::SegmentOut;
 
-/// Ethernet, IPv6 and the longest TCP header.
-const HEAD_MAX: usize = ethernet::HEADER_LEN + 40 + 60;
+/// Ethernet, and the longest IP and TCP headers.
+const HEAD_MAX: usize = ethernet::HEADER_LEN + 60 + 60;
 /// Hop limit of what the stack sends (RFC 1700's recommended default, and Linux').
 const HOP_LIMIT: u8 = 64;
 /// The largest IP packet.
@@ -59,6 +59,22 @@ impl NextHop {
     }
 }
 
+/// What the sender of a packet chose for its IP header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields {
+    pub(crate) hop_limit: u8,
+    /// The six bits of the differentiated services codepoint.
+    pub(crate) dscp: u8,
+    pub(crate) dont_fragment: bool,
+}
+
+impl Default for Fields {
+    /// As TCP sends where nobody has chosen: routers may not cut it (RFC 1191, section 3).
+    fn default() -> Fields {
+        Fields { hop_limit: HOP_LIMIT, dscp: 0, dont_fragment: true }
+    }
+}
+
 /// The headers of a frame.
 struct Head {
     bytes: [u8; HEAD_MAX],
@@ -80,13 +96,15 @@ impl Egress {
         to: NextHop,
         tuple: Tuple,
         segment: &SegmentOut,
+        fields: Fields,
         payload: &[&[u8]],
         sink: &mut F,
     ) -> Result<(), DropReason> {
         let (src, dst) = (tuple.local.addr, tuple.remote.addr);
         let payload_len: usize = payload.iter().map(|slice| slice.len()).sum();
         let header_len = segment.header.header_len();
-        let mut head = self.head(to, src, dst, protocol::TCP, header_len + payload_len, DontFragment::Yes);
+        let ends = (src, dst);
+        let mut head = self.head_with(to, ends, protocol::TCP, header_len + payload_len, fields);
         let start = head.len;
         let header = head.grow(header_len);
         segment.header.emit(header);
@@ -112,11 +130,12 @@ impl Egress {
         to: NextHop,
         tuple: Tuple,
         segment: &SegmentOut,
+        fields: Fields,
         payload: &[&[u8]],
     ) -> Vec<u8> {
         let mut kept = Kept(Vec::new());
         let capabilities = core::mem::take(&mut self.capabilities);
-        let taken = self.segment(to, tuple, segment, payload, &mut kept);
+        let taken = self.segment(to, tuple, segment, fields, payload, &mut kept);
         self.capabilities = capabilities;
         debug_assert!(taken.is_ok(), "a vector takes every frame");
         kept.0
@@ -293,6 +312,19 @@ impl Egress {
         len: usize,
         df: DontFragment,
     ) -> Head {
+        let fields = Fields { dont_fragment: df == DontFragment::Yes, ..Fields::default() };
+        self.head_with(to, (src, dst), protocol, len, fields)
+    }
+
+    /// The same with what the sender chose.
+    fn head_with(
+        &mut self,
+        to: NextHop,
+        (src, dst): (Addr, Addr),
+        protocol: u8,
+        len: usize,
+        fields: Fields,
+    ) -> Head {
         let mut head = Head { bytes: [0; HEAD_MAX], len: 0 };
         if let NextHop::Neighbor(hardware) = to {
             let ethernet = self.ethernet(hardware, src);
@@ -305,10 +337,10 @@ impl Egress {
                     src: Addr::v4(src),
                     dst: Addr::v4(dst),
                     protocol,
-                    hop_limit: HOP_LIMIT,
-                    dscp_ecn: 0,
+                    hop_limit: fields.hop_limit,
+                    dscp_ecn: fields.dscp << 2,
                     identification: self.identification as u16,
-                    dont_fragment: df == DontFragment::Yes,
+                    dont_fragment: fields.dont_fragment,
                     more_fragments: false,
                     fragment_offset: 0,
                     payload_len: len,
@@ -320,8 +352,8 @@ impl Egress {
                     src,
                     dst,
                     next_header: protocol,
-                    hop_limit: HOP_LIMIT,
-                    traffic_class: 0,
+                    hop_limit: fields.hop_limit,
+                    traffic_class: fields.dscp << 2,
                     flow_label: 0,
                     payload_len: len,
                 };

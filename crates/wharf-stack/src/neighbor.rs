@@ -149,6 +149,19 @@ impl Neighbors {
         lost.map_or(Ok(()), |_| Err(DropReason::NeighborUnresolved))
     }
 
+    /// What was sent over the next hop to `destination` has had no answer for long: it is asked whether it is still there,
+    /// rather than trusted until its answer grows old (RFC 9293, section 3.8.3, MUST-20; RFC 1122, section 3.3.1.4).
+    pub fn doubt(&mut self, host: &HostRole, destination: Addr) {
+        let Some(hop) = next_hop(host, destination) else { return };
+        if let Some(neighbor) = self.entries.get_mut(&hop)
+            && matches!(neighbor.state, State::Reachable | State::Stale)
+        {
+            neighbor.state = State::Delay;
+            neighbor.due = Due::After(Duration::ZERO);
+            self.unstarted = true;
+        }
+    }
+
     /// Takes what was heard of `addr`. Frames that waited for it come out of [`Neighbors::poll_frame`].
     pub fn learn(&mut self, now: Instant, addr: Addr, hardware: [u8; 6], evidence: Evidence) {
         if !HardwareAddr(hardware).is_unicast() || addr.is_unspecified() || addr.is_multicast() {

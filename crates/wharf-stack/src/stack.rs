@@ -22,6 +22,7 @@ mod ingress;
 mod local;
 mod loopback;
 mod segments;
+mod socket_options;
 mod starved;
 
 use alloc::collections::VecDeque;

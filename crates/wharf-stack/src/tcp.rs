@@ -7,19 +7,21 @@
 //! - [`segment_out`]: the reasons to send, asked in order;
 //! - [`window`], [`reassembly`]: what may be sent and taken, and what came out of order;
 //! - [`recovery`], [`sack`], [`congestion`], [`rto`]: what is lost, and how much may be on its way;
-//! - [`command`], [`timeout`]: what the owner wants, and what time brings.
+//! - [`command`], [`change`], [`timeout`]: what the owner wants, and what time brings;
+//! - [`urgent`], [`user_timeout`]: what few connections ask for, kept in [`rare`].
 //!
 //! Invariants: no bytes are taken beyond the window that was promised, and the promise is never taken back; a byte is
 //! given up by the send queue only when acknowledged; an idle connection holds no chunk and nothing on the heap.
 //!
-//! Deliberately not here: listening (a binding of the port table), checksums, IP, urgent data (it passes as data, as
-//! RFC 6093 wants), ECN, Fast Open.
+//! Deliberately not here: listening (a binding of the port table), checksums, IP, ECN, Fast Open.
 
 #![allow(rustdoc::private_intra_doc_links)] // The map of the files is for who reads them.
 
+mod change;
 mod command;
 mod congestion;
 mod isn;
+mod rare;
 mod reassembly;
 mod recovery;
 mod reset;
@@ -32,6 +34,8 @@ mod settings;
 mod state;
 mod timeout;
 mod timers;
+mod urgent;
+mod user_timeout;
 mod window;
 
 use alloc::boxed::Box;
@@ -41,16 +45,18 @@ use wharf_wire::tcp::TcpRepr;
 
 use crate::buffer::{ByteQueue, ChunkPool, Slices};
 
+pub use change::Change;
 pub use congestion::CongestionKind;
 pub use isn::initial_sequence_number;
 pub use reset::reset_for;
 pub use segment_in::Ecn;
 pub use segment_out::SegmentOut;
 pub use seq::SeqNum;
-pub use settings::{Keepalive, MAX_OFFLOAD_SEGMENT, Settings};
+pub use settings::{Keepalive, MAX_OFFLOAD_SEGMENT, MissingTimestamps, Settings, UserTimeoutOption};
 pub use state::{CloseReason, Events, State, Unreachable};
 
 use congestion::Congestion;
+use rare::Rare;
 use reassembly::Reassembly;
 use recovery::Recovery;
 use rto::RttEstimator;
@@ -102,6 +108,8 @@ pub struct Connection {
     out_of_order: Option<Box<Reassembly>>,
     /// Kept while not everything on its way arrives in order.
     recovery: Option<Box<Recovery>>,
+    /// Kept once something that few ask for was asked.
+    rare: Option<Box<Rare>>,
     congestion: Congestion,
     rtt: RttEstimator,
     timers: Timers,
@@ -189,6 +197,7 @@ impl Connection {
             receive_queue: ByteQueue::new(),
             out_of_order: None,
             recovery: None,
+            rare: Rare::of(settings),
             congestion: Congestion::new(settings.congestion, mss.into()),
             rtt: RttEstimator::new(),
             timers: Timers::new(),

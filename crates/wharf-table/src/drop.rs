@@ -73,6 +73,8 @@ reasons! {
     OutOfWindow => "out_of_window",
     /// A timestamp from the past (RFC 7323, section 5).
     PawsRejected => "paws_rejected",
+    /// A segment without the timestamps that both sides had agreed on (RFC 7323, section 3.2).
+    TimestampMissing => "timestamp_missing",
     /// An acknowledgment of something never sent or long acknowledged (RFC 5961, section 5).
     AckInvalid => "ack_invalid",
     /// A RST or SYN that was answered with a challenge ACK (RFC 5961, sections 3 and 4).

@@ -17,7 +17,14 @@ fn options() -> impl Strategy<Value = TcpOptions> {
         |(is_syn, (mss, window_scale, sack_permitted), timestamps, blocks)| {
             let mut sack = SackBlocks::EMPTY;
             if is_syn {
-                return TcpOptions { mss, window_scale, sack_permitted, timestamps, sack };
+                return TcpOptions {
+                    mss,
+                    window_scale,
+                    sack_permitted,
+                    timestamps,
+                    sack,
+                    user_timeout: None,
+                };
             }
             for (left, right) in blocks {
                 sack.push(left, right);

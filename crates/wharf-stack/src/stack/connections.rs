@@ -8,7 +8,7 @@ use wharf_table::{Addr, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
 use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable};
-use crate::egress::NextHop;
+use crate::egress::{Fields, NextHop};
 use crate::interface::FrameSink;
 use crate::tcp::{self, CloseReason, Connection, Context, Events, State};
 
@@ -356,7 +356,10 @@ impl Stack {
     /// Puts a connection into the lists where it belongs after something happened to it.
     pub(super) fn settle(&mut self, now: Instant, key: u32) {
         let slot = &mut self.connections[key as usize];
-        slot.events |= slot.conn.take_events();
+        let events = slot.conn.take_events();
+        slot.events |= events;
+        let doubted = events.contains(Events::SOFT_ERROR) && slot.conn.is_unanswered();
+        let doubted = doubted.then(|| slot.conn.tuple().remote.addr);
         if slot.unannounced && slot.events.contains(Events::CONNECTED) {
             (slot.unannounced, slot.held) = (false, true);
         }
@@ -384,6 +387,9 @@ impl Stack {
             slot.scheduled = at;
             self.wheel.schedule(key, at);
         }
+        if let (Some(remote), Role::Host(host)) = (doubted, &self.config.role) {
+            self.neighbors.doubt(host, remote);
+        }
     }
 
     /// The wheel has reached a connection. Deadlines move later far more often than they fire, so a connection is looked at
@@ -402,6 +408,7 @@ impl Stack {
     pub(super) fn send_segments<F: FrameSink>(&mut self, now: Instant, key: u32, sink: &mut F) {
         let Some(slot) = self.connections.get(key as usize) else { return };
         let tuple = slot.conn.tuple();
+        let fields = ip_fields(&slot.conn);
         let to = self.link_address(tuple.remote.addr);
         let slot = &mut self.connections[key as usize];
         let mut stuck = sink.is_ready();
@@ -414,9 +421,9 @@ impl Stack {
             stuck = false;
             let slices: ArrayVec<&[u8], SLICES_MAX> = slot.conn.payload(&segment).take(SLICES_MAX).collect();
             let sent = match (to, &self.config.role) {
-                (Some(to), _) => self.egress.segment(to, tuple, &segment, &slices, sink),
+                (Some(to), _) => self.egress.segment(to, tuple, &segment, fields, &slices, sink),
                 (None, Role::Host(host)) => {
-                    let frame = self.egress.whole_segment(NextHop::UNKNOWN, tuple, &segment, &slices);
+                    let frame = self.egress.whole_segment(NextHop::UNKNOWN, tuple, &segment, fields, &slices);
                     self.neighbors.hold(host, tuple.remote.addr, frame)
                 }
                 (None, Role::Gateway(_)) => Err(DropReason::NeighborUnresolved),
@@ -463,6 +470,11 @@ impl Stack {
             if !looped && self.config.capabilities.tso { tcp::MAX_OFFLOAD_SEGMENT } else { settings.mss };
         settings
     }
+}
+
+/// What a connection's owner chose for the IP headers of its packets.
+fn ip_fields(conn: &Connection) -> Fields {
+    Fields { hop_limit: conn.hop_limit(), dscp: conn.dscp(), ..Fields::default() }
 }
 
 impl Slot {

@@ -200,7 +200,7 @@ impl Stack {
         let next_hop = self.link_address(tuple.remote.addr);
         let Some(to) = next_hop else { return };
         let segment = SegmentOut { header, payload: (0, 0), gso_size: None };
-        let frame = self.egress.whole_segment(to, tuple, &segment, &[]);
+        let frame = self.egress.whole_segment(to, tuple, &segment, egress::Fields::default(), &[]);
         self.reply_to(to, frame);
     }
 

@@ -46,6 +46,7 @@ impl Connection {
     pub fn consume(&mut self, cx: &mut Context<'_>, count: usize) {
         let count = count.min(self.receive_queue.len());
         self.receive_queue.consume(cx.pool, count);
+        self.forget_read_mark();
         let held = self.receive_queue.len() as u32;
         self.rcv.on_read(count as u32, held);
         if self.state.may_receive() && self.rcv.update_is_due(held, self.limits.mss) {
@@ -121,7 +122,10 @@ impl Connection {
         match self.state {
             State::SynSent | State::SynReceived => self.end(CloseReason::Unreachable(error)),
             State::Closed => {}
-            _ => self.soft_error = Some(error),
+            _ => {
+                self.soft_error = Some(error);
+                self.events |= Events::SOFT_ERROR;
+            }
         }
     }
 

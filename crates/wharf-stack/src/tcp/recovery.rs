@@ -264,10 +264,10 @@ impl Connection {
     /// The retransmission timer ran out (RFC 6298, section 5): everything that was not reported goes again, one segment
     /// at first.
     pub(super) fn on_retransmission_timeout(&mut self, now: Instant) {
-        if self.retries >= self.limits.max_retries {
+        if self.has_waited_enough(now, self.limits.max_retries) {
             return self.give_up(CloseReason::TimedOut);
         }
-        self.retries += 1;
+        self.count_retry();
         self.rtt.on_resent();
         let (flight, mss) = (self.snd.flight().min(self.congestion.window()), u32::from(self.mss));
         let (snd_una, snd_nxt) = (self.snd.snd_una, self.snd.snd_nxt);
@@ -287,6 +287,7 @@ impl Connection {
         self.refresh_pipe();
         self.rtt.back_off();
         self.timers.set(Timer::Retransmit, now + self.rtt.rto());
+        self.clamp_to_user_timeout();
     }
 
     /// What is on its way was too large for the path: it goes again, in smaller segments, and the window stays (RFC 8201,

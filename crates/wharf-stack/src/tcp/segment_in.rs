@@ -18,8 +18,10 @@ use super::{Connection, Context};
 
 /// TS.Recent is believed this long (RFC 7323, section 5.5), in seconds: 24 days.
 const RECENT_VALID: u32 = 24 * 86_400;
-/// Challenge ACKs in this time, and how long it is, in milliseconds (RFC 5961, section 7).
-const CHALLENGES_MAX: u8 = 10;
+/// Challenge ACKs in this time, and how long it is, in milliseconds (RFC 5961, section 7): at least so many, and up to
+/// [`CHALLENGES_JITTER`] more.
+const CHALLENGES_MIN: u8 = 8;
+const CHALLENGES_JITTER: u32 = 8;
 const CHALLENGES_PER_MS: u32 = 5_000;
 
 /// What the IP header says of congestion (RFC 3168, section 5). A connection that has not agreed on ECN ignores it, and
@@ -98,7 +100,9 @@ fn seconds(now: Instant) -> u32 {
     (now.millis() / 1_000) as u32
 }
 
-/// How many challenge ACKs have left lately.
+/// How many challenge ACKs have left lately. Each connection has a limit of its own, which differs from one to the next and
+/// from time to time: a common one, or one that is known, would tell a third party whether another's segment was
+/// challenged (Cao et al., "Off-Path TCP Exploits: Global Rate Limit Considered Dangerous", 2016).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Challenges {
     /// In milliseconds, which wrap after 49 days; then a challenge may be one too few.
@@ -107,12 +111,14 @@ pub(super) struct Challenges {
 }
 
 impl Challenges {
-    fn allows(&mut self, now: Instant) -> bool {
+    /// `secret` is what no third party knows of the connection.
+    fn allows(&mut self, now: Instant, secret: SeqNum) -> bool {
         let now = now.millis() as u32;
         if now.wrapping_sub(self.since) >= CHALLENGES_PER_MS {
             *self = Challenges { since: now, count: 0 };
         }
-        let allowed = self.count < CHALLENGES_MAX;
+        let jitter = (secret.value() ^ self.since).wrapping_mul(0x9e37_79b1) >> 16;
+        let allowed = self.count < CHALLENGES_MIN + (jitter % CHALLENGES_JITTER) as u8;
         self.count += u8::from(allowed);
         allowed
     }
@@ -120,11 +126,11 @@ impl Challenges {
 
 /// What is left of a segment on its way through the checks.
 #[derive(Clone, Copy)]
-struct Arrival<'a> {
-    seq: SeqNum,
+pub(super) struct Arrival<'a> {
+    pub(super) seq: SeqNum,
     ack: SeqNum,
     flags: TcpFlags,
-    header: &'a TcpRepr,
+    pub(super) header: &'a TcpRepr,
     payload: &'a [u8],
 }
 
@@ -134,7 +140,7 @@ impl<'a> Arrival<'a> {
         Arrival { seq, ack, flags: header.flags, header, payload }
     }
 
-    const fn has(&self, flags: TcpFlags) -> bool {
+    pub(super) const fn has(&self, flags: TcpFlags) -> bool {
         self.flags.contains(flags)
     }
 
@@ -184,17 +190,23 @@ impl Connection {
             return Ok(());
         }
         self.restart_keepalive(cx);
+        self.hear_options(&arrival);
+        self.check_urgent(&arrival);
         self.take_text(cx, &arrival)?;
         self.take_fin(cx, &arrival);
         Ok(())
     }
 
-    /// Before the first check: PAWS (RFC 7323, section 5.3). A segment without the option passes, as in Linux.
+    /// Before the first check: PAWS (RFC 7323, section 5.3), and that the option has not gone (section 3.2).
     fn check_timestamp(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) -> Result<(), DropReason> {
-        let Some((value, _)) = arrival.header.options.timestamps.filter(|_| self.timestamps.enabled) else {
+        if !self.timestamps.enabled || arrival.has(TcpFlags::RST) {
             return Ok(());
+        }
+        let Some((value, _)) = arrival.header.options.timestamps else {
+            let drops = self.limits.drops_missing_timestamps;
+            return if drops { Err(DropReason::TimestampMissing) } else { Ok(()) };
         };
-        if self.timestamps.is_old(value, cx.now) && !arrival.has(TcpFlags::RST) {
+        if self.timestamps.is_old(value, cx.now) {
             self.answer_unacceptable(cx, arrival);
             return Err(DropReason::PawsRejected);
         }
@@ -236,7 +248,7 @@ impl Connection {
         if arrival.has(TcpFlags::FIN) && self.state == State::TimeWait {
             self.timers.set(Timer::Idle, cx.now + self.limits.time_wait());
         }
-        if !arrival.payload.is_empty() || self.challenges.allows(cx.now) {
+        if !arrival.payload.is_empty() || self.challenges.allows(cx.now, self.iss) {
             self.owe_ack();
         }
     }
@@ -264,7 +276,7 @@ impl Connection {
 
     /// Asks the peer whether it meant it (RFC 5961, section 7).
     fn challenge(&mut self, cx: &Context<'_>) -> Result<(), DropReason> {
-        if self.challenges.allows(cx.now) {
+        if self.challenges.allows(cx.now, self.iss) {
             self.owe_ack();
         }
         Err(DropReason::Challenged)

@@ -17,6 +17,8 @@ use crate::buffer::Slices;
 
 /// Bytes of the timestamps option with its padding.
 const TIMESTAMPS_LEN: u32 = 12;
+/// Bytes of the user time-out option.
+const USER_TIMEOUT_LEN: u32 = 4;
 /// SACK blocks that fit beside timestamps, and alone.
 const BLOCKS_BESIDE_TIMESTAMPS: usize = 3;
 /// Acknowledgments of data out of order that one batch of input can bring about.
@@ -133,13 +135,17 @@ impl Connection {
         let timestamps = if self.timestamps.enabled { TIMESTAMPS_LEN } else { 0 };
         let blocks = self.out_of_order.as_ref().map_or(0, |held| held.block_count(self.blocks_max()) as u32);
         let sack = if blocks > 0 { 4 + 8 * blocks } else { 0 };
-        u32::from(self.mss).saturating_sub(timestamps + sack).max(1)
+        let news = self.rare.as_ref().is_some_and(|rare| rare.timeout.is_news);
+        let timeout = if news { USER_TIMEOUT_LEN } else { 0 };
+        u32::from(self.mss).saturating_sub(timestamps + sack + timeout).max(1)
     }
 
     /// The most payload of one [`SegmentOut`]: whole segments when the device cuts them.
     fn payload_max(&self, segment: u32) -> u32 {
         let most = u32::from(self.limits.max_segment);
-        if most <= u32::from(self.limits.mss) { segment } else { (most - most % segment).max(segment) }
+        // The urgent pointer of a segment that a device cuts would be wrong in all but the first.
+        let whole = most <= u32::from(self.limits.mss) || self.urgent_end().is_some();
+        if whole { segment } else { (most - most % segment).max(segment) }
     }
 
     fn blocks_max(&self) -> usize {
@@ -154,13 +160,18 @@ impl Connection {
 /// The reasons.
 impl Connection {
     /// The connection is over, and the peer is to know.
-    fn on_reset_due(&mut self, _: Instant) -> Option<SegmentOut> {
+    fn on_reset_due(&mut self, now: Instant) -> Option<SegmentOut> {
         if !core::mem::take(&mut self.owed.reset) {
             return None;
         }
         let refused = self.snd.snd_nxt == self.iss;
         let seq = if refused { SeqNum::new(0) } else { self.snd.snd_nxt };
-        Some(self.bare(seq, TcpFlags::RST | TcpFlags::ACK))
+        let mut reset = self.bare(seq, TcpFlags::RST | TcpFlags::ACK);
+        if !refused {
+            // RFC 7323, section 3.2: it should carry them.
+            reset.header.options.timestamps = self.timestamps.option(now);
+        }
+        Some(reset)
     }
 
     /// The peer acknowledges what was never sent, before the connection is established (RFC 9293, section 3.10.7.3).
@@ -300,7 +311,10 @@ impl Connection {
             segment,
             most: self.payload_max(segment),
             max_wnd: self.snd.max_wnd,
-            small_waits: self.limits.nagle && !fin_due && self.small_sent.after(self.snd.snd_una),
+            small_waits: self.limits.nagle
+                && !fin_due
+                && self.urgent_end().is_none()
+                && self.small_sent.after(self.snd.snd_una),
         }
     }
 
@@ -325,6 +339,7 @@ impl Connection {
         if self.snd.flight() == right.since(left) {
             // The persist timer ran until now.
             self.timers.stop(Timer::Retransmit);
+            self.restart_user_timeout();
         }
         self.start_retransmit_timer(now);
         self.data_segment(now, Range::new(left, right))
@@ -357,6 +372,7 @@ impl Connection {
         let (mut header, max) = (self.bare(seq, flags).header, self.blocks_max());
         header.window = self.rcv.field(self.receive_queue.len() as u32, self.limits.mss);
         header.options.timestamps = self.timestamps.option(now);
+        self.put_rare(&mut header);
         if let Some(held) = &mut self.out_of_order {
             header.options.sack = held.blocks(max);
             held.on_reported();
@@ -368,6 +384,16 @@ impl Connection {
         self.timers.stop(Timer::DelayedAck);
         self.timestamps.last_ack_sent = self.rcv.rcv_nxt;
         header
+    }
+
+    /// Marks and options that few connections have.
+    fn put_rare(&mut self, header: &mut TcpRepr) {
+        self.mark_urgent(header);
+        if let Some(rare) = &mut self.rare
+            && core::mem::take(&mut rare.timeout.is_news)
+        {
+            header.options.user_timeout = rare.timeout.advertised();
+        }
     }
 
     /// A header without window and options.
@@ -393,6 +419,7 @@ impl Connection {
             window_scale: scale,
             sack_permitted: self.sack,
             timestamps: if answers { self.timestamps.option(now) } else { self.timestamps.offer(now) },
+            user_timeout: self.advertised_timeout(),
             sack: SackBlocks::EMPTY,
         }
     }
@@ -400,6 +427,7 @@ impl Connection {
     fn start_retransmit_timer(&mut self, now: Instant) {
         if !self.timers.is_set(Timer::Retransmit) {
             self.timers.set(Timer::Retransmit, now + self.rtt.rto());
+            self.clamp_to_user_timeout();
         }
     }
 

@@ -43,8 +43,53 @@ pub struct Settings {
     /// Retransmissions or probes without an answer after which the connection is given up. With back-off, 15 are 15 minutes
     /// or more (R2 of RFC 9293, section 3.8.3).
     pub max_retries: u8,
-    /// The same for SYN: 6 are 127 s.
+    /// The same for SYN: 7 are 247 s, and at least 180 s they have to be (RFC 9293, section 3.8.3, MUST-23); Linux has 6,
+    /// which are 127 s.
     pub syn_retries: u8,
+    /// How long data may wait for its acknowledgment before the connection is given up, however often it is sent again
+    /// meanwhile; `None` leaves it to `max_retries`.
+    pub user_timeout: Option<Duration>,
+    /// Tell the peer of a user time-out, and hear the peer's (RFC 5482).
+    pub user_timeout_option: Option<UserTimeoutOption>,
+    /// What becomes of a segment without timestamps where both sides had agreed on them.
+    pub missing_timestamps: MissingTimestamps,
+    /// Hops that its packets may take (RFC 9293, section 3.9.2, MUST-49).
+    pub hop_limit: u8,
+    /// The differentiated services codepoint of its packets, 0 to 63 (RFC 9293, section 3.9.2, MUST-48).
+    pub dscp: u8,
+}
+
+/// What is said and heard of user time-outs (RFC 5482, section 3.1). A time-out that the owner chose is not changed by what
+/// the peer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserTimeoutOption {
+    /// What the peer is told (ADV_UTO), in whole seconds.
+    pub advertised: Duration,
+    /// The least that is made of what the peer says (L_LIMIT).
+    pub least: Duration,
+    /// The most (U_LIMIT).
+    pub most: Duration,
+}
+
+impl Default for UserTimeoutOption {
+    /// Five minutes (RFC 9293, section 3.9.1.1), from 100 s to a day.
+    fn default() -> UserTimeoutOption {
+        UserTimeoutOption {
+            advertised: Duration::from_secs(300),
+            least: Duration::from_secs(100),
+            most: Duration::from_secs(86_400),
+        }
+    }
+}
+
+/// What becomes of a segment without timestamps on a connection that has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingTimestamps {
+    /// It is dropped without an answer, as it should be (RFC 7323, section 3.2).
+    #[default]
+    Dropped,
+    /// It is taken, as Linux does, for the sake of boxes on the way that lose options.
+    Tolerated,
 }
 
 impl Default for Settings {
@@ -64,7 +109,12 @@ impl Default for Settings {
             timestamp_offset: 0,
             time_wait: Duration::from_secs(60),
             max_retries: 15,
-            syn_retries: 6,
+            syn_retries: 7,
+            user_timeout: None,
+            user_timeout_option: None,
+            missing_timestamps: MissingTimestamps::Dropped,
+            hop_limit: 64,
+            dscp: 0,
         }
     }
 }
@@ -87,6 +137,8 @@ impl Default for Keepalive {
     }
 }
 
+/// The six bits of a codepoint (RFC 2474, section 3).
+pub(super) const DSCP_MASK: u8 = 0x3f;
 /// The least that a buffer may be set to.
 const MIN_BUFFER: u32 = 4_096;
 /// The most: windows are below 2^30 (RFC 7323, section 2.3).
@@ -104,26 +156,39 @@ pub(super) struct Limits {
     pub(super) keepalive_probes: u8,
     pub(super) max_retries: u8,
     pub(super) syn_retries: u8,
+    pub(super) hop_limit: u8,
+    pub(super) dscp: u8,
     pub(super) nagle: bool,
     pub(super) delayed_ack: bool,
+    pub(super) drops_missing_timestamps: bool,
 }
 
 impl Limits {
     pub(super) fn new(settings: &Settings) -> Limits {
-        let keepalive = settings.keepalive;
-        Limits {
+        let mut limits = Limits {
             send_buffer: bounded(settings.send_buffer),
             max_segment: settings.max_segment.min(MAX_OFFLOAD_SEGMENT),
             mss: settings.mss,
             time_wait_ms: millis(settings.time_wait),
-            keepalive_idle_ms: keepalive.map_or(0, |keepalive| millis(keepalive.idle).max(1)),
-            keepalive_interval_ms: keepalive.map_or(0, |keepalive| millis(keepalive.interval).max(1)),
-            keepalive_probes: keepalive.map_or(0, |keepalive| keepalive.probes),
+            keepalive_idle_ms: 0,
+            keepalive_interval_ms: 0,
+            keepalive_probes: 0,
             max_retries: settings.max_retries,
             syn_retries: settings.syn_retries,
             nagle: settings.nagle,
             delayed_ack: settings.delayed_ack,
-        }
+            hop_limit: settings.hop_limit.max(1),
+            dscp: settings.dscp & DSCP_MASK,
+            drops_missing_timestamps: settings.missing_timestamps == MissingTimestamps::Dropped,
+        };
+        limits.set_keepalive(settings.keepalive);
+        limits
+    }
+
+    pub(super) fn set_keepalive(&mut self, keepalive: Option<Keepalive>) {
+        self.keepalive_idle_ms = keepalive.map_or(0, |keepalive| millis(keepalive.idle).max(1));
+        self.keepalive_interval_ms = keepalive.map_or(0, |keepalive| millis(keepalive.interval).max(1));
+        self.keepalive_probes = keepalive.map_or(0, |keepalive| keepalive.probes);
     }
 
     pub(super) const fn time_wait(&self) -> Duration {

@@ -130,6 +130,12 @@ impl Events {
     pub const PEER_FINISHED: Events = Events(8);
     /// The connection is over.
     pub const CLOSED: Events = Events(16);
+    /// The peer has urgent data: its end has moved on, see
+    /// [`Connection::urgent_mark`](super::Connection::urgent_mark) (RFC 9293, section 3.8.5, MUST-32).
+    pub const URGENT: Events = Events(32);
+    /// Something is wrong that may pass: ICMP says so, or nothing is acknowledged any more (RFC 9293, section 3.9.1.8,
+    /// MUST-47).
+    pub const SOFT_ERROR: Events = Events(64);
 
     /// The empty set.
     pub const fn empty() -> Events {
@@ -167,12 +173,14 @@ impl BitOrAssign for Events {
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [(Events, &str); 5] = [
+        const NAMES: [(Events, &str); 7] = [
             (Events::CONNECTED, "CONNECTED"),
             (Events::READABLE, "READABLE"),
             (Events::WRITABLE, "WRITABLE"),
             (Events::PEER_FINISHED, "PEER_FINISHED"),
             (Events::CLOSED, "CLOSED"),
+            (Events::URGENT, "URGENT"),
+            (Events::SOFT_ERROR, "SOFT_ERROR"),
         ];
         let mut separator = "";
         for (_, name) in NAMES.iter().filter(|(event, _)| self.contains(*event)) {

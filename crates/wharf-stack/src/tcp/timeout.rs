@@ -1,8 +1,13 @@
 //! What time brings.
 
-use super::state::{CloseReason, State};
+use core::time::Duration;
+
+use super::state::{CloseReason, Events, State};
 use super::timers::Timer;
 use super::{Connection, Context};
+
+/// R1 (RFC 9293, section 3.8.3, SHLD-10; tcp_retries1 of Linux).
+const RETRIES_UNTIL_DOUBT: u8 = 3;
 
 impl Connection {
     /// Time has come to what [`Connection::poll_timeout`] said, or later. Earlier is harmless.
@@ -22,25 +27,25 @@ impl Connection {
     fn on_retransmit_timer(&mut self, cx: &mut Context<'_>) {
         match self.state {
             State::SynSent | State::SynReceived => {
-                if self.retries >= self.limits.syn_retries {
+                if self.has_waited_enough(cx.now, self.limits.syn_retries) {
                     return self.give_up(CloseReason::TimedOut);
                 }
-                self.retries += 1;
+                self.count_retry();
                 self.rtt.back_off();
                 self.owed.syn = true;
             }
             _ if self.snd.flight() > 0 => self.on_retransmission_timeout(cx.now),
-            _ => self.on_persist_timer(),
+            _ => self.on_persist_timer(cx),
         }
     }
 
     /// The peer takes nothing, or too little: ask again, ever more seldom (RFC 9293, section 3.8.6.1). As long as it
     /// answers, this goes on for ever.
-    fn on_persist_timer(&mut self) {
-        if self.retries >= self.limits.max_retries {
+    fn on_persist_timer(&mut self, cx: &Context<'_>) {
+        if self.has_waited_enough(cx.now, self.limits.max_retries) {
             return self.give_up(CloseReason::TimedOut);
         }
-        self.retries += 1;
+        self.count_retry();
         self.rtt.back_off();
         self.owed.probe = true;
     }
@@ -63,13 +68,36 @@ impl Connection {
             // Somebody else is asking already.
             return;
         }
-        if self.keepalives >= self.limits.keepalive_probes {
+        let often = self.keepalives >= self.limits.keepalive_probes;
+        let enough =
+            self.user_timeout().map_or(often, |limit| self.keepalives > 0 && self.silence() >= limit);
+        if enough {
             self.give_up(CloseReason::TimedOut);
             self.owed.reset = true;
             return;
         }
-        self.keepalives += 1;
+        self.keepalives = self.keepalives.saturating_add(1);
         self.owed.probe = true;
+    }
+
+    /// How long nothing was heard, as far as keepalive has counted.
+    fn silence(&self) -> Duration {
+        let idle = self.limits.keepalive_idle().unwrap_or_default();
+        idle + self.limits.keepalive_interval() * u32::from(self.keepalives)
+    }
+
+    /// One more retransmission or probe has no answer. From R1 on the owner is told, and the way to the peer is doubted (RFC
+    /// 9293, section 3.8.3, MUST-20, SHLD-9).
+    pub(super) fn count_retry(&mut self) {
+        self.retries = self.retries.saturating_add(1);
+        if self.retries == RETRIES_UNTIL_DOUBT {
+            self.events |= Events::SOFT_ERROR;
+        }
+    }
+
+    /// Whether so much went unanswered that the way to the peer, and not only the peer, is doubted.
+    pub const fn is_unanswered(&self) -> bool {
+        self.retries >= RETRIES_UNTIL_DOUBT
     }
 
     /// Something was heard.

@@ -36,6 +36,12 @@ impl Timers {
         self.set(timer, Instant::NEVER);
     }
 
+    /// The timer runs out at `at` if it would have run later.
+    pub(super) fn advance(&mut self, timer: Timer, at: Instant) {
+        let set = &mut self.0[timer as usize];
+        *set = (*set).min(at);
+    }
+
     pub(super) fn is_set(&self, timer: Timer) -> bool {
         self.0[timer as usize] != Instant::NEVER
     }

@@ -208,6 +208,13 @@ impl ReceiveWindow {
         self.gain(free) >= self.worthwhile(mss) && self.rcv_adv.since(self.rcv_nxt) <= free / 2
     }
 
+    /// The buffer may grow to so many bytes. One that is larger shrinks; what was promised stays promised.
+    pub(super) fn set_most(&mut self, bytes: u32) {
+        let most = if self.scale == 0 { FIELD_MAX } else { FIELD_MAX << self.scale };
+        self.cap = bytes.min(most);
+        self.buffer = self.buffer.min(self.cap);
+    }
+
     fn free(&self, held: u32) -> u32 {
         self.buffer.saturating_sub(held).min(FIELD_MAX << self.scale)
     }

@@ -1,4 +1,5 @@
-//! TCP options: MSS (RFC 9293, section 3.7.1), window scale and timestamps (RFC 7323), SACK (RFC 2018).
+//! TCP options: MSS (RFC 9293, section 3.7.1), window scale and timestamps (RFC 7323), SACK (RFC 2018), user time-out
+//! (RFC 5482).
 //!
 //! Not here: MD5 and AO, Fast Open, multipath; they are passed over.
 
@@ -16,12 +17,14 @@ const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
+const USER_TIMEOUT: u8 = 28;
 
 const MSS_LEN: usize = 4;
 /// Each with its two bytes of padding or, on a SYN, the SACK-permitted option in their place.
 const TIMESTAMPS_LEN: usize = 12;
 const SACK_PERMITTED_LEN: usize = 4;
 const WINDOW_SCALE_LEN: usize = 4;
+const USER_TIMEOUT_LEN: usize = 4;
 const SACK_HEAD_LEN: usize = 4;
 const SACK_BLOCK_LEN: usize = 8;
 
@@ -36,6 +39,8 @@ pub struct TcpOptions {
     pub sack_permitted: bool,
     /// The sender's clock (TSval) and the clock that it heard last (TSecr; counts only with ACK).
     pub timestamps: Option<(u32, u32)>,
+    /// How long the sender waits for an acknowledgment before it gives up, in seconds, never 0 (RFC 5482, section 3).
+    pub user_timeout: Option<u32>,
     /// What the sender holds beyond its acknowledgment.
     pub sack: SackBlocks,
 }
@@ -132,6 +137,11 @@ impl TcpOptions {
                 self.timestamps =
                     Some((u32::from_be_bytes([v0, v1, v2, v3]), u32::from_be_bytes([e0, e1, e2, e3])));
             }
+            // The highest bit tells minutes from seconds; 0 is reserved (RFC 5482, section 3).
+            (USER_TIMEOUT, &[a, b]) if [a & 0x7f, b] != [0, 0] => {
+                let value = u32::from(u16::from_be_bytes([a & 0x7f, b]));
+                self.user_timeout = Some(if a & 0x80 == 0 { value } else { 60 * value });
+            }
             (SACK, blocks) if blocks.len().is_multiple_of(SACK_BLOCK_LEN) && !blocks.is_empty() => {
                 self.sack = SackBlocks::EMPTY;
                 for &[l0, l1, l2, l3, r0, r1, r2, r3] in blocks.as_chunks::<SACK_BLOCK_LEN>().0 {
@@ -156,6 +166,9 @@ impl TcpOptions {
         }
         if self.window_scale.is_some() {
             len += WINDOW_SCALE_LEN;
+        }
+        if self.user_timeout.is_some() {
+            len += USER_TIMEOUT_LEN;
         }
         len
     }
@@ -203,6 +216,10 @@ impl TcpOptions {
         if let Some(shift) = self.window_scale {
             put(&mut rest, [NOP, WINDOW_SCALE, 3, shift]);
         }
+        if let Some(seconds) = self.user_timeout {
+            let [a, b] = user_timeout_field(seconds).to_be_bytes();
+            put(&mut rest, [USER_TIMEOUT, 4, a, b]);
+        }
         let count = self.sack_count();
         if count > 0 {
             put(&mut rest, [NOP, NOP, SACK, (2 + count * SACK_BLOCK_LEN) as u8]);
@@ -211,6 +228,14 @@ impl TcpOptions {
                 put(&mut rest, right.to_be_bytes());
             }
         }
+    }
+}
+
+/// The field of a user time-out: seconds where they fit, else minutes, at most 22 days.
+fn user_timeout_field(seconds: u32) -> u16 {
+    match seconds {
+        0..=0x7fff => seconds.max(1) as u16,
+        _ => 0x8000 | (seconds.div_ceil(60)).min(0x7fff) as u16,
     }
 }
 

@@ -24,7 +24,7 @@ fn syn() -> TcpRepr {
             window_scale: Some(7),
             sack_permitted: true,
             timestamps: Some((0x0dc1_337a, 0)),
-            sack: SackBlocks::EMPTY,
+            ..TcpOptions::default()
         },
     }
 }
@@ -115,6 +115,21 @@ fn options_of_a_syn_count_on_a_syn_only() {
     assert_eq!(on_syn.window_scale, Some(14), "15 is read as 14");
     assert_eq!((on_syn.mss, on_syn.sack_permitted), (Some(1460), true));
     assert_eq!(options_of(&[2, 4, 0, 0], TcpFlags::SYN).mss, None, "a segment of nothing is no limit");
+}
+
+#[test]
+fn a_user_timeout_is_seconds_or_minutes_and_never_nothing() {
+    let heard = |a, b| options_of(&[28, 4, a, b], TcpFlags::ACK).user_timeout;
+    assert_eq!((heard(0, 30), heard(0x80, 2), heard(0xff, 0xff)), (Some(30), Some(120), Some(60 * 32_767)));
+    assert_eq!((heard(0, 0), heard(0x80, 0)), (None, None), "0 is reserved");
+    for (seconds, field) in
+        [(1, [0, 1]), (32_767, [0x7f, 0xff]), (36_000, [0x82, 0x58]), (u32::MAX, [0xff, 0xff])]
+    {
+        let options = TcpOptions { user_timeout: Some(seconds), ..TcpOptions::default() };
+        let mut bytes = [0; 4];
+        options.emit(&mut bytes);
+        assert_eq!((options.len(), bytes), (4, [28, 4, field[0], field[1]]), "{seconds}");
+    }
 }
 
 #[test]

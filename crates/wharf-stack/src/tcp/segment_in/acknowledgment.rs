@@ -77,6 +77,7 @@ impl Connection {
         self.note_room(room);
         self.small_sent = self.small_sent.latest(arrival.ack);
         self.soft_error = None;
+        self.restart_user_timeout();
         self.measure_round_trip(cx.now, arrival);
         if let Some(recovery) = &mut self.recovery {
             recovery.board.on_acked(arrival.ack);

@@ -99,6 +99,7 @@ impl Connection {
             Some((value, _)) => self.timestamps.note(value, now),
             None => self.timestamps.enabled = false,
         }
+        self.hear_user_timeout(syn.options.user_timeout);
         self.sack &= syn.options.sack_permitted;
         match syn.options.window_scale.filter(|_| self.scaling) {
             Some(scale) => self.snd.scale = scale,

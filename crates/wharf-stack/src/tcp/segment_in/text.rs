@@ -1,4 +1,4 @@
-//! The sixth to eighth checks: text and FIN. Urgent data, the sixth, is text like any other.
+//! The seventh and eighth checks: text, urgent or not, and FIN.
 
 use alloc::boxed::Box;
 use core::time::Duration;

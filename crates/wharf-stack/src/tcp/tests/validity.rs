@@ -115,7 +115,7 @@ fn challenges_are_rationed() {
         assert_eq!(bench.take(ack(100, 1).flags(RST)), Err(DropReason::Challenged));
         answers += bench.sent().len();
     }
-    assert_eq!(answers, 10);
+    assert!((8..16).contains(&answers), "{answers}");
     bench.wait(ms(5_000));
     assert_eq!(bench.take(ack(100, 1).flags(RST)), Err(DropReason::Challenged));
     assert_eq!(bench.sent().len(), 1);

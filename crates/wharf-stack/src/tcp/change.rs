@@ -1,0 +1,96 @@
+//! What an owner changes about a connection while it lives: the socket options.
+
+use core::time::Duration;
+
+use super::segment_in::Arrival;
+use super::settings::{self, DSCP_MASK};
+use super::{Connection, Context, Keepalive, State};
+
+/// One change of what [`Settings`](super::Settings) said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Whether a small segment waits for another one that is on its way (RFC 9293, section 3.7.4, MUST-17). What was held
+    /// back leaves at once.
+    Nagle(bool),
+    /// Whether acknowledgments wait for company (RFC 9293, section 3.8.6.3).
+    DelayedAck(bool),
+    /// When an idle peer is asked whether it is there; `None`: never (RFC 9293, section 3.8.4, MUST-24).
+    Keepalive(Option<Keepalive>),
+    /// Retransmissions or probes without an answer after which the connection is given up (R2; RFC 9293, section 3.8.3,
+    /// MUST-21).
+    MaxRetries(u8),
+    /// The same for SYN.
+    SynRetries(u8),
+    /// How long data may wait for its acknowledgment; `None` leaves it to the count.
+    UserTimeout(Option<Duration>),
+    /// The user time-out that the peer is told, with the next segment, where both exchange them (RFC 5482).
+    AdvertisedUserTimeout(Duration),
+    /// Hops that packets may take; 0 counts as 1.
+    HopLimit(u8),
+    /// The codepoint of packets, 0 to 63. It should not change while data is on its way (RFC 9293, section 3.9.2, SHLD-21
+    /// and 23).
+    Dscp(u8),
+    /// The largest segment that is sent, in bytes, options counted as payload; it only shrinks.
+    MaxSegment(u16),
+    /// The most bytes that wait to be acknowledged.
+    SendBuffer(u32),
+    /// The most bytes that wait to be read. What the peer was promised already is still taken.
+    ReceiveBuffer(u32),
+}
+
+/// The least segment that an owner may ask for: Linux' TCP_MIN_MSS.
+const MIN_MAX_SEGMENT: u16 = 88;
+
+impl Connection {
+    /// Changes one of the settings; it holds from the next segment on.
+    pub fn change(&mut self, cx: &mut Context<'_>, change: Change) {
+        match change {
+            Change::Nagle(on) => {
+                self.limits.nagle = on;
+                self.dirty |= !on;
+            }
+            Change::DelayedAck(on) => self.limits.delayed_ack = on,
+            Change::Keepalive(keepalive) => {
+                self.limits.set_keepalive(keepalive);
+                self.change_keepalive(cx);
+            }
+            Change::MaxRetries(count) => self.limits.max_retries = count,
+            Change::SynRetries(count) => self.limits.syn_retries = count,
+            Change::UserTimeout(timeout) => self.choose_user_timeout(timeout),
+            Change::AdvertisedUserTimeout(timeout) => self.advertise_user_timeout(timeout),
+            Change::HopLimit(hops) => self.limits.hop_limit = hops.max(1),
+            Change::Dscp(codepoint) => self.limits.dscp = codepoint & DSCP_MASK,
+            Change::MaxSegment(mss) => {
+                let mss = mss.max(MIN_MAX_SEGMENT);
+                self.limits.mss = self.limits.mss.min(mss);
+                self.mss = self.mss.min(mss);
+            }
+            Change::SendBuffer(bytes) => self.limits.send_buffer = settings::bounded(bytes),
+            Change::ReceiveBuffer(bytes) => self.rcv.set_most(settings::bounded(bytes)),
+        }
+    }
+
+    /// Hops that its packets may take.
+    pub const fn hop_limit(&self) -> u8 {
+        self.limits.hop_limit
+    }
+
+    /// The differentiated services codepoint of its packets.
+    pub const fn dscp(&self) -> u8 {
+        self.limits.dscp
+    }
+
+    fn change_keepalive(&mut self, cx: &Context<'_>) {
+        let waits = self.state == State::TimeWait || self.state == State::FinWait2 && self.detached;
+        if self.limits.keepalive_idle().is_some() {
+            self.restart_keepalive(cx);
+        } else if !waits {
+            self.timers.stop(super::timers::Timer::Idle);
+        }
+    }
+
+    /// What options say that both sides may say at any time.
+    pub(super) fn hear_options(&mut self, arrival: &Arrival<'_>) {
+        self.hear_user_timeout(arrival.header.options.user_timeout);
+    }
+}
