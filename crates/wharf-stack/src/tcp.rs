@@ -21,6 +21,7 @@ mod change;
 mod command;
 mod congestion;
 mod isn;
+pub(crate) mod park;
 mod rare;
 mod reassembly;
 mod recovery;
@@ -62,7 +63,7 @@ use recovery::Recovery;
 use rto::RttEstimator;
 use segment_in::{Challenges, Timestamps};
 use segment_out::Owed;
-use settings::Limits;
+pub(crate) use settings::Limits;
 use timers::Timers;
 use window::{ReceiveWindow, SendWindow};
 

@@ -1,12 +1,14 @@
 //! TCP connections of a stack: how one is opened, accepted, refused, used and released.
 
+use core::ops::Deref;
+
 use arrayvec::ArrayVec;
-use slab::Slab;
 use wharf_table::binding::{BindError, BindingId};
-use wharf_table::flow::{Far, FlowId};
+use wharf_table::flow::Far;
 use wharf_table::{Addr, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
+use super::slots::Work;
 use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable};
 use crate::egress::{Fields, NextHop};
 use crate::interface::FrameSink;
@@ -16,6 +18,8 @@ use crate::tcp::{self, CloseReason, Connection, Context, Events, State};
 const SLICES_MAX: usize = 6;
 /// How many keys of connections that are gone may wait in the list of output.
 const STALE_OUTPUT_MAX: usize = 256;
+/// Room that an empty list keeps.
+const LIST_KEPT: usize = 4_096;
 
 /// A TCP connection of a stack, valid from the event that names it (or the command that opened it) until
 /// [`Stack::release`].
@@ -63,50 +67,28 @@ pub enum Refusal {
     Silent,
 }
 
-/// A connection and its place in the stack's lists.
-pub(super) struct Slot {
-    pub(super) conn: Connection,
-    /// `None` once its tuple is free for another.
-    flow: Option<FlowId>,
-    /// The binding through which it came, by its application's token.
-    listener: Option<u32>,
-    events: Events,
-    /// When the wheel will look at it.
-    scheduled: Instant,
-    incoming: bool,
-    in_ready: bool,
-    in_output: bool,
-    /// It came to a listener and is not established: nobody has heard of it, and nobody will if it ends before.
-    unannounced: bool,
-    /// It waits for memory to send.
-    starving: bool,
-    /// Whether the owner still holds its id.
-    pub(super) held: bool,
-}
-
-fn slot(connections: &Slab<Slot>, id: ConnId) -> &Slot {
-    connections.get(id.index()).expect("a connection's id is valid until it is released")
-}
+/// Whoever names a connection that was released has a bug.
+const VALID: &str = "a connection's id is valid until it is released";
 
 impl Stack {
     /// The state of a connection (RFC 9293, section 3.3.2).
     pub fn state(&self, id: ConnId) -> State {
-        slot(&self.connections, id).conn.state()
+        self.connection(id).state()
     }
 
     /// The tuple of a connection; `local` is the stack's end.
     pub fn tuple(&self, id: ConnId) -> Tuple {
-        slot(&self.connections, id).conn.tuple()
+        self.connections.tuple(id.0, &self.table).expect(VALID)
     }
 
     /// The token of the listener through which a connection came.
     pub fn listener_of(&self, id: ConnId) -> Option<u32> {
-        slot(&self.connections, id).listener
+        self.connections.listener(id.0, &self.table)
     }
 
     /// The connection itself, to look at.
-    pub fn connection(&self, id: ConnId) -> &Connection {
-        &slot(&self.connections, id).conn
+    pub fn connection(&self, id: ConnId) -> impl Deref<Target = Connection> {
+        self.connections.look(id.0, &self.table).expect(VALID)
     }
 
     /// Listens on a port of one of the stack's own addresses, or of all (`None`). Connections that come are accepted
@@ -162,8 +144,10 @@ impl Stack {
 
     /// Turns an incoming connection down and releases it.
     pub fn refuse(&mut self, now: Instant, id: ConnId, how: Refusal) {
-        let slot = slot(&self.connections, id);
-        let (tuple, irs) = (slot.conn.tuple(), slot.conn.irs());
+        let (tuple, irs) = {
+            let conn = self.connection(id);
+            (conn.tuple(), conn.irs())
+        };
         let syn = TcpRepr {
             src_port: tuple.remote.port,
             dst_port: tuple.local.port,
@@ -186,8 +170,9 @@ impl Stack {
 
     /// The bytes received and not yet consumed, in order, and how many they are.
     pub fn received(&self, id: ConnId) -> (impl Iterator<Item = &[u8]>, usize) {
-        let conn = &slot(&self.connections, id).conn;
-        (conn.receive_slices(), conn.received_len())
+        // One that is parked has received nothing that waits.
+        let conn = self.connections.look_at_work(id.0).map(|work| &work.conn);
+        (conn.map(Connection::receive_slices).into_iter().flatten(), conn.map_or(0, Connection::received_len))
     }
 
     /// Takes the first `count` received bytes away; the window opens by as many.
@@ -197,7 +182,7 @@ impl Stack {
 
     /// How many more bytes [`Stack::send_with`] would take.
     pub fn send_room(&self, id: ConnId) -> usize {
-        slot(&self.connections, id).conn.send_room()
+        self.connection(id).send_room()
     }
 
     /// Lets `fill` write up to `max` bytes straight into the send buffer; it says how many it wrote. Where there is no memory
@@ -236,14 +221,14 @@ impl Stack {
 
     /// Notes that a connection waits for memory; whether it did not before.
     pub(super) fn mark_starving(&mut self, id: ConnId) -> bool {
-        let slot = self.connections.get_mut(id.index());
-        slot.is_some_and(|slot| slot.held && !core::mem::replace(&mut slot.starving, true))
+        let work = self.connections.work(id.0, &self.table);
+        work.is_some_and(|work| work.held && !core::mem::replace(&mut work.starving, true))
     }
 
     /// Forgets that; whether it still did.
     pub(super) fn unmark_starving(&mut self, id: ConnId) -> bool {
-        let slot = self.connections.get_mut(id.index());
-        slot.is_some_and(|slot| core::mem::take(&mut slot.starving) && slot.held && slot.conn.send_room() > 0)
+        let work = self.connections.at_work(id.0);
+        work.is_some_and(|work| core::mem::take(&mut work.starving) && work.held && work.conn.send_room() > 0)
     }
 
     /// Asks for an event when everything that was sent is acknowledged.
@@ -264,47 +249,47 @@ impl Stack {
     /// Gives the id back. A connection that is not closed goes on by itself to its end: what was sent is delivered, a FIN
     /// follows, data that comes later is answered with RST.
     pub fn release(&mut self, now: Instant, id: ConnId) {
-        let slot =
-            self.connections.get_mut(id.index()).expect("a connection's id is valid until it is released");
-        slot.held = false;
-        slot.events = Events::empty();
-        slot.incoming = false;
+        let work = self.connections.work(id.0, &self.table).expect(VALID);
+        work.held = false;
+        work.events = Events::empty();
+        work.incoming = false;
         self.with(now, id, |conn, _| conn.close());
     }
 
     /// The next thing that happened, or `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
         while let Some(key) = self.ready.pop_front() {
-            let Some(slot) = self.connections.get_mut(key as usize) else { continue };
-            slot.in_ready = false;
-            if !slot.held {
+            let Some(work) = self.connections.at_work(key) else { continue };
+            work.in_ready = false;
+            if !work.held {
                 continue;
             }
             let id = ConnId(key);
-            if core::mem::take(&mut slot.incoming) {
-                slot.requeue_ready(key, &mut self.ready);
+            if core::mem::take(&mut work.incoming) {
+                work.requeue_ready(key, &mut self.ready);
                 return Some(Event::Incoming(id));
             }
-            if slot.events.contains(Events::CONNECTED) {
-                slot.events.remove(Events::CONNECTED);
-                slot.requeue_ready(key, &mut self.ready);
+            if work.events.contains(Events::CONNECTED) {
+                work.events.remove(Events::CONNECTED);
+                work.requeue_ready(key, &mut self.ready);
                 return Some(Event::Connected(id));
             }
-            if slot.events.contains(Events::CLOSED) && slot.events == Events::CLOSED {
-                slot.events = Events::empty();
-                return Some(Event::Closed(id, slot.conn.closed_by()));
+            if work.events.contains(Events::CLOSED) && work.events == Events::CLOSED {
+                work.events = Events::empty();
+                return Some(Event::Closed(id, work.conn.closed_by()));
             }
-            let closed = slot.events.contains(Events::CLOSED);
-            let mut events = core::mem::replace(&mut slot.events, Events::empty());
+            let closed = work.events.contains(Events::CLOSED);
+            let mut events = core::mem::replace(&mut work.events, Events::empty());
             if closed {
                 events.remove(Events::CLOSED);
-                slot.events = Events::CLOSED;
-                slot.requeue_ready(key, &mut self.ready);
+                work.events = Events::CLOSED;
+                work.requeue_ready(key, &mut self.ready);
             }
             if !events.is_empty() {
                 return Some(Event::Progress(id, events));
             }
         }
+        self.ready.shrink_to(LIST_KEPT);
         self.poll_starved()
     }
 
@@ -318,24 +303,16 @@ impl Stack {
         if self.connections.len() >= self.config.max_connections {
             return Err(DropReason::NoFlow);
         }
-        let entry = self.connections.vacant_entry();
-        let key = u32::try_from(entry.key()).map_err(|_| DropReason::NoFlow)?;
+        let key = self.connections.next_key().ok_or(DropReason::NoFlow)?;
         let flow =
             self.table.open(conn.tuple(), Far::Application(key), now).map_err(|_| DropReason::NoFlow)?;
-        entry.insert(Slot {
-            conn,
-            flow: Some(flow),
-            listener,
-            events: Events::empty(),
-            scheduled: Instant::NEVER,
+        let work = Work {
             incoming: opening == Opening::Outside,
-            in_ready: false,
-            in_output: false,
             unannounced: opening == Opening::Listener,
-            starving: false,
             held: opening != Opening::Listener,
-        });
-        Ok(ConnId(key))
+            ..Work::new(conn, flow, listener)
+        };
+        self.connections.insert(work).map(ConnId).ok_or(DropReason::NoFlow)
     }
 
     /// Runs a command on a connection and settles what follows from it.
@@ -345,81 +322,81 @@ impl Stack {
         id: ConnId,
         run: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
     ) -> R {
-        let slot =
-            self.connections.get_mut(id.index()).expect("a connection's id is valid until it is released");
+        let work = self.connections.work(id.0, &self.table).expect(VALID);
         let mut cx = Context { now, pool: &mut self.pool };
-        let result = run(&mut slot.conn, &mut cx);
+        let result = run(&mut work.conn, &mut cx);
         self.settle(now, id.0);
         result
     }
 
     /// Puts a connection into the lists where it belongs after something happened to it.
     pub(super) fn settle(&mut self, now: Instant, key: u32) {
-        let slot = &mut self.connections[key as usize];
-        let events = slot.conn.take_events();
-        slot.events |= events;
-        let doubted = events.contains(Events::SOFT_ERROR) && slot.conn.is_unanswered();
-        let doubted = doubted.then(|| slot.conn.tuple().remote.addr);
-        if slot.unannounced && slot.events.contains(Events::CONNECTED) {
-            (slot.unannounced, slot.held) = (false, true);
+        let Some(work) = self.connections.work(key, &self.table) else { return };
+        let events = work.conn.take_events();
+        work.events |= events;
+        let doubted = events.contains(Events::SOFT_ERROR) && work.conn.is_unanswered();
+        let doubted = doubted.then(|| work.conn.tuple().remote.addr);
+        if work.unannounced && work.events.contains(Events::CONNECTED) {
+            (work.unannounced, work.held) = (false, true);
         }
-        if slot.conn.has_output(now) && !slot.in_output {
-            slot.in_output = true;
-            let remote = slot.conn.tuple().remote.addr;
+        if work.conn.has_output(now) && !work.in_output {
+            work.in_output = true;
+            let remote = work.conn.tuple().remote.addr;
             self.await_output(key, remote);
         }
-        let slot = &mut self.connections[key as usize];
-        if slot.held {
-            slot.requeue_ready(key, &mut self.ready);
+        let Some(work) = self.connections.at_work(key) else { return };
+        if work.held {
+            work.requeue_ready(key, &mut self.ready);
         }
-        if slot.conn.is_closed() && !slot.conn.has_output(now) {
-            if let Some(flow) = slot.flow.take() {
+        if work.conn.is_closed() && !work.conn.has_output(now) {
+            if let Some(flow) = work.flow.take() {
                 self.table.close(flow);
             }
-            if !slot.held {
+            if !work.held {
                 self.remove(key);
             }
             return;
         }
-        if let Some(at) = slot.conn.poll_timeout()
-            && at < slot.scheduled
+        if let Some(at) = work.conn.poll_timeout()
+            && at < work.scheduled
         {
-            slot.scheduled = at;
+            work.scheduled = at;
             self.wheel.schedule(key, at);
         }
         if let (Some(remote), Role::Host(host)) = (doubted, &self.config.role) {
             self.neighbors.doubt(host, remote);
         }
+        self.connections.rest(&mut self.wheel);
     }
 
     /// The wheel has reached a connection. Deadlines move later far more often than they fire, so a connection is looked at
     /// when its oldest deadline comes, and put back.
     pub(super) fn on_connection_timer(&mut self, now: Instant, key: u32) {
-        let Some(slot) = self.connections.get_mut(key as usize) else { return };
-        slot.scheduled = Instant::NEVER;
-        if slot.conn.poll_timeout().is_some_and(|at| at <= now) {
+        let Some(work) = self.connections.work(key, &self.table) else { return };
+        work.scheduled = Instant::NEVER;
+        if work.conn.poll_timeout().is_some_and(|at| at <= now) {
             let mut cx = Context { now, pool: &mut self.pool };
-            slot.conn.handle_timeout(&mut cx);
+            work.conn.handle_timeout(&mut cx);
         }
         self.settle(now, key);
     }
 
     /// Sends what a connection has to send, up to its turn.
     pub(super) fn send_segments<F: FrameSink>(&mut self, now: Instant, key: u32, sink: &mut F) {
-        let Some(slot) = self.connections.get(key as usize) else { return };
-        let tuple = slot.conn.tuple();
-        let fields = ip_fields(&slot.conn);
+        let Some(work) = self.connections.at_work(key) else { return };
+        let tuple = work.conn.tuple();
+        let fields = ip_fields(&work.conn);
         let to = self.link_address(tuple.remote.addr);
-        let slot = &mut self.connections[key as usize];
+        let Some(work) = self.connections.work(key, &self.table) else { return };
         let mut stuck = sink.is_ready();
         for _ in 0..SEGMENTS_A_TURN {
             if !sink.is_ready() {
                 break;
             }
             let mut cx = Context { now, pool: &mut self.pool };
-            let Some(segment) = slot.conn.poll_segment(&mut cx) else { break };
+            let Some(segment) = work.conn.poll_segment(&mut cx) else { break };
             stuck = false;
-            let slices: ArrayVec<&[u8], SLICES_MAX> = slot.conn.payload(&segment).take(SLICES_MAX).collect();
+            let slices: ArrayVec<&[u8], SLICES_MAX> = work.conn.payload(&segment).take(SLICES_MAX).collect();
             let sent = match (to, &self.config.role) {
                 (Some(to), _) => self.egress.segment(to, tuple, &segment, fields, &slices, sink),
                 (None, Role::Host(host)) => {
@@ -433,20 +410,20 @@ impl Stack {
             }
         }
         // A connection that had its turn and sent nothing waits for an event, whatever it says.
-        slot.in_output = stuck;
+        work.in_output = stuck;
         self.settle(now, key);
-        if let Some(slot) = self.connections.get_mut(key as usize) {
-            slot.in_output &= !stuck;
+        if let Some(work) = self.connections.at_work(key) {
+            work.in_output &= !stuck;
         }
     }
 
     pub(super) fn remove(&mut self, key: u32) {
-        let slot = self.connections.remove(key as usize);
-        if let Some(flow) = slot.flow {
+        let Some(work) = self.connections.remove(key, &self.table) else { return };
+        if let Some(flow) = work.flow {
             self.table.close(flow);
         }
         self.wheel.cancel(key);
-        slot.conn.release(&mut self.pool);
+        work.conn.release(&mut self.pool);
         self.forget_stale_output();
     }
 
@@ -454,8 +431,9 @@ impl Stack {
     /// list grow with what comes and goes.
     fn forget_stale_output(&mut self) {
         if self.output.len() > 2 * self.connections.len() + STALE_OUTPUT_MAX {
-            let waiting = self.connections.iter().filter(|(_, slot)| slot.in_output);
-            self.output = waiting.map(|(key, _)| key as u32).collect();
+            let waiting = self.connections.in_output();
+            let for_the_link = waiting.filter(|&(_, remote)| !self.is_looped(remote)).map(|(key, _)| key);
+            self.output = for_the_link.collect();
         }
     }
 
@@ -477,7 +455,7 @@ fn ip_fields(conn: &Connection) -> Fields {
     Fields { hop_limit: conn.hop_limit(), dscp: conn.dscp(), ..Fields::default() }
 }
 
-impl Slot {
+impl Work {
     fn requeue_ready(&mut self, key: u32, ready: &mut alloc::collections::VecDeque<u32>) {
         if !self.in_ready && (self.incoming || !self.events.is_empty()) {
             self.in_ready = true;

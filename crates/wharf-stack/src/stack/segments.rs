@@ -33,9 +33,9 @@ impl Stack {
                     self.remove(key);
                     return self.on_tcp(now, packet);
                 }
-                let slot = &mut self.connections[key as usize];
+                let work = self.connections.work(key, &self.table).ok_or(DropReason::NoConnection)?;
                 let mut cx = Context { now, pool: &mut self.pool };
-                let result = slot.conn.handle_segment(&mut cx, &segment, payload, packet.ecn);
+                let result = work.conn.handle_segment(&mut cx, &segment, payload, packet.ecn);
                 self.settle(now, key);
                 result
             }
@@ -53,12 +53,13 @@ impl Stack {
 
     /// A SYN may take over the tuple of a connection in TIME-WAIT (RFC 6191; RFC 9293, section 3.6.1).
     fn is_reopened_by(&self, key: u32, segment: &TcpRepr) -> bool {
-        let slot = &self.connections[key as usize];
-        !slot.held
-            && slot.conn.state() == State::TimeWait
+        // One in TIME-WAIT is never parked.
+        let Some(work) = self.connections.look_at_work(key) else { return false };
+        !work.held
+            && work.conn.state() == State::TimeWait
             && segment.flags.contains(TcpFlags::SYN)
             && !segment.flags.contains(TcpFlags::ACK)
-            && slot.conn.may_be_reopened_by(segment)
+            && work.conn.may_be_reopened_by(segment)
     }
 
     fn on_segment_for_listener(

@@ -140,5 +140,8 @@ fn initial_window(mss: u32) -> u32 {
     (INITIAL_SEGMENTS * mss).min((2 * mss).max(INITIAL_BYTES))
 }
 
+super::park::packed!(struct Congestion { cwnd, ssthresh, algorithm });
+super::park::packed!(enum Algorithm { 0 = Cubic(cubic), 1 = NewReno(reno) });
+
 #[cfg(test)]
 mod tests;

@@ -35,3 +35,5 @@ impl Connection {
         self.rare.get_or_insert_with(Box::default)
     }
 }
+
+super::park::packed!(struct Rare { rcv_up, snd_up, stalled_since, timeout });

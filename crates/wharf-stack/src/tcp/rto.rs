@@ -114,6 +114,8 @@ impl RttEstimator {
     }
 }
 
+super::park::packed!(struct RttEstimator { srtt, rttvar, rto, timed_end, timed_at, is_timing, backoff });
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -282,3 +282,6 @@ impl Connection {
         Err(DropReason::Challenged)
     }
 }
+
+super::park::packed!(struct Timestamps { enabled, offset, recent, recent_at, last_ack_sent });
+super::park::packed!(struct Challenges { since, count });

@@ -145,8 +145,8 @@ const MIN_BUFFER: u32 = 4_096;
 const MAX_BUFFER: u32 = 1 << 28;
 
 /// What a connection keeps of its [`Settings`], small because every connection keeps it.
-#[derive(Clone, Debug)]
-pub(super) struct Limits {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Limits {
     pub(super) send_buffer: u32,
     pub(super) max_segment: u16,
     pub(super) mss: u16,

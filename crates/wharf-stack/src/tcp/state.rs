@@ -190,3 +190,11 @@ impl fmt::Debug for Events {
         if self.is_empty() { f.write_str("-") } else { Ok(()) }
     }
 }
+
+super::park::packed!(enum State {
+    0 = SynSent, 1 = SynReceived, 2 = Established, 3 = FinWait1, 4 = FinWait2, 5 = CloseWait, 6 = Closing, 7 = LastAck,
+    8 = TimeWait, 9 = Closed,
+});
+super::park::packed!(enum Unreachable {
+    0 = Network, 1 = Host, 2 = Port, 3 = Protocol, 4 = Prohibited, 5 = HopLimit,
+});

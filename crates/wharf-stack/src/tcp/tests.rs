@@ -9,6 +9,7 @@ mod closing;
 mod handshake;
 mod idle;
 mod loss;
+mod parking;
 mod random;
 mod sending;
 mod transfer;

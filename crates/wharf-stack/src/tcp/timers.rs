@@ -62,3 +62,5 @@ impl Timers {
         (at != Instant::NEVER).then_some(at)
     }
 }
+
+super::park::packed!(struct Timers (1));

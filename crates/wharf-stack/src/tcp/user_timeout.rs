@@ -106,3 +106,6 @@ impl Connection {
         }
     }
 }
+
+super::park::packed!(struct UserTimeoutOption { advertised, least, most });
+super::park::packed!(struct UserTimeout { chosen, exchanged, heard, is_news });

@@ -228,5 +228,8 @@ impl ReceiveWindow {
     }
 }
 
+super::park::packed!(struct SendWindow { snd_una, snd_nxt, snd_wl1, snd_wl2, snd_wnd, max_wnd, scale });
+super::park::packed!(struct ReceiveWindow { rcv_nxt, rcv_adv, buffer, cap, read, scale });
+
 #[cfg(test)]
 mod tests;

@@ -119,6 +119,8 @@ fn cube_root(value: u64) -> u32 {
     root as u32
 }
 
+crate::tcp::park::packed!(struct Cubic { w_max, cwnd_prior, w_est, epoch, k_ms, remainder, remainder_est });
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,3 +23,5 @@ impl NewReno {
         cwnd
     }
 }
+
+crate::tcp::park::packed!(struct NewReno { acked });

@@ -149,6 +149,7 @@ impl Pair {
                 side.payload_sent += payload.len();
                 self.cut(1 - from, out, &payload);
             }
+            super::parking::repark(&mut self.sides[from].conn);
         }
     }
 

@@ -1,0 +1,346 @@
+//! Where the connections of a stack are: a few at work, the others parked in few bytes.
+//!
+//! A connection works from the moment something happens to it. Of those that work more than [`WORKING_MAX`], the ones that are
+//! idle and were not used since the hand last passed (the clock algorithm, Corbato 1968) are put away as
+//! [`tcp::park`](crate::tcp) writes them, and woken by the next segment, command or time-out. The hand moves a few steps
+//! with each thing that happens, so parking has no timer and costs nothing by itself.
+//!
+//! Invariants: every working connection stands in `round` once, at its `round_at`; a parked one stands in no list of the stack,
+//! and in the timer wheel exactly at its own next time-out; its number stays the same.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::Deref;
+
+use hashbrown::HashMap;
+use wharf_table::flow::FlowId;
+use wharf_table::{Addr, Instant, Table, Tuple};
+
+use super::places::Places;
+use crate::tcp::park::{Packed, Packer, Unpacker};
+use crate::tcp::{Connection, Events, Limits};
+use crate::timer::Wheel;
+
+/// How many connections may work before idle ones are put away.
+const WORKING_MAX: usize = 4_096;
+/// Connections that the hand looks at with each thing that happens: twice as many as it may have to put away.
+const STEPS: usize = 4;
+
+/// A connection that works, and its place in the stack's lists.
+pub(super) struct Work {
+    pub(super) conn: Connection,
+    /// `None` once its tuple is free for another.
+    pub(super) flow: Option<FlowId>,
+    /// The binding through which it came, by its application's token.
+    pub(super) listener: Option<u32>,
+    pub(super) events: Events,
+    /// When the wheel will look at it.
+    pub(super) scheduled: Instant,
+    pub(super) incoming: bool,
+    pub(super) in_ready: bool,
+    pub(super) in_output: bool,
+    /// It came to a listener and is not established: nobody has heard of it, and nobody will if it ends before.
+    pub(super) unannounced: bool,
+    /// It waits for memory to send.
+    pub(super) starving: bool,
+    /// Whether the owner still holds its id.
+    pub(super) held: bool,
+    /// Something happened to it since the hand passed.
+    pub(super) used: bool,
+    pub(super) round_at: u32,
+}
+
+impl Work {
+    /// One that nothing has happened to.
+    pub(super) fn new(conn: Connection, flow: FlowId, listener: Option<u32>) -> Work {
+        Work {
+            conn,
+            flow: Some(flow),
+            listener,
+            events: Events::empty(),
+            scheduled: Instant::NEVER,
+            incoming: false,
+            in_ready: false,
+            in_output: false,
+            unannounced: false,
+            starving: false,
+            held: true,
+            used: true,
+            round_at: 0,
+        }
+    }
+
+    fn may_park(&self) -> bool {
+        let in_a_list = self.incoming || self.in_ready || self.in_output || self.unannounced || self.starving;
+        !in_a_list && self.events.is_empty() && self.flow.is_some() && self.conn.may_park()
+    }
+}
+
+/// A connection that is put away.
+struct Parked {
+    bytes: Box<[u8]>,
+    flow: FlowId,
+    limits: u16,
+    held: bool,
+}
+
+enum Slot {
+    Work(Box<Work>),
+    Parked(Parked),
+}
+
+// What a parked connection costs beside its bytes and its row in the table.
+const _: () = assert!(size_of::<Option<Slot>>() <= 24);
+
+/// A connection to look at: where it works, or a copy of the parked one.
+pub(super) enum Look<'a> {
+    Work(&'a Connection),
+    Copy(Box<Connection>),
+}
+
+impl Deref for Look<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        match self {
+            Look::Work(conn) => conn,
+            Look::Copy(conn) => conn,
+        }
+    }
+}
+
+/// The connections of a stack by number.
+pub(super) struct Connections {
+    slots: Places<Slot>,
+    /// Numbers of those that work, in no order, and where the hand stands.
+    round: Vec<u32>,
+    hand: usize,
+    most: usize,
+    limits: Interned,
+    packer: Packer,
+}
+
+impl Connections {
+    pub(super) fn new() -> Connections {
+        Connections {
+            slots: Places::new(),
+            round: Vec::new(),
+            hand: 0,
+            most: WORKING_MAX,
+            limits: Interned::default(),
+            packer: Packer::new(),
+        }
+    }
+
+    /// Lets `most` work before idle ones are put away.
+    pub(super) fn set_working_max(&mut self, most: usize) {
+        self.most = most;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many work.
+    pub(super) fn working(&self) -> usize {
+        self.round.len()
+    }
+
+    /// The number of the next connection.
+    pub(super) fn next_key(&mut self) -> Option<u32> {
+        self.slots.next_number()
+    }
+
+    /// Takes a connection in; its number is the one that was foretold.
+    pub(super) fn insert(&mut self, work: Work) -> Option<u32> {
+        let key = self.slots.insert(Slot::Work(Box::new(work)))?;
+        self.enter_round(key);
+        Some(key)
+    }
+
+    /// Takes one out, if it works.
+    pub(super) fn remove(&mut self, key: u32, table: &Table) -> Option<Box<Work>> {
+        self.work(key, table)?;
+        self.leave_round(key);
+        match self.slots.remove(key)? {
+            Slot::Work(work) => Some(work),
+            Slot::Parked(_) => None,
+        }
+    }
+
+    /// A connection that already works.
+    pub(super) fn at_work(&mut self, key: u32) -> Option<&mut Work> {
+        match self.slots.value_mut(key)? {
+            Slot::Work(work) => Some(work),
+            Slot::Parked(_) => None,
+        }
+    }
+
+    /// A connection, woken if it was parked.
+    pub(super) fn work(&mut self, key: u32, table: &Table) -> Option<&mut Work> {
+        if let Slot::Parked(parked) = self.slots.value(key)? {
+            let work = self.limits.wake(parked, table);
+            self.limits.give(parked.limits);
+            *self.slots.value_mut(key)? = Slot::Work(work);
+            self.enter_round(key);
+        }
+        let work = self.at_work(key)?;
+        work.used = true;
+        Some(work)
+    }
+
+    /// A connection to look at, and what is known of it beside.
+    pub(super) fn look(&self, key: u32, table: &Table) -> Option<Look<'_>> {
+        match self.slots.value(key)? {
+            Slot::Work(work) => Some(Look::Work(&work.conn)),
+            Slot::Parked(parked) => {
+                let work = self.limits.wake(parked, table);
+                Some(Look::Copy(Box::new(work.conn)))
+            }
+        }
+    }
+
+    /// One that works, to look at; `None` when it is parked.
+    pub(super) fn look_at_work(&self, key: u32) -> Option<&Work> {
+        match self.slots.value(key)? {
+            Slot::Work(work) => Some(work),
+            Slot::Parked(_) => None,
+        }
+    }
+
+    /// The tuple of a connection.
+    pub(super) fn tuple(&self, key: u32, table: &Table) -> Option<Tuple> {
+        match self.slots.value(key)? {
+            Slot::Work(work) => Some(work.conn.tuple()),
+            Slot::Parked(parked) => Some(tuple_of(table, parked.flow)),
+        }
+    }
+
+    /// The listener of a connection, and whether its owner holds it.
+    pub(super) fn listener(&self, key: u32, table: &Table) -> Option<u32> {
+        match self.slots.value(key)? {
+            Slot::Work(work) => work.listener,
+            Slot::Parked(parked) => self.limits.wake(parked, table).listener,
+        }
+    }
+
+    /// Those that have something to send, and to whom.
+    pub(super) fn in_output(&self) -> impl Iterator<Item = (u32, Addr)> {
+        let working = self.round.iter().filter_map(|&key| Some((key, self.look_at_work(key)?)));
+        working.filter(|(_, work)| work.in_output).map(|(key, work)| (key, work.conn.tuple().remote.addr))
+    }
+
+    /// Something has happened: where too many work, idle ones are put away.
+    pub(super) fn rest(&mut self, wheel: &mut Wheel) {
+        for _ in 0..STEPS {
+            if self.round.len() <= self.most {
+                return;
+            }
+            self.hand = if self.hand < self.round.len() { self.hand } else { 0 };
+            let key = self.round[self.hand];
+            let Some(work) = self.at_work(key) else { return };
+            if core::mem::take(&mut work.used) || !self.put_away(key, wheel) {
+                self.hand += 1;
+            }
+        }
+    }
+
+    /// Parks a connection if it may be.
+    fn put_away(&mut self, key: u32, wheel: &mut Wheel) -> bool {
+        let Some(Slot::Work(work)) = self.slots.value(key) else { return false };
+        if !work.may_park() {
+            return false;
+        }
+        let Some(flow) = work.flow else { return false };
+        let Some(limits) = self.limits.take(work.conn.limits()) else { return false };
+        work.listener.pack(&mut self.packer);
+        let held = work.held;
+        work.conn.park(&mut self.packer);
+        let bytes = self.packer.take();
+        wheel.schedule(key, work.conn.poll_timeout().unwrap_or(Instant::NEVER));
+        self.leave_round(key);
+        if let Some(slot) = self.slots.value_mut(key) {
+            *slot = Slot::Parked(Parked { bytes, flow, limits, held });
+        }
+        true
+    }
+
+    fn enter_round(&mut self, key: u32) {
+        let at = self.round.len() as u32;
+        self.round.push(key);
+        if let Some(work) = self.at_work(key) {
+            work.round_at = at;
+        }
+    }
+
+    fn leave_round(&mut self, key: u32) {
+        let Some(at) = self.at_work(key).map(|work| work.round_at) else { return };
+        self.round.swap_remove(at as usize);
+        if let Some(&moved) = self.round.get(at as usize)
+            && let Some(work) = self.at_work(moved)
+        {
+            work.round_at = at;
+        }
+        if self.round.len() < self.round.capacity() / 4 {
+            self.round.shrink_to(self.round.len() * 2);
+        }
+    }
+}
+
+fn tuple_of(table: &Table, flow: FlowId) -> Tuple {
+    *table.flow(flow).expect("a parked connection keeps its flow").tuple()
+}
+
+/// Limits by number, each kept once however many parked connections have them.
+#[derive(Default)]
+struct Interned {
+    /// With how many have them; those that nobody has are free.
+    values: Vec<(Limits, u32)>,
+    numbers: HashMap<Limits, u16, foldhash::fast::FixedState>,
+    free: Vec<u16>,
+}
+
+impl Interned {
+    /// The number of these limits, for one more connection; `None` when there are too many different ones.
+    fn take(&mut self, limits: &Limits) -> Option<u16> {
+        if let Some(&number) = self.numbers.get(limits) {
+            self.values[usize::from(number)].1 += 1;
+            return Some(number);
+        }
+        let value = (limits.clone(), 1);
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.values[usize::from(number)] = value;
+                number
+            }
+            None => {
+                let number = u16::try_from(self.values.len()).ok()?;
+                self.values.push(value);
+                number
+            }
+        };
+        self.numbers.insert(limits.clone(), number);
+        Some(number)
+    }
+
+    /// One connection less has them.
+    fn give(&mut self, number: u16) {
+        let (limits, count) = &mut self.values[usize::from(number)];
+        *count -= 1;
+        if *count == 0 {
+            self.numbers.remove(limits);
+            self.free.push(number);
+        }
+    }
+
+    /// The connection as it was before it was put away.
+    fn wake(&self, parked: &Parked, table: &Table) -> Box<Work> {
+        let mut from = Unpacker::new(&parked.bytes);
+        let listener = Packed::unpack(&mut from);
+        let limits = self.values[usize::from(parked.limits)].0.clone();
+        let conn = Connection::wake(&mut from, tuple_of(table, parked.flow), limits);
+        debug_assert!(from.is_finished(), "what was packed is unpacked whole");
+        let scheduled = conn.poll_timeout().unwrap_or(Instant::NEVER);
+        Box::new(Work { scheduled, held: parked.held, ..Work::new(conn, parked.flow, listener) })
+    }
+}
