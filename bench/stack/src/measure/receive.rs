@@ -1,0 +1,54 @@
+//! What a segment costs its receiver, beside connections on which nothing happens.
+
+use std::time::{Duration, Instant as Clock};
+
+use super::Effort;
+use crate::host::{Host, Setup};
+use crate::pair::Pair;
+use crate::report::{Better, Report, Section};
+use crate::smol::Smol;
+use crate::wharf::Wharf;
+
+/// What this measures.
+pub const SECTION: Section = Section {
+    name: "receive",
+    title: "Receiver's time for a segment of one active flow",
+    unit: "ns",
+    better: Better::Less,
+};
+
+const CHUNK: usize = 16 << 10;
+
+/// Nanoseconds of the receiver alone: it takes what came, its application reads, its ACKs leave.
+fn nanos<H: Host>(idle: usize, effort: Effort) -> f64 {
+    // Small buffers, of which smoltcp allocates all at once.
+    let mut pair = Pair::<H>::new(&Setup::buffers(16 << 10));
+    pair.crowd(idle, 80);
+    pair.server.listen(9_999, 1);
+    let (near, far) = pair.establish(1_000, 9_999);
+    let (source, mut target) = (vec![0x5a; CHUNK], vec![0; CHUNK]);
+    let (mut spent, mut segments) = (Duration::ZERO, 0);
+    let (begin, mut turns) = (Clock::now(), 0);
+    while begin.elapsed() < effort.round || turns < 100 {
+        turns += 1;
+        pair.client.send(pair.now, near, &source);
+        pair.client_turn();
+        let came = pair.far.inbox.len();
+        let start = Clock::now();
+        pair.server_turn();
+        while pair.server.receive(pair.now, far, &mut target) > 0 {}
+        spent += start.elapsed();
+        segments += came;
+        pair.now += Duration::from_micros(10);
+    }
+    spent.as_nanos() as f64 / segments as f64
+}
+
+/// Prints every row.
+pub fn run(report: &mut Report, effort: Effort) {
+    report.begin(SECTION);
+    for idle in [10, 1_000, 10_000] {
+        let (wharf, smoltcp) = effort.least(|| nanos::<Wharf>(idle, effort), || nanos::<Smol>(idle, effort));
+        report.pair(SECTION, format!("{idle} idle sockets"), wharf, smoltcp);
+    }
+}
