@@ -132,6 +132,7 @@ impl Stack {
         packet.gso_size = 0;
         packet.dont_fragment = false;
         packet.in_fragments = true;
+        packet.ecn = Ecn::from_bits(whole.ecn());
         packet.payload = whole.payload();
         let quote = quote_whole_v4(&ip, packet.payload);
         packet.quote = &quote;
@@ -187,6 +188,7 @@ impl Stack {
         packet.gso_size = 0;
         packet.dont_fragment = false;
         packet.in_fragments = true;
+        packet.ecn = Ecn::from_bits(whole.ecn());
         (packet.protocol, packet.payload, packet.next_header_at) = (protocol, payload, next_header_at);
         let quote = quote_whole_v6(&ip, whole.protocol(), whole.payload());
         packet.quote = &quote;
