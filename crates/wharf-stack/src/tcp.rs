@@ -301,6 +301,11 @@ impl Connection {
         (self.limits.send_buffer as usize).saturating_sub(self.send_queue.len())
     }
 
+    /// Payload bytes of a full segment as it would leave now.
+    pub fn segment_payload(&self) -> u16 {
+        u16::try_from(self.segment_size()).unwrap_or(u16::MAX)
+    }
+
     /// Bytes that were sent or are queued, and are not acknowledged.
     pub const fn unacknowledged_len(&self) -> usize {
         self.send_queue.len()

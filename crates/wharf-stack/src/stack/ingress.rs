@@ -311,6 +311,9 @@ impl Stack {
         datagrams: &mut D,
     ) -> Result<(), DropReason> {
         let message = Icmpv4Repr::parse(packet.payload).map_err(|_| DropReason::IcmpInvalid)?;
+        if let Some(quoted) = message.quoted().filter(|quoted| quoted.protocol == protocol::UDP) {
+            return self.on_datagram_error(packet, &quoted, datagrams);
+        }
         match message {
             Icmpv4Repr::EchoRequest { ident, .. } => self.on_echo(now, packet, ident, datagrams),
             Icmpv4Repr::FragmentationNeeded { mtu, .. } => {
@@ -336,6 +339,9 @@ impl Stack {
         datagrams: &mut D,
     ) -> Result<(), DropReason> {
         let message = Icmpv6Repr::parse(packet.payload).map_err(|_| DropReason::IcmpInvalid)?;
+        if let Some(quoted) = message.quoted().filter(|quoted| quoted.protocol == protocol::UDP) {
+            return self.on_datagram_error(packet, &quoted, datagrams);
+        }
         match message {
             Icmpv6Repr::EchoRequest { ident, .. } => self.on_echo(now, packet, ident, datagrams),
             Icmpv6Repr::PacketTooBig { mtu, .. } => {
