@@ -31,7 +31,6 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use slab::Slab;
 use wharf_table::{DropReason, Endpoint, Instant};
 
 pub use self::entry::{Domain, Kind, Privilege, User};
@@ -40,6 +39,7 @@ pub use self::error_queue::{ErrorOrigin, QueuedError};
 pub use self::options::{OptionName, OptionValue};
 pub use self::readiness::Readiness;
 use crate::interface::{FrameIn, FrameSink};
+use crate::stack::places::Places;
 use crate::stack::{Config, Stack};
 use entry::{Body, Claimed, Socket};
 use options::{Options, Shared};
@@ -148,7 +148,7 @@ impl How {
 /// [`Host::poll_ready`].
 pub struct Host {
     stack: Stack,
-    sockets: Slab<Socket>,
+    sockets: Places<Socket>,
     /// The socket of each connection, by its number.
     by_conn: Vec<u32>,
     /// Ports that sockets with a connection had bound before, by socket.
@@ -172,7 +172,7 @@ impl Host {
         Host {
             fresh: Arc::new(Options::new(User::ROOT, &config.stack.tcp)),
             stack: Stack::new(config.stack, now),
-            sockets: Slab::new(),
+            sockets: Places::new(),
             by_conn: Vec::new(),
             claims: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -194,7 +194,7 @@ impl Host {
 
     /// The sockets, in the order of their numbers.
     pub fn sockets(&self) -> impl Iterator<Item = SocketId> {
-        self.sockets.iter().map(|(index, _)| SocketId(index as u32))
+        self.sockets.numbers().map(SocketId)
     }
 
     /// Takes a batch of frames that arrived.
@@ -234,7 +234,7 @@ impl Host {
     /// The next socket whose [`Host::readiness`] may have changed, each once; the cost is that of what happened.
     pub fn poll_ready(&mut self) -> Option<SocketId> {
         while let Some(index) = self.ready.pop_front() {
-            if let Some(socket) = self.sockets.get_mut(index as usize) {
+            if let Some(socket) = self.sockets.value_mut(index) {
                 socket.body.marks_mut().queued = false;
                 return Some(SocketId(index));
             }
@@ -263,7 +263,7 @@ impl Host {
     /// # Errors
     /// [`Errno::BadDescriptor`].
     pub fn close(&mut self, now: Instant, id: SocketId) -> Result<(), Errno> {
-        let socket = self.sockets.try_remove(id.index()).ok_or(Errno::BadDescriptor)?;
+        let socket = self.sockets.remove(id.0).ok_or(Errno::BadDescriptor)?;
         match socket.body {
             Body::Idle(idle) => {
                 if let Some(claim) = idle.claim {
@@ -282,15 +282,15 @@ impl Host {
         if self.sockets.len() >= self.max_sockets.min(NOBODY as usize) {
             return Err(Errno::TooManyOpen);
         }
-        Ok(SocketId(self.sockets.insert(socket) as u32))
+        self.sockets.insert(socket).map(SocketId).ok_or(Errno::TooManyOpen)
     }
 
     fn entry(&self, id: SocketId) -> Result<&Socket, Errno> {
-        self.sockets.get(id.index()).ok_or(Errno::BadDescriptor)
+        self.sockets.value(id.0).ok_or(Errno::BadDescriptor)
     }
 
     fn entry_mut(&mut self, id: SocketId) -> Result<&mut Socket, Errno> {
-        self.sockets.get_mut(id.index()).ok_or(Errno::BadDescriptor)
+        self.sockets.value_mut(id.0).ok_or(Errno::BadDescriptor)
     }
 
     /// Takes in what the host has sent to itself, and hands on what the stack has to say.

@@ -22,7 +22,7 @@ mod errors;
 mod ingress;
 mod local;
 mod loopback;
-mod places;
+pub(crate) mod places;
 mod segments;
 mod slots;
 mod socket_options;

@@ -2,18 +2,18 @@
 
 use alloc::collections::VecDeque;
 
-use slab::Slab;
 use wharf_table::Instant;
 
 use super::entry::{Body, Socket};
 use super::errno::Errno;
 use super::{Host, NOBODY, SocketId};
+use crate::stack::places::Places;
 use crate::stack::{ConnId, DatagramError, DatagramIn, DatagramSink, Event};
 use crate::tcp::{CloseReason, Events};
 
 /// Puts a socket into the list of those whose readiness may have changed.
-pub(super) fn wake(sockets: &mut Slab<Socket>, ready: &mut VecDeque<u32>, index: u32) {
-    let Some(socket) = sockets.get_mut(index as usize) else { return };
+pub(super) fn wake(sockets: &mut Places<Socket>, ready: &mut VecDeque<u32>, index: u32) {
+    let Some(socket) = sockets.value_mut(index) else { return };
     let marks = socket.body.marks_mut();
     if !marks.queued {
         marks.queued = true;
@@ -24,15 +24,14 @@ pub(super) fn wake(sockets: &mut Slab<Socket>, ready: &mut VecDeque<u32>, index:
 /// Where datagrams go that arrive.
 pub(super) struct Inbox<'a> {
     pub(super) now: Instant,
-    pub(super) sockets: &'a mut Slab<Socket>,
+    pub(super) sockets: &'a mut Places<Socket>,
     pub(super) ready: &'a mut VecDeque<u32>,
 }
 
 impl DatagramSink for Inbox<'_> {
     fn datagram(&mut self, datagram: DatagramIn<'_>) {
         let Some(index) = datagram.binding else { return };
-        if let Some(Socket { options, body: Body::Datagram(datagrams) }) =
-            self.sockets.get_mut(index as usize)
+        if let Some(Socket { options, body: Body::Datagram(datagrams) }) = self.sockets.value_mut(index)
             && datagrams.take(self.now, options, &datagram)
         {
             wake(self.sockets, self.ready, index);
@@ -40,7 +39,7 @@ impl DatagramSink for Inbox<'_> {
     }
 
     fn takes(&self, binding: u32, datagram: &DatagramIn<'_>) -> bool {
-        match self.sockets.get(binding as usize).map(|socket| &socket.body) {
+        match self.sockets.value(binding).map(|socket| &socket.body) {
             Some(Body::Datagram(datagrams)) => datagrams.hears(datagram.source),
             _ => false,
         }
@@ -48,8 +47,7 @@ impl DatagramSink for Inbox<'_> {
 
     fn error(&mut self, error: DatagramError<'_>) {
         let index = error.binding;
-        if let Some(Socket { options, body: Body::Datagram(datagrams) }) =
-            self.sockets.get_mut(index as usize)
+        if let Some(Socket { options, body: Body::Datagram(datagrams) }) = self.sockets.value_mut(index)
             && datagrams.take_error(options, &error)
         {
             wake(self.sockets, self.ready, index);
@@ -93,14 +91,14 @@ impl Host {
     }
 
     fn on_progress(&mut self, id: SocketId, events: Events) {
-        if let Some(Socket { body: Body::Stream(stream), .. }) = self.sockets.get_mut(id.index()) {
+        if let Some(Socket { body: Body::Stream(stream), .. }) = self.sockets.value_mut(id.0) {
             stream.marks.peer_finished |= events.contains(Events::PEER_FINISHED);
         }
         self.wake(id);
     }
 
     fn on_closed(&mut self, id: SocketId, reason: CloseReason) {
-        if let Some(Socket { body: Body::Stream(stream), .. }) = self.sockets.get_mut(id.index()) {
+        if let Some(Socket { body: Body::Stream(stream), .. }) = self.sockets.value_mut(id.0) {
             stream.marks.over = true;
             stream.error = match reason {
                 // Linux says so when the peer had finished before.

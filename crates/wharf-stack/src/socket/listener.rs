@@ -92,12 +92,11 @@ impl Host {
         let conn = listener.queue.pop_front().ok_or(Errno::Again)?;
         let (options, domain) = (Arc::clone(options), listener.marks.domain());
         let mut stream = Stream::new(conn, Marks::new(domain));
-        let connection = self.stack.connection(conn);
-        let peer = connection.tuple().remote;
-        match connection.state() {
+        let peer = self.stack.tuple(conn).remote;
+        match self.stack.state(conn) {
             State::Closed => {
                 stream.marks.over = true;
-                stream.error = Errno::of_close(connection.closed_by());
+                stream.error = Errno::of_close(self.stack.connection(conn).closed_by());
             }
             state => stream.marks.peer_finished = !state.may_receive(),
         }
@@ -122,7 +121,7 @@ impl Host {
     pub(super) fn on_connection(&mut self, now: Instant, conn: ConnId) {
         let listener = self.stack.listener_of(conn);
         self.set_socket_of(conn, None);
-        let socket = listener.and_then(|index| self.sockets.get_mut(index as usize));
+        let socket = listener.and_then(|index| self.sockets.value_mut(index));
         let Some(Socket { body: Body::Listener(at), .. }) = socket else {
             return self.drop_connection(now, conn);
         };

@@ -196,7 +196,7 @@ impl Host {
             return Err(Errno::NotSupported);
         }
         let Host { stack, sockets, .. } = self;
-        let socket = sockets.get_mut(id.index()).ok_or(Errno::BadDescriptor)?;
+        let socket = sockets.value_mut(id.0).ok_or(Errno::BadDescriptor)?;
         let Body::Stream(stream) = &mut socket.body else { return Err(Errno::BrokenPipe) };
         let conn = stream.conn();
         if matches!(stack.state(conn), State::SynSent | State::SynReceived) && !stream.marks.write_shut {
@@ -243,7 +243,7 @@ impl Host {
         flags: ReceiveFlags,
     ) -> Result<Received, Errno> {
         let Host { stack, sockets, .. } = self;
-        let socket = sockets.get_mut(id.index()).ok_or(Errno::BadDescriptor)?;
+        let socket = sockets.value_mut(id.0).ok_or(Errno::BadDescriptor)?;
         let Body::Stream(stream) = &mut socket.body else { return Err(Errno::NotConnected) };
         if flags.out_of_band {
             return Err(Errno::Invalid);
@@ -300,7 +300,7 @@ impl Host {
 
     fn shutdown_stream(&mut self, now: Instant, id: SocketId, how: How) -> Result<(), Errno> {
         let Host { stack, sockets, .. } = self;
-        let socket = sockets.get_mut(id.index()).ok_or(Errno::BadDescriptor)?;
+        let socket = sockets.value_mut(id.0).ok_or(Errno::BadDescriptor)?;
         let Body::Stream(stream) = &mut socket.body else { return Err(Errno::NotConnected) };
         match stack.state(stream.conn()) {
             State::SynSent => {
