@@ -217,7 +217,7 @@ impl Stack {
     }
 
     /// Whether an address means more than one station: multicast, or a broadcast of the link.
-    fn is_group(&self, addr: Addr) -> bool {
+    pub(super) fn is_group(&self, addr: Addr) -> bool {
         addr.is_multicast() || addr.is_limited_broadcast() || self.is_subnet_broadcast(addr)
     }
 
@@ -300,8 +300,10 @@ impl Stack {
     }
 
     fn is_subnet_broadcast(&self, dst: Addr) -> bool {
-        let Role::Gateway(gateway) = &self.config.role else { return false };
-        gateway.v4.is_some_and(|v4| v4.program.broadcast() == Some(dst))
+        match &self.config.role {
+            Role::Gateway(gateway) => gateway.v4.is_some_and(|v4| v4.program.broadcast() == Some(dst)),
+            Role::Host(host) => host.addresses.iter().any(|own| own.broadcast() == Some(dst)),
+        }
     }
 
     fn on_icmpv4<D: DatagramSink>(

@@ -278,6 +278,7 @@ impl Connection {
         self.rtt.on_resent();
         if first || !self.timers.is_set(Timer::Retransmit) {
             self.timers.set(Timer::Retransmit, now + self.rtt.rto());
+            self.clamp_to_user_timeout();
         }
         self.pace(len, now);
         let segment = self.data_segment(now, range);
