@@ -238,6 +238,8 @@ impl RateSample {
         if !self.is_app_limited || rate(bytes, interval) >= self.rate() {
             (self.delivered, self.interval, self.was_app_limited) = (bytes, interval, self.is_app_limited);
         }
+        // What is of no use any more takes no room where idle connections are kept.
+        (self.end, self.prior, self.prior_at, self.is_app_limited) = (ack, 0, now, false);
     }
 
     /// In bytes a second; 0 before the first measurement.
