@@ -12,14 +12,13 @@ use wharf_wire::ethernet::{self, EtherType, EthernetRepr, HardwareAddr};
 use wharf_wire::ipv4::Ipv4Repr;
 use wharf_wire::ipv6::Ipv6Repr;
 use wharf_wire::ndp;
-use wharf_wire::tcp::TcpFlags;
 use wharf_wire::udp::{self, UdpRepr};
 
 use crate::fragment;
 use crate::interface::{Capabilities, FrameSink, GsoKind, OffloadOut};
 use crate::ip::protocol;
 use crate::stack::DatagramOut;
-use crate::tcp::{Ecn, SegmentOut};
+use crate::tcp::SegmentOut;
 
 /// Ethernet, and the longest IP and TCP headers.
 const HEAD_MAX: usize = ethernet::HEADER_LEN + 60 + 60;
@@ -67,14 +66,12 @@ pub(crate) struct Fields {
     /// The six bits of the differentiated services codepoint.
     pub(crate) dscp: u8,
     pub(crate) dont_fragment: bool,
-    /// What it says of congestion (RFC 3168, section 5).
-    pub(crate) ecn: Ecn,
 }
 
 impl Default for Fields {
     /// As TCP sends where nobody has chosen: routers may not cut it (RFC 1191, section 3).
     fn default() -> Fields {
-        Fields { hop_limit: HOP_LIMIT, dscp: 0, dont_fragment: true, ecn: Ecn::NotCapable }
+        Fields { hop_limit: HOP_LIMIT, dscp: 0, dont_fragment: true }
     }
 }
 
@@ -106,7 +103,7 @@ impl Egress {
         let (src, dst) = (tuple.local.addr, tuple.remote.addr);
         let payload_len: usize = payload.iter().map(|slice| slice.len()).sum();
         let header_len = segment.header.header_len();
-        let (ends, fields) = ((src, dst), Fields { ecn: segment.ecn, ..fields });
+        let ends = (src, dst);
         let mut head = self.head_with(to, ends, protocol::TCP, header_len + payload_len, fields);
         let start = head.len;
         let header = head.grow(header_len);
@@ -124,7 +121,6 @@ impl Egress {
         header[16..18].copy_from_slice(&checksum.to_be_bytes());
         let kind = if src.is_v4() { GsoKind::Tcp4 } else { GsoKind::Tcp6 };
         offload.gso = segment.gso_size.map(|size| (kind, size));
-        offload.gso_ecn = offload.gso.is_some() && segment.header.flags.contains(TcpFlags::CWR);
         sink.frame(head.as_slice(), payload, offload)
     }
 
@@ -185,7 +181,7 @@ impl Egress {
             return Ok(());
         }
         let mut head = self.head(to, src, dst, number(datagram), len, DontFragment::No);
-        let mut offload = OffloadOut { gso: gso.map(|size| (GsoKind::Udp, size)), ..OffloadOut::default() };
+        let mut offload = OffloadOut { checksum: None, gso: gso.map(|size| (GsoKind::Udp, size)) };
         if datagram.protocol == Protocol::Udp {
             let start = head.len;
             let leave = self.capabilities.checksum;
@@ -342,7 +338,7 @@ impl Egress {
                     dst: Addr::v4(dst),
                     protocol,
                     hop_limit: fields.hop_limit,
-                    dscp_ecn: fields.dscp << 2 | fields.ecn.bits(),
+                    dscp_ecn: fields.dscp << 2,
                     identification: self.identification as u16,
                     dont_fragment: fields.dont_fragment,
                     more_fragments: false,
@@ -357,7 +353,7 @@ impl Egress {
                     dst,
                     next_header: protocol,
                     hop_limit: fields.hop_limit,
-                    traffic_class: fields.dscp << 2 | fields.ecn.bits(),
+                    traffic_class: fields.dscp << 2,
                     flow_label: 0,
                     payload_len: len,
                 };

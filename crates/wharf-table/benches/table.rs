@@ -4,8 +4,7 @@ use std::hint::black_box;
 use std::time::Instant as Clock;
 
 use wharf_table::{
-    Addr, Endpoint, Ephemeral, Far, Found, HashKey, Instant, PortRange, Protocol, Silent, Table, Tuple,
-    registry,
+    Addr, Endpoint, Far, Found, HashKey, Instant, Origin, PortRange, Protocol, Silent, Table, Tuple, registry,
 };
 
 const KEY: HashKey = HashKey::new(*b"no secret needed");
@@ -49,7 +48,9 @@ fn look_ups(flows: u32) {
     table.set_max_flows(flows);
     let cost = nanos(flows as usize, || {
         for number in 0..flows {
-            table.open(tuple(number), Far::Application(number), Instant::ZERO).expect("tuples differ");
+            table
+                .open(tuple(number), Far::Application(number), Origin::Transit, Instant::ZERO)
+                .expect("tuples differ");
         }
     });
     report(&format!("open, up to {flows} flows"), cost);
@@ -79,23 +80,22 @@ fn look_ups(flows: u32) {
 fn ephemeral_ports() {
     let local = Addr::v4([10, 0, 2, 100]);
     let remote = Endpoint::new(Addr::v4([192, 0, 2, 1]), 443);
-    let mut ephemeral = Ephemeral::new(KEY);
     let mut table = Table::new(KEY);
-    let mut choose = |table: &Table, what: &str, rounds: usize| {
+    let choose = |table: &mut Table, what: &str, rounds: usize| {
         let cost = nanos(rounds, || {
             for _ in 0..rounds {
-                black_box(ephemeral.choose(Protocol::Tcp, local, remote, PortRange::DYNAMIC, table));
+                black_box(table.choose_to_open(Protocol::Tcp, local, remote, PortRange::DYNAMIC));
             }
         });
         report(what, cost);
     };
-    choose(&table, "ephemeral port, range empty", 100_000);
+    choose(&mut table, "ephemeral port, range empty", 100_000);
     for port in PortRange::DYNAMIC.iter().filter(|port| port.number() % 1000 != 0) {
         let local = Endpoint { addr: local, port: port.number() };
         let tuple = Tuple { protocol: Protocol::Tcp, local, remote };
-        table.open(tuple, Far::Application(0), Instant::ZERO).expect("tuples differ");
+        table.open(tuple, Far::Application(0), Origin::IMPLICIT, Instant::ZERO).expect("tuples differ");
     }
-    choose(&table, "ephemeral port, range 99.9 % full", 1000);
+    choose(&mut table, "ephemeral port, range 99.9 % full", 1000);
 }
 
 fn names() {

@@ -63,6 +63,12 @@ impl PortRange {
         _ => unreachable!(),
     };
 
+    /// The range from which Linux takes ephemeral ports, 32768-60999 (`net.ipv4.ip_local_port_range`).
+    pub const LINUX: PortRange = match (Port::new(32768), Port::new(60999)) {
+        (Some(first), Some(last)) => PortRange { first, last },
+        _ => unreachable!(),
+    };
+
     /// The range from `first` to `last`; `None` when `last` lies before `first`.
     pub const fn new(first: Port, last: Port) -> Option<PortRange> {
         if last.number() < first.number() { None } else { Some(PortRange { first, last }) }

@@ -1,30 +1,44 @@
-//! Numbered places for values, dense from 0: the storage of flows and bindings.
+//! Numbered places for values, dense from 0: the storage of flows, requests and bindings.
 //!
-//! Places come in chunks that are never moved, so that growth copies nothing and no look-up waits for it. A freed
-//! place is used again, the last freed first.
+//! Places come in chunks that are never moved once they are full, so that growth copies nothing and no look-up waits
+//! for it. A new value takes a free place of the lowest chunk that has one, and a chunk whose last value goes is given
+//! back, so what is held follows what is used.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-const CHUNK_BITS: u32 = 10;
+const CHUNK_BITS: u32 = 12;
 const CHUNK: usize = 1 << CHUNK_BITS;
+/// No place: the end of a chunk's list of free places.
+const NONE: u32 = u32::MAX;
 
 #[derive(Debug)]
 enum Slot<T> {
     Used(T),
-    Free { next: Option<u32> },
+    Free { next: u32 },
+}
+
+/// What is free in a chunk.
+#[derive(Clone, Copy, Debug)]
+struct Vacancy {
+    used: u32,
+    /// The first free place within the chunk, or [`NONE`]: the rest of the chunk has never been used.
+    free: u32,
 }
 
 /// Values by number.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     chunks: Vec<Vec<Slot<T>>>,
-    free: Option<u32>,
+    vacancies: Vec<Vacancy>,
+    /// The chunks that have room.
+    open: BTreeSet<u32>,
     count: u32,
 }
 
 impl<T> Slots<T> {
     pub(crate) const fn new() -> Slots<T> {
-        Slots { chunks: Vec::new(), free: None, count: 0 }
+        Slots { chunks: Vec::new(), vacancies: Vec::new(), open: BTreeSet::new(), count: 0 }
     }
 
     /// How many values there are.
@@ -34,33 +48,50 @@ impl<T> Slots<T> {
 
     /// Stores a value and tells its number; below 2^31 as long as no more than that many are held.
     pub(crate) fn insert(&mut self, value: T) -> u32 {
-        self.count += 1;
-        if let Some(number) = self.free {
-            let slot = self.slot_mut(number).expect("a free number has a slot");
+        let at = self.open.first().copied().unwrap_or_else(|| self.add_chunk());
+        let (chunk, vacancy) = (&mut self.chunks[at as usize], &mut self.vacancies[at as usize]);
+        let within = if vacancy.free == NONE {
+            if chunk.is_empty() && at > 0 {
+                chunk.reserve_exact(CHUNK);
+            }
+            chunk.push(Slot::Used(value));
+            chunk.len() as u32 - 1
+        } else {
+            let within = vacancy.free;
+            let slot = &mut chunk[within as usize];
             let Slot::Free { next } = *slot else { unreachable!("the free list holds free slots only") };
             *slot = Slot::Used(value);
-            self.free = next;
-            return number;
+            vacancy.free = next;
+            within
+        };
+        vacancy.used += 1;
+        self.count += 1;
+        if vacancy.used as usize == CHUNK {
+            self.open.remove(&at);
         }
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
-        }
-        let before = (self.chunks.len() - 1) * CHUNK;
-        let chunk = self.chunks.last_mut().expect("a chunk was just made sure of");
-        chunk.push(Slot::Used(value));
-        u32::try_from(before + chunk.len() - 1).expect("the holder bounds the number of values")
+        at << CHUNK_BITS | within
     }
 
     /// Takes a value out; its number is free again.
     pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
-        let next = self.free;
-        let slot = self.slot_mut(number)?;
+        let at = number >> CHUNK_BITS;
+        let vacancy = self.vacancies.get_mut(at as usize)?;
+        let slot = self.chunks[at as usize].get_mut(number as usize % CHUNK)?;
         if matches!(slot, Slot::Free { .. }) {
             return None;
         }
-        let Slot::Used(value) = core::mem::replace(slot, Slot::Free { next }) else { return None };
-        self.free = Some(number);
+        let Slot::Used(value) = core::mem::replace(slot, Slot::Free { next: vacancy.free }) else {
+            return None;
+        };
+        vacancy.free = number % CHUNK as u32;
+        vacancy.used -= 1;
         self.count -= 1;
+        if vacancy.used == 0 {
+            *vacancy = Vacancy { used: 0, free: NONE };
+            self.chunks[at as usize] = Vec::new();
+        }
+        self.open.insert(at);
+        self.drop_tail();
         Some(value)
     }
 
@@ -75,7 +106,8 @@ impl<T> Slots<T> {
 
     #[inline]
     pub(crate) fn value_mut(&mut self, number: u32) -> Option<&mut T> {
-        match self.slot_mut(number)? {
+        let number = number as usize;
+        match self.chunks.get_mut(number >> CHUNK_BITS)?.get_mut(number % CHUNK)? {
             Slot::Used(value) => Some(value),
             Slot::Free { .. } => None,
         }
@@ -83,20 +115,37 @@ impl<T> Slots<T> {
 
     /// The values from number `first` on, in the order of their numbers.
     pub(crate) fn iter_from(&self, first: u32) -> impl Iterator<Item = (u32, &T)> {
-        let (chunk, within) = (first as usize >> CHUNK_BITS, first as usize % CHUNK);
-        let tail = self.chunks.get(chunk).and_then(|slots| slots.get(within..)).unwrap_or_default();
-        let rest = self.chunks.get(chunk + 1..).unwrap_or_default().iter().flatten();
-        // Behind a first chunk that is shorter than `within` there is no other, so the numbers stay right.
-        (first..).zip(tail.iter().chain(rest)).filter_map(|(number, slot)| match slot {
-            Slot::Used(value) => Some((number, value)),
-            Slot::Free { .. } => None,
+        let (at, within) = (first as usize >> CHUNK_BITS, first as usize % CHUNK);
+        let chunks = self.chunks.iter().enumerate().skip(at);
+        chunks.flat_map(move |(index, chunk)| {
+            let skipped = if index == at { within } else { 0 };
+            let number = move |within: usize| (index << CHUNK_BITS | within) as u32;
+            chunk.iter().enumerate().skip(skipped).filter_map(move |(within, slot)| match slot {
+                Slot::Used(value) => Some((number(within), value)),
+                Slot::Free { .. } => None,
+            })
         })
     }
 
-    #[inline]
-    fn slot_mut(&mut self, number: u32) -> Option<&mut Slot<T>> {
-        let number = number as usize;
-        self.chunks.get_mut(number >> CHUNK_BITS)?.get_mut(number % CHUNK)
+    fn add_chunk(&mut self) -> u32 {
+        let at = u32::try_from(self.chunks.len()).expect("the holder bounds the number of values");
+        self.chunks.push(Vec::new());
+        self.vacancies.push(Vacancy { used: 0, free: NONE });
+        self.open.insert(at);
+        at
+    }
+
+    /// Forgets empty chunks at the end.
+    fn drop_tail(&mut self) {
+        while self.vacancies.last().is_some_and(|vacancy| vacancy.used == 0) {
+            self.vacancies.pop();
+            self.chunks.pop();
+            self.open.remove(&(self.chunks.len() as u32));
+        }
+        if self.chunks.capacity() > 4 * self.chunks.len() {
+            self.chunks.shrink_to(2 * self.chunks.len());
+            self.vacancies.shrink_to(2 * self.vacancies.len());
+        }
     }
 }
 
@@ -107,22 +156,40 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn freed_numbers_are_used_again() {
+    fn freed_numbers_are_used_again_and_the_lowest_chunk_is_filled_first() {
         let mut slots = Slots::new();
-        let numbers: Vec<u32> = (0..3000).map(|value| slots.insert(value)).collect();
-        assert!(numbers.iter().copied().eq(0..3000));
-        assert_eq!(slots.remove(1024), Some(1024));
-        assert_eq!(slots.remove(1024), None);
-        assert_eq!(slots.remove(3000), None);
-        assert_eq!((slots.remove(7), slots.count()), (Some(7), 2998));
-        assert_eq!((slots.insert(-3), slots.insert(-1)), (7, 1024));
-        assert_eq!(slots.insert(-2), 3000);
-        assert_eq!(slots.value(1024), Some(&-1));
+        let numbers: Vec<u32> = (0..9000).map(|value| slots.insert(value)).collect();
+        assert!(numbers.iter().copied().eq(0..9000));
+        assert_eq!(slots.remove(5000), Some(5000));
+        assert_eq!(slots.remove(5000), None);
+        assert_eq!(slots.remove(9000), None);
+        assert_eq!((slots.remove(7), slots.count()), (Some(7), 8998));
+        assert_eq!((slots.insert(-3), slots.insert(-1)), (7, 5000));
+        assert_eq!(slots.insert(-2), 9000);
+        assert_eq!(slots.value(5000), Some(&-1));
+    }
+
+    #[test]
+    fn chunks_are_given_back() {
+        let mut slots = Slots::new();
+        for value in 0..CHUNK as u32 * 8 {
+            slots.insert(value);
+        }
+        for number in CHUNK as u32..CHUNK as u32 * 7 {
+            slots.remove(number);
+        }
+        let held: usize = slots.chunks.iter().map(Vec::capacity).sum();
+        assert_eq!(held, 2 * CHUNK);
+        assert_eq!(slots.iter_from(0).count(), 2 * CHUNK);
+        for number in (0..CHUNK as u32).chain(CHUNK as u32 * 7..CHUNK as u32 * 8) {
+            slots.remove(number);
+        }
+        assert_eq!((slots.chunks.len(), slots.chunks.capacity(), slots.open.len()), (0, 0, 0));
     }
 
     proptest! {
         #[test]
-        fn behaves_as_a_map(steps in prop::collection::vec((any::<bool>(), 0..3000u32), 0..4000), first in 0..4000u32) {
+        fn behaves_as_a_map(steps in prop::collection::vec((any::<bool>(), 0..9000u32), 0..9000), first in 0..9000u32) {
             let (mut slots, mut map) = (Slots::new(), BTreeMap::new());
             for (inserts, number) in steps {
                 if inserts || number % 3 != 0 {

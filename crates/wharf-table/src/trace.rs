@@ -8,7 +8,7 @@ use core::fmt;
 
 use crate::binding::BindingId;
 use crate::endpoint::{Addr, Endpoint};
-use crate::flow::FlowId;
+use crate::flow::Holder;
 use crate::policy::Verdict;
 use crate::port::Port;
 use crate::tuple::{Protocol, Tuple};
@@ -16,12 +16,12 @@ use crate::tuple::{Protocol, Tuple};
 /// One question and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// First degree of `find`: a flow with exactly this tuple on one of its sides.
+    /// First degree of `find`: a flow with exactly this tuple on one of its sides, or what stands for one.
     ExactTuple {
         /// What was asked.
         tuple: Tuple,
         /// What answered.
-        found: Option<FlowId>,
+        found: Option<Holder>,
     },
     /// Second degree: a binding of this port on this address.
     OnAddress {

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Instant as Clock;
 
 use wharf_stack::random::Random;
-use wharf_table::{Addr, Endpoint, Far, Found, HashKey, Instant, Protocol, Silent, Table, Tuple};
+use wharf_table::{Addr, Endpoint, Far, Found, HashKey, Instant, Origin, Protocol, Silent, Table, Tuple};
 
 use super::Effort;
 use crate::report::{Better, Report, Section};
@@ -43,7 +43,7 @@ fn fill(flows: u32) -> Table {
     let mut table = Table::new(HashKey::new(*b"no secret needed"));
     table.set_max_flows(flows);
     for number in 0..flows {
-        table.open(tuple(number), Far::Application(number), Instant::ZERO).expect("tuples differ");
+        table.open(tuple(number), Far::Application(number), Origin::Transit, Instant::ZERO).expect("tuples differ");
     }
     table
 }

@@ -4,8 +4,8 @@ use core::ops::Deref;
 
 use arrayvec::ArrayVec;
 use wharf_table::binding::{BindError, BindingId};
-use wharf_table::flow::Far;
-use wharf_table::{Addr, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
+use wharf_table::flow::{Far, Origin};
+use wharf_table::{Addr, Claim, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
 use super::slots::Work;
@@ -97,7 +97,12 @@ impl Stack {
     /// # Errors
     /// [`BindError`] when the port is taken.
     pub fn listen(&mut self, addr: Option<Addr>, port: Port, token: u32) -> Result<BindingId, BindError> {
-        self.table.bind(Protocol::Tcp, addr, Some(port), token)
+        let id = self.table.bind(&Claim::new(Protocol::Tcp, addr, Some(port), token))?;
+        let listening = self.table.listen(id);
+        if listening.is_err() {
+            self.table.unbind(id);
+        }
+        listening.map(|()| id)
     }
 
     /// Takes UDP datagrams for a port of one of the stack's own addresses, or of all (`None`). They come with `token`.
@@ -105,28 +110,21 @@ impl Stack {
     /// # Errors
     /// [`BindError`] when the port is taken.
     pub fn bind_udp(&mut self, addr: Option<Addr>, port: Port, token: u32) -> Result<BindingId, BindError> {
-        self.table.bind(Protocol::Udp, addr, Some(port), token)
+        self.table.bind(&Claim::new(Protocol::Udp, addr, Some(port), token))
     }
 
-    /// Opens a connection from `source` (port 0: one is chosen, RFC 6056; unspecified address: the one of the stack that is
-    /// nearest, RFC 9293, section 3.9.1.1, MUST-44) to `destination`. A gateway may use any address as the source. [`Event::Connected`] or [`Event::Closed`] follows.
+    /// Opens a connection from `source` (port 0: one is chosen, RFC 6056) to `destination`. A gateway may use any
+    /// address as the source. [`Event::Connected`] or [`Event::Closed`] follows.
     ///
     /// # Errors
-    /// [`DropReason::NoFlow`] when the table is full, the tuple is in use, or no port is left;
-    /// [`DropReason::DestinationInvalid`] when the destination is no single station (RFC 9293, section 3.9.2.3, MUST-46).
+    /// [`DropReason::NoFlow`] when the table is full, the tuple is in use, or no port is left.
     pub fn connect(
         &mut self,
         now: Instant,
         source: Endpoint,
         destination: Endpoint,
     ) -> Result<ConnId, DropReason> {
-        if destination.addr.is_unspecified() || self.is_group(destination.addr) {
-            return Err(DropReason::DestinationInvalid);
-        }
         let mut source = source;
-        if source.addr.is_unspecified() {
-            source.addr = self.config.role.source_for(destination.addr).ok_or(DropReason::NoRoute)?;
-        }
         if source.port == 0 {
             let range = self.config.ephemeral_ports;
             let port = self
@@ -311,8 +309,11 @@ impl Stack {
             return Err(DropReason::NoFlow);
         }
         let key = self.connections.next_key().ok_or(DropReason::NoFlow)?;
-        let flow =
-            self.table.open(conn.tuple(), Far::Application(key), now).map_err(|_| DropReason::NoFlow)?;
+        let origin = if opening == Opening::Ours { Origin::IMPLICIT } else { Origin::Transit };
+        let flow = self
+            .table
+            .open(conn.tuple(), Far::Application(key), origin, now)
+            .map_err(|_| DropReason::NoFlow)?;
         let work = Work {
             incoming: opening == Opening::Outside,
             unannounced: opening == Opening::Listener,

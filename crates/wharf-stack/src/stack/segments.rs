@@ -40,12 +40,14 @@ impl Stack {
                 result
             }
             Found::Binding(binding) => self.on_segment_for_listener(now, tuple, &segment, payload, binding),
-            Found::Nothing => self.on_segment_for_nobody(now, packet, tuple, &segment, payload),
+            Found::Request(_) | Found::Waiting(_) | Found::Nothing => {
+                self.on_segment_for_nobody(now, packet, tuple, &segment, payload)
+            }
         }
     }
 
     pub(super) fn connection_of(&self, flow: FlowId) -> u32 {
-        match self.table.flow(flow).map(|flow| flow.far()) {
+        match self.table.far(flow) {
             Some(Far::Application(key)) => key,
             _ => unreachable!("a TCP flow of a stack ends at one of its connections"),
         }

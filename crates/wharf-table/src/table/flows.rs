@@ -1,66 +1,41 @@
 //! The flows of a table and the index over their tuples.
 
-use hashbrown::HashTable;
-
-use crate::flow::{Far, Flow, FlowId, OpenError};
+use super::index::Index;
+use crate::flow::{Far, Flow, FlowId, OpenError, marks};
 use crate::hash::HashKey;
 use crate::slots::Slots;
+use crate::time::Instant;
 use crate::tuple::Tuple;
 
-/// The most flows that numbers of 31 bits can tell apart.
+/// The most flows that numbers of 31 bits can tell apart from each other and from no number.
 const LIMIT: u32 = (1 << 31) - 1;
 
-/// Which of a flow's tuples an entry of the index stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Near,
-    Far,
-}
+/// Which of a flow's tuples an entry of the index stands for: the lowest bit of its number there.
+const NEAR: u32 = 0;
+const FAR: u32 = 1;
 
-/// A flow's number, a side, and half of the hash of that side's tuple: in eight bytes. With the hash kept, growth of
-/// the index reads no flows, and a look-up reads no flow but the right one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    number_and_side: u32,
-    hash: u32,
-}
-
-impl Entry {
-    fn new(number: u32, side: Side, hash: u32) -> Entry {
-        Entry { number_and_side: number << 1 | u32::from(side == Side::Far), hash }
-    }
-
-    fn number(self) -> u32 {
-        self.number_and_side >> 1
-    }
-
-    fn side(self) -> Side {
-        if self.number_and_side & 1 == 0 { Side::Near } else { Side::Far }
-    }
-}
-
-/// The half of a tuple's hash that the index keeps.
+/// The half of a tuple's hash that the index keeps. With it, growth of the index reads no flows, and a look-up reads no
+/// flow but the right one.
 #[inline]
 fn kept(hash: u64) -> u32 {
     hash as u32
 }
 
-/// What the index takes for a hash: the kept half twice, as it looks at both ends.
-#[inline]
-fn spread(hash: u32) -> u64 {
-    u64::from(hash) << 32 | u64::from(hash)
-}
+/// The far tuple of a translated flow.
+#[derive(Debug)]
+struct Wire(Tuple);
 
 #[derive(Debug)]
 pub(super) struct Flows {
     slots: Slots<Flow>,
-    index: HashTable<Entry>,
+    wires: Slots<Wire>,
+    index: Index,
     max: u32,
 }
 
 impl Flows {
     pub(super) fn new(max: u32) -> Flows {
-        Flows { slots: Slots::new(), index: HashTable::new(), max: max.min(LIMIT) }
+        Flows { slots: Slots::new(), wires: Slots::new(), index: Index::new(), max: max.min(LIMIT) }
     }
 
     pub(super) fn set_max(&mut self, max: u32) {
@@ -69,6 +44,10 @@ impl Flows {
 
     pub(super) fn count(&self) -> u32 {
         self.slots.count()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.slots.count() >= self.max
     }
 
     #[inline]
@@ -81,6 +60,16 @@ impl Flows {
         self.slots.value_mut(id.0)
     }
 
+    pub(super) fn far(&self, flow: &Flow) -> Far {
+        match flow.application() {
+            Some(token) => Far::Application(token),
+            None => {
+                let wire = self.wires.value(flow.far).expect("a translated flow has a far tuple");
+                Far::Wire(wire.0)
+            }
+        }
+    }
+
     pub(super) fn after(&self, after: Option<FlowId>) -> impl Iterator<Item = (FlowId, &Flow)> {
         let first = after.map_or(0, |id| id.0 + 1);
         self.slots.iter_from(first).map(|(number, flow)| (FlowId(number), flow))
@@ -88,54 +77,71 @@ impl Flows {
 
     #[inline]
     pub(super) fn find(&self, hash: u64, tuple: &Tuple) -> Option<FlowId> {
-        let hash = kept(hash);
-        let is_it = |&entry: &Entry| entry.hash == hash && tuple_of(&self.slots, entry) == Some(tuple);
-        let entry = self.index.find(spread(hash), is_it)?;
-        Some(FlowId(entry.number()))
+        self.index.find(kept(hash), |entry| self.is(entry, tuple)).map(|entry| FlowId(entry >> 1))
     }
 
-    pub(super) fn open(&mut self, key: &HashKey, flow: Flow) -> Result<FlowId, OpenError> {
-        if self.slots.count() >= self.max {
-            return Err(OpenError::Full);
+    /// Whether an entry of the index stands for this tuple.
+    #[inline]
+    fn is(&self, entry: u32, tuple: &Tuple) -> bool {
+        let Some(flow) = self.slots.value(entry >> 1) else { return false };
+        if entry & 1 == NEAR {
+            flow.tuple == *tuple
+        } else {
+            self.wires.value(flow.far).is_some_and(|wire| wire.0 == *tuple)
         }
-        let (tuple, far) = (flow.tuple, flow.far);
-        self.check_free(key, &tuple)?;
-        if let Some(far) = far_tuple(&tuple, far) {
-            self.check_free(key, &far)?;
-        }
-        let number = self.slots.insert(flow);
-        self.enter(key, number, Side::Near, &tuple);
-        if let Some(far) = far_tuple(&tuple, far) {
-            self.enter(key, number, Side::Far, &far);
-        }
-        Ok(FlowId(number))
+    }
+
+    /// Reads where a look-up of this hash begins. What comes back means nothing.
+    #[inline]
+    pub(super) fn touch_index(&self, hash: u64) -> u32 {
+        self.index.touch(kept(hash))
+    }
+
+    /// Reads the row that a look-up of this hash is likely to need, once its line of the index is there.
+    #[inline]
+    pub(super) fn touch_row(&self, hash: u64) -> u32 {
+        let row = self.index.guess(kept(hash)).and_then(|entry| self.slots.value(entry >> 1));
+        row.map_or(0, |flow| flow.far)
+    }
+
+    /// How many lines of the index a look-up of this hash may read.
+    #[cfg(test)]
+    pub(super) fn lines(&self, hash: u64) -> usize {
+        self.index.lines(kept(hash))
+    }
+
+    /// Adds a flow. Its tuples are free, and there is room for it.
+    pub(super) fn open(
+        &mut self,
+        key: &HashKey,
+        tuple: Tuple,
+        far: Far,
+        (marks, holder): (u8, u32),
+        now: Instant,
+    ) -> FlowId {
+        let number = self.slots.insert(Flow::new(tuple, 0, marks, holder, now));
+        self.enter(key, number << 1 | NEAR, &tuple);
+        self.put_far(key, FlowId(number), &tuple, far);
+        FlowId(number)
     }
 
     pub(super) fn close(&mut self, key: &HashKey, id: FlowId) -> Option<Flow> {
-        let flow = self.slots.value(id.0)?;
-        let (tuple, far) = (flow.tuple, flow.far);
-        self.leave(key, id.0, Side::Near, &tuple);
-        self.leave_far(key, id, &tuple, far);
+        let tuple = self.slots.value(id.0)?.tuple;
+        self.leave(key, id.0 << 1 | NEAR, &tuple);
+        self.take_far(key, id, &tuple);
         self.slots.remove(id.0)
     }
 
-    pub(super) fn set_far(&mut self, key: &HashKey, id: FlowId, far: Far) -> Option<Result<(), OpenError>> {
-        let flow = self.slots.value(id.0)?;
-        let (tuple, before) = (flow.tuple, flow.far);
-        if before == far {
-            return Some(Ok(()));
-        }
-        if let Some(far) = far_tuple(&tuple, far)
-            && let Err(in_use) = self.check_free(key, &far)
-        {
-            return Some(Err(in_use));
-        }
-        self.leave_far(key, id, &tuple, before);
-        self.slots.value_mut(id.0)?.far = far;
-        if let Some(far) = far_tuple(&tuple, far) {
-            self.enter(key, id.0, Side::Far, &far);
-        }
-        Some(Ok(()))
+    pub(super) fn set_far(&mut self, key: &HashKey, id: FlowId, far: Far) -> Option<()> {
+        let tuple = self.slots.value(id.0)?.tuple;
+        self.take_far(key, id, &tuple);
+        self.put_far(key, id, &tuple, far);
+        Some(())
+    }
+
+    /// Whether one more flow may be opened.
+    pub(super) fn check_room(&self) -> Result<(), OpenError> {
+        if self.is_full() { Err(OpenError::Full) } else { Ok(()) }
     }
 
     /// How many entries the index has.
@@ -144,48 +150,39 @@ impl Flows {
         self.index.len()
     }
 
-    fn check_free(&self, key: &HashKey, tuple: &Tuple) -> Result<(), OpenError> {
-        match self.find(key.hash_tuple(tuple), tuple) {
-            Some(by) => Err(OpenError::InUse { by }),
-            None => Ok(()),
+    fn put_far(&mut self, key: &HashKey, id: FlowId, tuple: &Tuple, far: Far) {
+        let (value, mark) = match far {
+            Far::Application(token) => (token, 0),
+            Far::Wire(wire) => {
+                if wire != *tuple {
+                    self.enter(key, id.0 << 1 | FAR, &wire);
+                }
+                (self.wires.insert(Wire(wire)), marks::WIRE)
+            }
+        };
+        if let Some(flow) = self.slots.value_mut(id.0) {
+            flow.far = value;
+            flow.marks = flow.marks & !marks::WIRE | mark;
         }
     }
 
-    fn enter(&mut self, key: &HashKey, number: u32, side: Side, tuple: &Tuple) {
-        let hash = kept(key.hash_tuple(tuple));
-        self.index.insert_unique(spread(hash), Entry::new(number, side, hash), |entry| spread(entry.hash));
-    }
-
-    fn leave(&mut self, key: &HashKey, number: u32, side: Side, tuple: &Tuple) {
-        let hash = kept(key.hash_tuple(tuple));
-        let gone = Entry::new(number, side, hash);
-        if let Ok(found) = self.index.find_entry(spread(hash), |&entry| entry == gone) {
-            found.remove();
+    fn take_far(&mut self, key: &HashKey, id: FlowId, tuple: &Tuple) {
+        let Some(flow) = self.slots.value(id.0) else { return };
+        if flow.marks & marks::WIRE == 0 {
+            return;
+        }
+        if let Some(Wire(wire)) = self.wires.remove(flow.far)
+            && wire != *tuple
+        {
+            self.leave(key, id.0 << 1 | FAR, &wire);
         }
     }
 
-    fn leave_far(&mut self, key: &HashKey, id: FlowId, tuple: &Tuple, far: Far) {
-        if let Some(far) = far_tuple(tuple, far) {
-            self.leave(key, id.0, Side::Far, &far);
-        }
+    fn enter(&mut self, key: &HashKey, entry: u32, tuple: &Tuple) {
+        self.index.insert(kept(key.hash_tuple(tuple)), entry);
     }
-}
 
-/// The far tuple, where there is one that is not the near one.
-fn far_tuple(tuple: &Tuple, far: Far) -> Option<Tuple> {
-    match far {
-        Far::Wire(far) if far != *tuple => Some(far),
-        _ => None,
-    }
-}
-
-/// The tuple that an entry of the index stands for.
-#[inline]
-fn tuple_of(slots: &Slots<Flow>, entry: Entry) -> Option<&Tuple> {
-    let flow = slots.value(entry.number())?;
-    match (entry.side(), &flow.far) {
-        (Side::Near, _) => Some(&flow.tuple),
-        (Side::Far, Far::Wire(far)) => Some(far),
-        (Side::Far, Far::Application(_)) => None,
+    fn leave(&mut self, key: &HashKey, entry: u32, tuple: &Tuple) {
+        self.index.remove(kept(key.hash_tuple(tuple)), entry);
     }
 }

@@ -1,0 +1,276 @@
+//! The waiting rows of a table: 60 bytes each, in a queue in the order of their expiry, on chains.
+//!
+//! Rows are numbered as they come and go in the same order, so the queue needs no links and no list of free places: a
+//! row's place is its number less that of the first. A row that goes before its time leaves its place empty until the
+//! queue gets there; one whose time was put off goes to the end when the queue gets there.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::chains::{Chains, Links, NONE};
+use crate::endpoint::{Addr, Endpoint};
+use crate::hash::HashKey;
+use crate::time::Instant;
+use crate::tuple::{Protocol, Tuple};
+use crate::waiting::{Waiting, WaitingId, WaitingPayload};
+
+const CHUNK_BITS: u32 = 10;
+const CHUNK: usize = 1 << CHUNK_BITS;
+/// How many bits of a row's last word are marks; the others are milliseconds.
+const MARK_BITS: u32 = 6;
+const TIME_MASK: u32 = u32::MAX >> MARK_BITS;
+/// The time was put off; the other marks are those of a flow, shifted by nothing.
+const RENEWED: u8 = 1;
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    local: Addr,
+    remote: Addr,
+    /// Local port 0 is a place that is empty.
+    ports: [u16; 2],
+    payload: WaitingPayload,
+    time_and_marks: u32,
+    next: u32,
+}
+
+impl Row {
+    fn tuple(&self) -> Tuple {
+        let [local, remote] = self.ports;
+        Tuple {
+            protocol: Protocol::Tcp,
+            local: Endpoint { addr: self.local, port: local },
+            remote: Endpoint { addr: self.remote, port: remote },
+        }
+    }
+
+    #[inline]
+    fn is(&self, tuple: &Tuple) -> bool {
+        self.ports == [tuple.local.port, tuple.remote.port]
+            && self.remote == tuple.remote.addr
+            && self.local == tuple.local.addr
+    }
+
+    fn marks(&self) -> u8 {
+        (self.time_and_marks & ((1 << MARK_BITS) - 1)) as u8
+    }
+
+    fn time(&self) -> u32 {
+        self.time_and_marks >> MARK_BITS
+    }
+
+    fn set(&mut self, expires: u64, marks: u8) {
+        self.time_and_marks = (expires as u32) << MARK_BITS | u32::from(marks);
+    }
+}
+
+/// The rows by number.
+#[derive(Debug)]
+struct Queue {
+    chunks: VecDeque<Vec<Row>>,
+    /// The number of the first place of the first chunk.
+    base: u32,
+    /// How many places of the first chunk lie behind.
+    gone: usize,
+}
+
+impl Queue {
+    #[inline]
+    fn row(&self, number: u32) -> Option<&Row> {
+        let at = number.wrapping_sub(self.base) as usize;
+        let row = self.chunks.get(at >> CHUNK_BITS)?.get(at % CHUNK)?;
+        (row.ports[0] != 0).then_some(row)
+    }
+
+    fn row_mut(&mut self, number: u32) -> Option<&mut Row> {
+        let at = number.wrapping_sub(self.base) as usize;
+        let row = self.chunks.get_mut(at >> CHUNK_BITS)?.get_mut(at % CHUNK)?;
+        (row.ports[0] != 0).then_some(row)
+    }
+
+    fn push(&mut self, row: Row) -> u32 {
+        if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
+            let room = if self.chunks.is_empty() { 1 } else { CHUNK };
+            self.chunks.push_back(Vec::with_capacity(room));
+        }
+        let full = (self.chunks.len() - 1) * CHUNK;
+        let chunk = self.chunks.back_mut().expect("a chunk was just made sure of");
+        chunk.push(row);
+        self.base.wrapping_add((full + chunk.len() - 1) as u32)
+    }
+
+    /// The number of the first place that is not behind, and its row where it is not empty.
+    fn front(&self) -> Option<(u32, Option<Row>)> {
+        let row = *self.chunks.front()?.get(self.gone)?;
+        Some((self.base.wrapping_add(self.gone as u32), (row.ports[0] != 0).then_some(row)))
+    }
+
+    fn pop(&mut self) {
+        self.gone += 1;
+        let Some(first) = self.chunks.front() else { return };
+        if self.gone < first.len() {
+            return;
+        }
+        let last = self.chunks.len() == 1;
+        // Numbers stay in step with places: a last chunk that was not full ends here, and the next begins at its end.
+        self.base = self.base.wrapping_add(self.gone as u32);
+        self.gone = 0;
+        self.chunks.pop_front();
+        if last {
+            self.chunks = VecDeque::new();
+        } else if self.chunks.capacity() > 4 * self.chunks.len() + 8 {
+            self.chunks.shrink_to(2 * self.chunks.len());
+        }
+    }
+}
+
+struct Keyed<'a>(&'a mut Queue, &'a HashKey);
+
+impl Links for Keyed<'_> {
+    fn next(&self, number: u32) -> u32 {
+        self.0.row(number).map_or(NONE, |row| row.next)
+    }
+
+    fn set_next(&mut self, number: u32, next: u32) {
+        if let Some(row) = self.0.row_mut(number) {
+            row.next = next;
+        }
+    }
+
+    fn hash(&self, number: u32) -> u32 {
+        let row = self.0.row(number).expect("a chain runs through rows that are used");
+        super::chained(self.1.hash_tuple(&row.tuple()))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Waits {
+    queue: Queue,
+    chains: Chains,
+    count: u32,
+    /// The latest time of any row, in milliseconds: what the kept bits of a time are counted back from.
+    latest: u64,
+}
+
+impl Waits {
+    pub(super) fn new() -> Waits {
+        let queue = Queue { chunks: VecDeque::new(), base: 0, gone: 0 };
+        Waits { queue, chains: Chains::new(), count: 0, latest: 0 }
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The row with this tuple, which is TCP.
+    #[inline]
+    pub(super) fn find(&self, hash: u32, tuple: &Tuple) -> Option<WaitingId> {
+        let mut number = self.chains.first(hash);
+        while number != NONE {
+            let row = self.queue.row(number)?;
+            if row.is(tuple) {
+                return Some(WaitingId(number));
+            }
+            number = row.next;
+        }
+        None
+    }
+
+    /// Adds a row. `marks` are [`marks`](crate::flow::marks) without the lowest bit's meaning shifted up by one.
+    pub(super) fn open(&mut self, key: &HashKey, waiting: &Waiting, marks: u8) -> WaitingId {
+        let expires = self.note(waiting.expires);
+        let Waiting { tuple, payload, .. } = *waiting;
+        let mut row = Row {
+            local: tuple.local.addr,
+            remote: tuple.remote.addr,
+            ports: [tuple.local.port, tuple.remote.port],
+            payload,
+            time_and_marks: 0,
+            next: NONE,
+        };
+        row.set(expires, marks << 1);
+        self.append(key, row)
+    }
+
+    fn append(&mut self, key: &HashKey, row: Row) -> WaitingId {
+        let hash = super::chained(key.hash_tuple(&row.tuple()));
+        let mut number = self.queue.push(row);
+        if number == NONE {
+            // The one number that ends a chain is left out.
+            if let Some(row) = self.queue.row_mut(number) {
+                row.ports = [0; 2];
+            }
+            number = self.queue.push(row);
+        }
+        self.chains.insert(&mut Keyed(&mut self.queue, key), number, hash);
+        self.count += 1;
+        WaitingId(number)
+    }
+
+    /// The time in milliseconds, rounded up.
+    fn note(&mut self, expires: Instant) -> u64 {
+        let expires = expires.micros().div_ceil(1000);
+        self.latest = self.latest.max(expires);
+        expires
+    }
+
+    pub(super) fn waiting(&self, id: WaitingId) -> Option<Waiting> {
+        self.queue.row(id.0).map(|row| self.read(row))
+    }
+
+    fn read(&self, row: &Row) -> Waiting {
+        let back = (self.latest as u32 & TIME_MASK).wrapping_sub(row.time()) & TIME_MASK;
+        let expires = Instant::from_millis(self.latest - u64::from(back));
+        Waiting { tuple: row.tuple(), payload: row.payload, expires }
+    }
+
+    pub(super) fn payload_mut(&mut self, id: WaitingId) -> Option<&mut WaitingPayload> {
+        self.queue.row_mut(id.0).map(|row| &mut row.payload)
+    }
+
+    pub(super) fn renew(&mut self, id: WaitingId, expires: Instant) -> Option<()> {
+        let expires = self.note(expires);
+        let row = self.queue.row_mut(id.0)?;
+        row.set(expires, row.marks() | RENEWED);
+        Some(())
+    }
+
+    /// Takes a row out, with its marks.
+    pub(super) fn close(&mut self, key: &HashKey, id: WaitingId) -> Option<(Waiting, u8)> {
+        let row = *self.queue.row(id.0)?;
+        let waiting = self.read(&row);
+        let hash = super::chained(key.hash_tuple(&waiting.tuple));
+        self.chains.remove(&mut Keyed(&mut self.queue, key), id.0, hash);
+        self.queue.row_mut(id.0)?.ports = [0; 2];
+        self.count -= 1;
+        while let Some((_, None)) = self.queue.front() {
+            self.queue.pop();
+        }
+        Some((waiting, row.marks() >> 1))
+    }
+
+    /// Takes the first row of the queue out when its time has come.
+    pub(super) fn expire(&mut self, key: &HashKey, now: Instant) -> Option<(Waiting, u8)> {
+        while let Some((number, row)) = self.queue.front() {
+            let Some(mut row) = row else {
+                self.queue.pop();
+                continue;
+            };
+            if self.read(&row).expires <= now {
+                return self.close(key, WaitingId(number));
+            }
+            if row.marks() & RENEWED == 0 {
+                return None;
+            }
+            self.close(key, WaitingId(number));
+            row.time_and_marks &= !u32::from(RENEWED);
+            self.append(key, row);
+        }
+        None
+    }
+
+    /// When the first row of the queue goes, or is put off.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        let (_, row) = self.queue.front()?;
+        row.map(|row| self.read(&row).expires)
+    }
+}
