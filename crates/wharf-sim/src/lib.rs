@@ -27,6 +27,7 @@ mod application;
 mod capture;
 mod lab;
 mod mend;
+pub mod script;
 mod setup;
 mod station;
 

@@ -3,6 +3,7 @@
 //! Last step of a packet's way out and first of its way in. Every socket made here is non-blocking.
 
 mod address;
+pub mod bare;
 mod control_message;
 pub mod datagram;
 pub mod error_queue;

@@ -34,7 +34,7 @@ pub fn open(name: &CStr, index: u32, offload: Offload) -> io::Result<(OwnedFd, L
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = rustix::fs::open(TUN_DEVICE, flags, Mode::empty())?;
     set_index(&fd, index)?;
-    make(&fd, name)?;
+    make(&fd, name, libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR)?;
     let size = VNET_HEADER_BYTES as c_int;
     // SAFETY: the kernel reads one integer from the pointer, which is valid for the call.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETVNETHDRSZ, &raw const size) })?;
@@ -43,6 +43,19 @@ pub fn open(name: &CStr, index: u32, offload: Offload) -> io::Result<(OwnedFd, L
         Offload::None => LinkCapabilities::default(),
     };
     Ok((fd, capabilities))
+}
+
+/// Makes a TUN interface, and returns its other side: bare IP packets, one a read or write, complete and without any
+/// header before them. The interface goes when the descriptor is closed.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_tun(name: &CStr, index: u32) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(TUN_DEVICE, flags, Mode::empty())?;
+    set_index(&fd, index)?;
+    make(&fd, name, libc::IFF_TUN | libc::IFF_NO_PI)?;
+    Ok(fd)
 }
 
 fn set_index(fd: &OwnedFd, index: u32) -> io::Result<()> {
@@ -62,9 +75,9 @@ pub(crate) fn request_for(name: &CStr) -> libc::ifreq {
     request
 }
 
-fn make(fd: &OwnedFd, name: &CStr) -> io::Result<()> {
+fn make(fd: &OwnedFd, name: &CStr, flags: c_int) -> io::Result<()> {
     let mut request = request_for(name);
-    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
     // SAFETY: the request is valid for the call; the kernel reads it and writes the name back into it.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })?;
     Ok(())

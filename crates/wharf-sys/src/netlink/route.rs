@@ -123,6 +123,13 @@ impl Batch {
         });
     }
 
+    /// Sets the MTU of a link.
+    pub fn mtu(&mut self, index: u32, mtu: u32) {
+        self.request(RTM_NEWLINK, 0, &link(index, 0, 0), |put| {
+            put.put(IFLA_MTU, &mtu.to_ne_bytes());
+        });
+    }
+
     /// Brings a link up.
     pub fn up(&mut self, index: u32) {
         self.request(RTM_NEWLINK, 0, &link(index, IFF_UP, IFF_UP), |_| {});

@@ -1,0 +1,89 @@
+//! Every script below `scripts/`, against the kernel where one can be had.
+//!
+//! Scripts mostly wait, so they run many at a time. A script whose only fault is a time gets a second chance, alone: the
+//! machine may have been busy, which a wrong stack is not.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use wharf_sim::script::{Cause, Failure, IpVersion, KernelMaker, Maker, kernel_available, parse, run_file};
+
+/// How many scripts run side by side; nearly all of them sleep.
+const SIDE_BY_SIDE: usize = 24;
+
+fn scripts() -> Vec<PathBuf> {
+    fn below(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).expect("the directory can be read") {
+            let path = entry.expect("the directory can be read").path();
+            if path.is_dir() {
+                below(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "pkt") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts"), &mut found);
+    found.sort();
+    assert!(!found.is_empty(), "there are scripts");
+    found
+}
+
+/// Runs the scripts side by side, and returns what failed.
+fn run_all(files: Vec<PathBuf>, maker: &dyn Maker) -> Vec<Failure> {
+    let waiting = Mutex::new(VecDeque::from(files));
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                while let Some(file) = { waiting.lock().expect("nobody panics").pop_front() } {
+                    if let Err(failure) = run_file(&file, IpVersion::V4, maker) {
+                        failures.lock().expect("nobody panics").push(failure);
+                    }
+                }
+            });
+        }
+    });
+    failures.into_inner().expect("nobody panics")
+}
+
+fn told(failures: &[Failure]) -> String {
+    failures.iter().map(|failure| format!("\n{failure}\n")).collect()
+}
+
+#[test]
+fn every_script_says_what_it_tests() {
+    for file in scripts() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let head: String = text.lines().take_while(|line| line.starts_with("//")).collect();
+        assert!(head.contains("RFC ") || head.contains("Linux"), "{}: no source in its head", file.display());
+        parse(&text, IpVersion::V4).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
+}
+
+#[test]
+fn the_kernel_does_what_the_scripts_say() {
+    if let Err(why) = kernel_available() {
+        eprintln!("skipped: no network namespace with a TUN device can be had here: {why}");
+        return;
+    }
+    let files = scripts()
+        .into_iter()
+        .filter(|file| {
+            let text = std::fs::read_to_string(file).unwrap();
+            parse(&text, IpVersion::V4).is_ok_and(|script| script.not_for_kernel.is_none())
+        })
+        .collect();
+    let failures = run_all(files, &KernelMaker);
+    let (late, wrong): (Vec<Failure>, Vec<Failure>) =
+        failures.into_iter().partition(|failure| failure.cause == Cause::Time);
+    let again: Vec<Failure> = late
+        .into_iter()
+        .filter_map(|failure| {
+            let alone = || run_file(&failure.file, IpVersion::V4, &KernelMaker).err();
+            std::thread::scope(|scope| scope.spawn(alone).join()).unwrap()
+        })
+        .collect();
+    assert!(wrong.is_empty() && again.is_empty(), "{}{}", told(&wrong), told(&again));
+}
