@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use wharf_stack::interface::{Capabilities, ChecksumIn, FrameIn, FrameSink, OffloadOut};
-use wharf_stack::stack::{Config, ConnId, DatagramIn, Event, HostRole, Role, Stack};
+use wharf_stack::stack::{Config, ConnId, DatagramIn, Event, HostRole, Medium, Role, Stack};
 use wharf_stack::tcp::{CongestionKind, Settings, State};
 use wharf_table::hash::HashKey;
 use wharf_table::notation::Cidr;
@@ -31,6 +31,7 @@ fn config(setup: &Setup, side: Side) -> Config {
     let buffer = u32::try_from(setup.buffer).expect("a buffer is below 4 GiB");
     Config {
         role: Role::Host(HostRole { addresses: vec![address], gateway_v4: None, gateway_v6: None }),
+        medium: Medium::Ethernet,
         hardware_address: side.hardware(),
         mtu: MTU as u16,
         capabilities: Capabilities { checksum: offload, tso: offload, uso: offload },

@@ -12,13 +12,14 @@ use wharf_wire::ethernet::{self, EtherType, EthernetRepr, HardwareAddr};
 use wharf_wire::ipv4::Ipv4Repr;
 use wharf_wire::ipv6::Ipv6Repr;
 use wharf_wire::ndp;
+use wharf_wire::tcp::TcpFlags;
 use wharf_wire::udp::{self, UdpRepr};
 
 use crate::fragment;
 use crate::interface::{Capabilities, FrameSink, GsoKind, OffloadOut};
 use crate::ip::protocol;
 use crate::stack::DatagramOut;
-use crate::tcp::SegmentOut;
+use crate::tcp::{Ecn, SegmentOut};
 
 /// Ethernet, and the longest IP and TCP headers.
 const HEAD_MAX: usize = ethernet::HEADER_LEN + 60 + 60;
@@ -66,12 +67,14 @@ pub(crate) struct Fields {
     /// The six bits of the differentiated services codepoint.
     pub(crate) dscp: u8,
     pub(crate) dont_fragment: bool,
+    /// What it says of congestion (RFC 3168, section 5).
+    pub(crate) ecn: Ecn,
 }
 
 impl Default for Fields {
     /// As TCP sends where nobody has chosen: routers may not cut it (RFC 1191, section 3).
     fn default() -> Fields {
-        Fields { hop_limit: HOP_LIMIT, dscp: 0, dont_fragment: true }
+        Fields { hop_limit: HOP_LIMIT, dscp: 0, dont_fragment: true, ecn: Ecn::NotCapable }
     }
 }
 
@@ -103,7 +106,7 @@ impl Egress {
         let (src, dst) = (tuple.local.addr, tuple.remote.addr);
         let payload_len: usize = payload.iter().map(|slice| slice.len()).sum();
         let header_len = segment.header.header_len();
-        let ends = (src, dst);
+        let (ends, fields) = ((src, dst), Fields { ecn: segment.ecn, ..fields });
         let mut head = self.head_with(to, ends, protocol::TCP, header_len + payload_len, fields);
         let start = head.len;
         let header = head.grow(header_len);
@@ -121,6 +124,7 @@ impl Egress {
         header[16..18].copy_from_slice(&checksum.to_be_bytes());
         let kind = if src.is_v4() { GsoKind::Tcp4 } else { GsoKind::Tcp6 };
         offload.gso = segment.gso_size.map(|size| (kind, size));
+        offload.gso_ecn = offload.gso.is_some() && segment.header.flags.contains(TcpFlags::CWR);
         sink.frame(head.as_slice(), payload, offload)
     }
 
@@ -181,7 +185,7 @@ impl Egress {
             return Ok(());
         }
         let mut head = self.head(to, src, dst, number(datagram), len, DontFragment::No);
-        let mut offload = OffloadOut { checksum: None, gso: gso.map(|size| (GsoKind::Udp, size)) };
+        let mut offload = OffloadOut { gso: gso.map(|size| (GsoKind::Udp, size)), ..OffloadOut::default() };
         if datagram.protocol == Protocol::Udp {
             let start = head.len;
             let leave = self.capabilities.checksum;
@@ -338,7 +342,7 @@ impl Egress {
                     dst: Addr::v4(dst),
                     protocol,
                     hop_limit: fields.hop_limit,
-                    dscp_ecn: fields.dscp << 2,
+                    dscp_ecn: fields.dscp << 2 | fields.ecn.bits(),
                     identification: self.identification as u16,
                     dont_fragment: fields.dont_fragment,
                     more_fragments: false,
@@ -353,7 +357,7 @@ impl Egress {
                     dst,
                     next_header: protocol,
                     hop_limit: fields.hop_limit,
-                    traffic_class: fields.dscp << 2,
+                    traffic_class: fields.dscp << 2 | fields.ecn.bits(),
                     flow_label: 0,
                     payload_len: len,
                 };

@@ -51,6 +51,8 @@ pub struct OffloadOut {
     pub checksum: Option<(u16, u16)>,
     /// The kind and the payload bytes of each segment that the device cuts; `None` when it is one segment.
     pub gso: Option<(GsoKind, u16)>,
+    /// The frame is TCP to be cut, and says CWR, which only the first segment may say (VIRTIO_NET_HDR_GSO_ECN).
+    pub gso_ecn: bool,
 }
 
 /// What the device can do.

@@ -19,6 +19,7 @@ mod ip;
 pub mod link;
 pub mod neighbor;
 pub mod random;
+pub mod socket;
 pub mod stack;
 pub mod tcp;
 pub mod timer;

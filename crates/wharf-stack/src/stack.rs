@@ -22,10 +22,11 @@ mod errors;
 mod ingress;
 mod local;
 mod loopback;
-mod places;
+pub(crate) mod places;
 mod segments;
 mod slots;
 mod socket_options;
+mod sockets;
 mod starved;
 
 use alloc::collections::VecDeque;
@@ -36,7 +37,7 @@ use wharf_table::{Addr, DropReason, Instant, Table};
 
 pub use self::config::{Config, Gateway, GatewayAddresses, HostRole, Medium, Role};
 pub use self::connections::{ConnId, Event, Refusal};
-pub use self::datagrams::{DatagramIn, DatagramOut, DatagramSink};
+pub use self::datagrams::{DatagramError, DatagramIn, DatagramOut, DatagramSink};
 pub use self::errors::IcmpError;
 use crate::buffer::ChunkPool;
 use crate::egress::Egress;

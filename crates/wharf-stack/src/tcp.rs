@@ -7,20 +7,26 @@
 //! - [`segment_out`]: the reasons to send, asked in order;
 //! - [`window`], [`reassembly`]: what may be sent and taken, and what came out of order;
 //! - [`recovery`], [`sack`], [`congestion`], [`rto`]: what is lost, and how much may be on its way;
+//! - [`ecn`], [`pacing`]: congestion that routers tell of, and when what may leave does;
+//! - [`info`], [`tally`]: what a connection knows and counts of itself;
 //! - [`command`], [`change`], [`timeout`]: what the owner wants, and what time brings;
 //! - [`urgent`], [`user_timeout`]: what few connections ask for, kept in [`rare`].
 //!
 //! Invariants: no bytes are taken beyond the window that was promised, and the promise is never taken back; a byte is
 //! given up by the send queue only when acknowledged; an idle connection holds no chunk and nothing on the heap.
 //!
-//! Deliberately not here: listening (a binding of the port table), checksums, IP, ECN, Fast Open.
+//! Deliberately not here: listening (a binding of the port table), checksums, IP, Fast Open.
 
 #![allow(rustdoc::private_intra_doc_links)] // The map of the files is for who reads them.
 
+mod account;
 mod change;
 mod command;
 mod congestion;
+mod ecn;
+mod info;
 mod isn;
+mod pacing;
 pub(crate) mod park;
 mod rare;
 mod reassembly;
@@ -33,6 +39,7 @@ mod segment_out;
 mod seq;
 mod settings;
 mod state;
+mod tally;
 mod timeout;
 mod timers;
 mod urgent;
@@ -48,6 +55,8 @@ use crate::buffer::{ByteQueue, ChunkPool, Slices};
 
 pub use change::Change;
 pub use congestion::CongestionKind;
+pub use ecn::EcnMode;
+pub use info::{CaState, InfoOptions, TcpInfo};
 pub use isn::initial_sequence_number;
 pub use reset::reset_for;
 pub use segment_in::Ecn;
@@ -56,7 +65,9 @@ pub use seq::SeqNum;
 pub use settings::{Keepalive, MAX_OFFLOAD_SEGMENT, MissingTimestamps, Settings, UserTimeoutOption};
 pub use state::{CloseReason, Events, State, Unreachable};
 
-use congestion::Congestion;
+use congestion::{Congestion, Usage};
+use ecn::EcnState;
+use pacing::Pacer;
 use rare::Rare;
 use reassembly::Reassembly;
 use recovery::Recovery;
@@ -64,6 +75,7 @@ use rto::RttEstimator;
 use segment_in::{Challenges, Timestamps};
 use segment_out::Owed;
 pub(crate) use settings::Limits;
+use tally::Tally;
 use timers::Timers;
 use window::{ReceiveWindow, SendWindow};
 
@@ -112,11 +124,16 @@ pub struct Connection {
     /// Kept once something that few ask for was asked.
     rare: Option<Box<Rare>>,
     congestion: Congestion,
+    usage: Usage,
+    ecn: EcnState,
+    /// Kept when data is not to leave as soon as it may.
+    pacer: Option<Box<Pacer>>,
     rtt: RttEstimator,
     timers: Timers,
     timestamps: Timestamps,
     challenges: Challenges,
     owed: Owed,
+    tally: Tally,
     /// When data last left.
     last_sent: Instant,
     /// Where the last small segment that left ends (Minshall's form of Nagle's algorithm).
@@ -200,11 +217,15 @@ impl Connection {
             recovery: None,
             rare: Rare::of(settings),
             congestion: Congestion::new(settings.congestion, mss.into()),
+            usage: Usage::new(iss, now),
+            ecn: EcnState::new(settings.ecn),
+            pacer: Connection::pacer_of(settings.max_pacing_rate, now),
             rtt: RttEstimator::new(),
             timers: Timers::new(),
             timestamps: Timestamps::new(settings),
             challenges: Challenges::default(),
             owed: Owed::default(),
+            tally: Tally::new(now),
             last_sent: now,
             small_sent: iss,
             mss: mss.min(settings.mss),
@@ -280,6 +301,11 @@ impl Connection {
         (self.limits.send_buffer as usize).saturating_sub(self.send_queue.len())
     }
 
+    /// Payload bytes of a full segment as it would leave now.
+    pub fn segment_payload(&self) -> u16 {
+        u16::try_from(self.segment_size()).unwrap_or(u16::MAX)
+    }
+
     /// Bytes that were sent or are queued, and are not acknowledged.
     pub const fn unacknowledged_len(&self) -> usize {
         self.send_queue.len()
@@ -308,7 +334,10 @@ impl Connection {
 impl Connection {
     /// When [`Connection::handle_timeout`] wants to be called next; `None` when only input can change anything.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        match (self.timers.next(), self.pacing_due()) {
+            (Some(timer), Some(pacing)) => Some(timer.min(pacing)),
+            (timer, pacing) => timer.or(pacing),
+        }
     }
 
     /// What has happened since this was asked last.

@@ -198,6 +198,9 @@ fn vnet_header(head_len: usize, offload: OffloadOut) -> VnetHeader {
             GsoKind::Tcp6 => frame::GSO_TCP6,
             GsoKind::Udp => frame::GSO_UDP,
         };
+        if offload.gso_ecn {
+            header.gso_type |= frame::GSO_ECN;
+        }
         header.gso_size = size;
         header.hdr_len = head_len as u16;
     }

@@ -113,18 +113,25 @@ impl Stack {
         self.table.bind(&Claim::new(Protocol::Udp, addr, Some(port), token))
     }
 
-    /// Opens a connection from `source` (port 0: one is chosen, RFC 6056) to `destination`. A gateway may use any
-    /// address as the source. [`Event::Connected`] or [`Event::Closed`] follows.
+    /// Opens a connection from `source` (port 0: one is chosen, RFC 6056; unspecified address: the one of the stack that is
+    /// nearest, RFC 9293, section 3.9.1.1, MUST-44) to `destination`. A gateway may use any address as the source. [`Event::Connected`] or [`Event::Closed`] follows.
     ///
     /// # Errors
-    /// [`DropReason::NoFlow`] when the table is full, the tuple is in use, or no port is left.
+    /// [`DropReason::NoFlow`] when the table is full, the tuple is in use, or no port is left;
+    /// [`DropReason::DestinationInvalid`] when the destination is no single station (RFC 9293, section 3.9.2.3, MUST-46).
     pub fn connect(
         &mut self,
         now: Instant,
         source: Endpoint,
         destination: Endpoint,
     ) -> Result<ConnId, DropReason> {
+        if destination.addr.is_unspecified() || self.is_group(destination.addr) {
+            return Err(DropReason::DestinationInvalid);
+        }
         let mut source = source;
+        if source.addr.is_unspecified() {
+            source.addr = self.config.role.source_for(destination.addr).ok_or(DropReason::NoRoute)?;
+        }
         if source.port == 0 {
             let range = self.config.ephemeral_ports;
             let port = self

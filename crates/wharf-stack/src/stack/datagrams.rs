@@ -6,11 +6,14 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use wharf_table::flow::Far;
 use wharf_table::policy::Verdict;
 use wharf_table::table::Found;
 use wharf_table::trace::Silent;
-use wharf_table::{DropReason, Endpoint, Instant, Protocol, Tuple};
-use wharf_wire::udp::UdpRepr;
+use wharf_table::{Addr, DropReason, Endpoint, Instant, Protocol, Tuple};
+use wharf_wire::ipv6;
+use wharf_wire::quoted::Quoted;
+use wharf_wire::udp::{self, UdpRepr};
 
 use super::{IcmpError, Role, Stack, Unreachable};
 use crate::egress::NextHop;
@@ -58,6 +61,38 @@ pub struct DatagramOut<'a> {
 pub trait DatagramSink {
     /// Takes one datagram, which lives no longer than the call.
     fn datagram(&mut self, datagram: DatagramIn<'_>);
+
+    /// Whether the owner of a binding takes this datagram; else its sender hears that the port is closed.
+    fn takes(&self, binding: u32, datagram: &DatagramIn<'_>) -> bool {
+        let _ = (binding, datagram);
+        true
+    }
+
+    /// Takes an ICMP error about a datagram that was sent from a binding, which lives no longer than the call.
+    fn error(&mut self, error: DatagramError<'_>) {
+        let _ = error;
+    }
+}
+
+/// An ICMP error about a datagram that was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct DatagramError<'a> {
+    /// The token of the binding that sent it.
+    pub binding: u32,
+    /// From where it was sent.
+    pub source: Endpoint,
+    /// To whom.
+    pub destination: Endpoint,
+    /// Who says so.
+    pub offender: Addr,
+    /// The type of the message, of the family of `offender` (RFC 792; RFC 4443).
+    pub kind: u8,
+    /// Its code.
+    pub code: u8,
+    /// The MTU that it names, in bytes; 0 for none.
+    pub mtu: u32,
+    /// As much of the datagram's payload as is quoted.
+    pub payload: &'a [u8],
 }
 
 impl<F: FnMut(DatagramIn<'_>)> DatagramSink for F {
@@ -81,14 +116,18 @@ impl Stack {
         let destination = Endpoint::new(packet.dst, udp.dst_port);
         let tuple = Tuple { protocol: Protocol::Udp, local: destination, remote: source };
         let binding = match self.table.find(&tuple, &mut Silent) {
-            Found::Flow(_) | Found::Request(_) | Found::Waiting(_) => None,
+            Found::Flow(id) => match self.table.far(id) {
+                Some(Far::Application(app)) => Some(app),
+                _ => None,
+            },
+            Found::Request(_) | Found::Waiting(_) => None,
             Found::Binding(id) => self.table.binding(id).map(|binding| binding.app()),
             Found::Nothing => {
                 self.check_outward(now, packet, &tuple)?;
                 None
             }
         };
-        datagrams.datagram(DatagramIn {
+        let datagram = DatagramIn {
             protocol: Protocol::Udp,
             source,
             destination,
@@ -97,6 +136,53 @@ impl Stack {
             gso_size: packet.gso_size,
             hop_limit: packet.hop_limit.saturating_sub(1),
             dont_fragment: packet.dont_fragment,
+        };
+        if binding.is_some_and(|binding| !datagrams.takes(binding, &datagram)) {
+            self.reply_icmp(now, packet, IcmpError::Unreachable(Unreachable::Port));
+            return Err(DropReason::NoListener);
+        }
+        datagrams.datagram(datagram);
+        Ok(())
+    }
+
+    /// The token of the socket that has sent a UDP datagram between these ends.
+    fn sender_of(&self, source: Endpoint, destination: Endpoint) -> Option<u32> {
+        let tuple = Tuple { protocol: Protocol::Udp, local: source, remote: destination };
+        match self.table.find(&tuple, &mut Silent) {
+            Found::Flow(id) => match self.table.far(id)? {
+                Far::Application(app) => Some(app),
+                Far::Wire(_) => None,
+            },
+            Found::Binding(id) => self.table.binding(id).map(|binding| binding.app()),
+            Found::Request(_) | Found::Waiting(_) | Found::Nothing => None,
+        }
+    }
+
+    /// An ICMP error about a UDP datagram of ours: to who has sent it.
+    pub(super) fn on_datagram_error<D: DatagramSink>(
+        &mut self,
+        packet: &Packet<'_>,
+        quoted: &Quoted,
+        datagrams: &mut D,
+    ) -> Result<(), DropReason> {
+        let binding = self.sender_of(quoted.src, quoted.dst).ok_or(DropReason::NoConnection)?;
+        let (head, quote) = packet.payload.split_first_chunk::<8>().ok_or(DropReason::IcmpInvalid)?;
+        let header = if quoted.src.addr.is_v4() {
+            usize::from(quote.first().copied().unwrap_or_default() & 0x0f) * 4
+        } else {
+            ipv6::HEADER_LEN
+        };
+        let payload = quote.get(header + udp::HEADER_LEN..).unwrap_or_default();
+        let whole = quoted.packet_len.saturating_sub(header + udp::HEADER_LEN);
+        datagrams.error(DatagramError {
+            binding,
+            source: quoted.src,
+            destination: quoted.dst,
+            offender: packet.src,
+            kind: head[0],
+            code: head[1],
+            mtu: mtu_of(packet.src.is_v4(), head),
+            payload: &payload[..payload.len().min(whole)],
         });
         Ok(())
     }
@@ -208,5 +294,16 @@ impl Stack {
         if let Err(reason) = result {
             self.drops.count(reason);
         }
+    }
+}
+
+/// The MTU that a message "packet too big" or "fragmentation needed" names; 0 for all others (RFC 4443, section 3.2; RFC
+/// 1191, section 4).
+fn mtu_of(v4: bool, head: &[u8; 8]) -> u32 {
+    let &[kind, code, _, _, a, b, c, d] = head;
+    match (v4, kind, code) {
+        (true, 3, 4) => u32::from(u16::from_be_bytes([c, d])),
+        (false, 2, _) => u32::from_be_bytes([a, b, c, d]),
+        _ => 0,
     }
 }

@@ -10,7 +10,7 @@ use wharf_wire::tcp::TcpRepr;
 use super::Stack;
 use crate::egress;
 use crate::ip::{Packet, protocol};
-use crate::tcp::{self, SegmentOut, Unreachable};
+use crate::tcp::{self, Ecn, SegmentOut, Unreachable};
 
 /// Errors of the stack's own that may go out at once.
 const BURST: u32 = 100;
@@ -199,7 +199,7 @@ impl Stack {
         let Some(header) = tcp::reset_for(segment, payload_len) else { return };
         let next_hop = self.link_address(tuple.remote.addr);
         let Some(to) = next_hop else { return };
-        let segment = SegmentOut { header, payload: (0, 0), gso_size: None };
+        let segment = SegmentOut { header, payload: (0, 0), gso_size: None, ecn: Ecn::NotCapable };
         let frame = self.egress.whole_segment(to, tuple, &segment, egress::Fields::default(), &[]);
         self.reply_to(to, frame);
     }

@@ -132,6 +132,7 @@ impl Stack {
         packet.gso_size = 0;
         packet.dont_fragment = false;
         packet.in_fragments = true;
+        packet.ecn = Ecn::from_bits(whole.ecn());
         packet.payload = whole.payload();
         let quote = quote_whole_v4(&ip, packet.payload);
         packet.quote = &quote;
@@ -187,6 +188,7 @@ impl Stack {
         packet.gso_size = 0;
         packet.dont_fragment = false;
         packet.in_fragments = true;
+        packet.ecn = Ecn::from_bits(whole.ecn());
         (packet.protocol, packet.payload, packet.next_header_at) = (protocol, payload, next_header_at);
         let quote = quote_whole_v6(&ip, whole.protocol(), whole.payload());
         packet.quote = &quote;
@@ -215,7 +217,7 @@ impl Stack {
     }
 
     /// Whether an address means more than one station: multicast, or a broadcast of the link.
-    fn is_group(&self, addr: Addr) -> bool {
+    pub(super) fn is_group(&self, addr: Addr) -> bool {
         addr.is_multicast() || addr.is_limited_broadcast() || self.is_subnet_broadcast(addr)
     }
 
@@ -298,8 +300,10 @@ impl Stack {
     }
 
     fn is_subnet_broadcast(&self, dst: Addr) -> bool {
-        let Role::Gateway(gateway) = &self.config.role else { return false };
-        gateway.v4.is_some_and(|v4| v4.program.broadcast() == Some(dst))
+        match &self.config.role {
+            Role::Gateway(gateway) => gateway.v4.is_some_and(|v4| v4.program.broadcast() == Some(dst)),
+            Role::Host(host) => host.addresses.iter().any(|own| own.broadcast() == Some(dst)),
+        }
     }
 
     fn on_icmpv4<D: DatagramSink>(
@@ -309,6 +313,9 @@ impl Stack {
         datagrams: &mut D,
     ) -> Result<(), DropReason> {
         let message = Icmpv4Repr::parse(packet.payload).map_err(|_| DropReason::IcmpInvalid)?;
+        if let Some(quoted) = message.quoted().filter(|quoted| quoted.protocol == protocol::UDP) {
+            return self.on_datagram_error(packet, &quoted, datagrams);
+        }
         match message {
             Icmpv4Repr::EchoRequest { ident, .. } => self.on_echo(now, packet, ident, datagrams),
             Icmpv4Repr::FragmentationNeeded { mtu, .. } => {
@@ -334,6 +341,9 @@ impl Stack {
         datagrams: &mut D,
     ) -> Result<(), DropReason> {
         let message = Icmpv6Repr::parse(packet.payload).map_err(|_| DropReason::IcmpInvalid)?;
+        if let Some(quoted) = message.quoted().filter(|quoted| quoted.protocol == protocol::UDP) {
+            return self.on_datagram_error(packet, &quoted, datagrams);
+        }
         match message {
             Icmpv6Repr::EchoRequest { ident, .. } => self.on_echo(now, packet, ident, datagrams),
             Icmpv6Repr::PacketTooBig { mtu, .. } => {

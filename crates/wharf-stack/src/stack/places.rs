@@ -37,7 +37,7 @@ impl<T> Chunk<T> {
 }
 
 /// Values by number.
-pub(super) struct Places<T> {
+pub(crate) struct Places<T> {
     chunks: Vec<Option<Chunk<T>>>,
     /// Chunks with free places.
     roomy: Vec<u32>,
@@ -47,15 +47,21 @@ pub(super) struct Places<T> {
 }
 
 impl<T> Places<T> {
-    pub(super) const fn new() -> Places<T> {
+    pub(crate) const fn new() -> Places<T> {
         Places { chunks: Vec::new(), roomy: Vec::new(), absent: Vec::new(), len: 0 }
     }
 
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn value(&self, number: u32) -> Option<&T> {
+    /// The numbers in use, in order.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> {
+        let most = (self.chunks.len() << CHUNK_BITS) as u32;
+        (0..most).filter(|&number| self.value(number).is_some())
+    }
+
+    pub(crate) fn value(&self, number: u32) -> Option<&T> {
         let chunk = self.chunks.get(number as usize >> CHUNK_BITS)?.as_ref()?;
         match chunk.places.get(number as usize % CHUNK)? {
             Place::Used(value) => Some(value),
@@ -63,7 +69,7 @@ impl<T> Places<T> {
         }
     }
 
-    pub(super) fn value_mut(&mut self, number: u32) -> Option<&mut T> {
+    pub(crate) fn value_mut(&mut self, number: u32) -> Option<&mut T> {
         let chunk = self.chunks.get_mut(number as usize >> CHUNK_BITS)?.as_mut()?;
         match chunk.places.get_mut(number as usize % CHUNK)? {
             Place::Used(value) => Some(value),
@@ -72,7 +78,7 @@ impl<T> Places<T> {
     }
 
     /// The number that the next value gets; `None` when there are no more numbers.
-    pub(super) fn next_number(&mut self) -> Option<u32> {
+    pub(crate) fn next_number(&mut self) -> Option<u32> {
         if self.roomy.is_empty() {
             self.add_chunk()?;
         }
@@ -82,7 +88,7 @@ impl<T> Places<T> {
     }
 
     /// Stores a value and tells its number, which [`Places::next_number`] has foretold.
-    pub(super) fn insert(&mut self, value: T) -> Option<u32> {
+    pub(crate) fn insert(&mut self, value: T) -> Option<u32> {
         let number = self.next_number()?;
         let index = number as usize >> CHUNK_BITS;
         let chunk = self.chunks[index].as_mut()?;
@@ -97,7 +103,7 @@ impl<T> Places<T> {
         Some(number)
     }
 
-    pub(super) fn remove(&mut self, number: u32) -> Option<T> {
+    pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
         let index = number as usize >> CHUNK_BITS;
         let chunk = self.chunks.get_mut(index)?.as_mut()?;
         let place = chunk.places.get_mut(number as usize % CHUNK)?;

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::segment_in::Arrival;
 use super::settings::{self, DSCP_MASK};
-use super::{Connection, Context, Keepalive, State};
+use super::{CongestionKind, Connection, Context, Keepalive, State};
 
 /// One change of what [`Settings`](super::Settings) said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,10 @@ pub enum Change {
     SendBuffer(u32),
     /// The most bytes that wait to be read. What the peer was promised already is still taken.
     ReceiveBuffer(u32),
+    /// Who decides how much may be on its way; the window stays.
+    Congestion(CongestionKind),
+    /// The most bytes a second that leave; `u64::MAX` for no limit.
+    MaxPacingRate(u64),
 }
 
 /// The least segment that an owner may ask for: Linux' TCP_MIN_MSS.
@@ -67,6 +71,8 @@ impl Connection {
             }
             Change::SendBuffer(bytes) => self.limits.send_buffer = settings::bounded(bytes),
             Change::ReceiveBuffer(bytes) => self.rcv.set_most(settings::bounded(bytes)),
+            Change::Congestion(kind) => self.set_congestion(kind),
+            Change::MaxPacingRate(rate) => self.set_max_pacing_rate(cx.now, rate),
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) enum Phase {
     Disorder,
     /// Something is lost, and acknowledgments still come.
     Fast,
+    /// Nothing is lost, but a router is congested (RFC 3168, section 6.1.2): the window falls as if something were.
+    Reduced,
     /// The retransmission timer ran out.
     Timeout,
 }
@@ -144,6 +146,7 @@ impl Connection {
         }
         match self.recovery.as_ref().map(|recovery| recovery.phase) {
             Some(Phase::Disorder) => self.on_disorder(now, delivery),
+            Some(Phase::Reduced) => self.on_reduced(delivery),
             Some(Phase::Fast) => self.on_fast_recovery(delivery),
             Some(Phase::Timeout) => self.on_timeout_recovery(now, delivery),
             None => {}
@@ -154,9 +157,13 @@ impl Connection {
 
     /// Growth of the window outside of recovery.
     fn grow(&mut self, now: Instant, delivery: Delivery) {
-        if delivery.acked > 0 && self.window_filled {
-            let srtt = self.rtt.srtt().unwrap_or_default();
-            self.congestion.on_ack(delivery.acked, self.mss.into(), now, srtt);
+        if delivery.acked > 0 {
+            if self.usage.is_limited(self.congestion.window(), self.congestion.ssthresh()) {
+                let ack = self.congestion_ack(now, delivery.acked);
+                self.congestion.on_ack(&ack);
+            } else {
+                self.congestion.on_unused(now);
+            }
         }
     }
 
@@ -176,8 +183,41 @@ impl Connection {
             let used = if self.window_filled { self.congestion.window() } else { flight };
             let before = self.congestion.on_loss(used, self.mss.into());
             recovery.begin(Phase::Fast, self.snd.snd_nxt, flight, Some(before));
+            self.ecn.on_reduced();
         } else if delivery.acked > 0 && !recovery.board.has_reports() && !recovery.board.has_losses(snd_una) {
             self.recovery = None;
+        }
+    }
+
+    /// A router on the way has marked something: the window falls once a round trip (RFC 3168, section 6.1.2).
+    pub(super) fn on_congestion_echo(&mut self) {
+        let snd_una = self.snd.snd_una;
+        let recovery = self.recovery.get_or_insert_with(|| Box::new(Recovery::new(snd_una)));
+        if recovery.phase != Phase::Disorder || snd_una.before(recovery.recover) {
+            return;
+        }
+        let flight = self.snd.flight().min(self.congestion.window());
+        let _ = self.congestion.on_loss(self.congestion.window(), self.mss.into());
+        recovery.begin(Phase::Reduced, self.snd.snd_nxt, flight, None);
+        recovery.force = false;
+        self.ecn.on_reduced();
+    }
+
+    /// The window is being reduced without a loss. One that comes does not reduce it again.
+    fn on_reduced(&mut self, delivery: Delivery) {
+        let (segment, sack, snd_una) = (self.segment_size(), self.sack, self.snd.snd_una);
+        let Some(recovery) = &mut self.recovery else { return };
+        recovery.board.find_losses(segment);
+        let lost = recovery.duplicates >= DUP_THRESH || recovery.board.has_losses(snd_una);
+        if lost && self.snd.flight() > 0 {
+            if !recovery.board.has_losses(snd_una) || !sack {
+                recovery.board.mark_head_lost(snd_una, segment.min(self.snd.flight()));
+            }
+            (recovery.phase, recovery.force) = (Phase::Fast, true);
+            self.on_fast_recovery(delivery);
+        } else if !snd_una.before(recovery.recover) {
+            self.congestion.on_recovered();
+            self.end_phase();
         }
     }
 
@@ -198,8 +238,8 @@ impl Connection {
 
     fn on_timeout_recovery(&mut self, now: Instant, delivery: Delivery) {
         if delivery.acked > 0 {
-            let srtt = self.rtt.srtt().unwrap_or_default();
-            self.congestion.on_ack(delivery.acked, self.mss.into(), now, srtt);
+            let ack = self.congestion_ack(now, delivery.acked);
+            self.congestion.on_ack(&ack);
         }
         let segment = self.segment_size();
         let Some(recovery) = &mut self.recovery else { return };
@@ -244,7 +284,9 @@ impl Connection {
     /// Proportional rate reduction (RFC 6937, section 3): the window lets go what the acknowledgment allows.
     fn reduce_rate(&mut self, delivery: Delivery) {
         let mss = u32::from(self.mss);
-        let Some(recovery) = self.recovery.as_mut().filter(|recovery| recovery.phase == Phase::Fast) else {
+        let Some(recovery) =
+            self.recovery.as_mut().filter(|recovery| matches!(recovery.phase, Phase::Fast | Phase::Reduced))
+        else {
             return;
         };
         let delivered = if self.sack || delivery.acked > 0 { delivery.acked + delivery.sacked } else { mss };
@@ -277,13 +319,14 @@ impl Connection {
             recovery.board.forget_reports();
         }
         // A recovery that is cut short had reduced the window already, and its way back is the one that counts.
-        let reduces = !again && recovery.phase != Phase::Fast;
+        let reduces = !again && !matches!(recovery.phase, Phase::Fast | Phase::Reduced);
         let before = reduces.then(|| self.congestion.on_loss(flight, mss));
         recovery.board.mark_all_lost(snd_una, snd_nxt);
         recovery.duplicates = 0;
         recovery.begin(Phase::Timeout, snd_nxt, flight, before);
         recovery.timed_out_at = Some(self.timestamps.clock(now));
         self.congestion.on_timeout(mss);
+        self.ecn.on_reduced();
         self.refresh_pipe();
         self.rtt.back_off();
         self.timers.set(Timer::Retransmit, now + self.rtt.rto());

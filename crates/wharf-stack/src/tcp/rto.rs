@@ -60,15 +60,18 @@ impl RttEstimator {
 
     /// Everything before `ack` is acknowledged: the round trip of the timed segment is known if it was among it. Without
     /// one, `echoed` says how long ago the peer's echo left, which is right also after a retransmission (RFC 7323,
-    /// section 4.1).
-    pub(super) fn on_ack(&mut self, ack: SeqNum, now: Instant, echoed: Option<Duration>) {
-        if !self.is_timing {
-            echoed.into_iter().for_each(|rtt| self.on_sample(rtt));
+    /// section 4.1). What was measured is given back.
+    pub(super) fn on_ack(&mut self, ack: SeqNum, now: Instant, echoed: Option<Duration>) -> Option<Duration> {
+        let measured = if !self.is_timing {
+            echoed
         } else if !ack.before(self.timed_end) {
             self.is_timing = false;
             let rtt = (now.micros() as u32).wrapping_sub(self.timed_at);
-            self.on_sample(Duration::from_micros(u64::from(rtt)));
-        }
+            Some(Duration::from_micros(u64::from(rtt)))
+        } else {
+            None
+        };
+        measured.inspect(|&rtt| self.on_sample(rtt))
     }
 
     /// A round trip was measured.
@@ -106,6 +109,16 @@ impl RttEstimator {
     pub(super) fn rto(&self) -> Duration {
         let rto = u64::from(self.rto) << self.backoff;
         Duration::from_micros(rto.min(u64::from(MAX)))
+    }
+
+    /// How often the time-out has doubled.
+    pub(super) const fn backoff(&self) -> u8 {
+        self.backoff
+    }
+
+    /// The variation of round trips, in microseconds.
+    pub(super) const fn rttvar(&self) -> u32 {
+        self.rttvar
     }
 
     /// The smoothed round trip; `None` before the first measurement.

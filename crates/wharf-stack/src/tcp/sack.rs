@@ -172,6 +172,19 @@ impl Scoreboard {
         self.resent.insert(at, Resent { range, behind: snd_nxt });
     }
 
+    /// Bytes reported, lost and not resent, and resent.
+    pub(super) fn census(&self, snd_una: SeqNum, snd_nxt: SeqNum) -> [u32; 3] {
+        let resent: u32 = self.resent.iter().map(|resent| self.unreported(resent.range)).sum();
+        let lost = self.unreported(Range::new(snd_una, self.lost_below)).saturating_sub(resent);
+        let all = Range::new(snd_una, snd_nxt);
+        [all.len().saturating_sub(self.unreported(all)), lost, resent]
+    }
+
+    /// Bytes of `range` that were not reported.
+    pub(super) fn unreported(&self, range: Range) -> u32 {
+        self.sacked.gaps(range).map(Range::len).sum()
+    }
+
     /// How much is on its way (RFC 6675, section 4): all that was not reported, less what is lost, and what was resent.
     pub(super) fn pipe(&self, snd_una: SeqNum, snd_nxt: SeqNum) -> u32 {
         let missing = |range| self.sacked.gaps(range).map(Range::len).sum::<u32>();

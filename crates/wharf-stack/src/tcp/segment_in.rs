@@ -24,8 +24,7 @@ const CHALLENGES_MIN: u8 = 8;
 const CHALLENGES_JITTER: u32 = 8;
 const CHALLENGES_PER_MS: u32 = 5_000;
 
-/// What the IP header says of congestion (RFC 3168, section 5). A connection that has not agreed on ECN ignores it, and
-/// ours don't agree on it yet.
+/// What the IP header says of congestion (RFC 3168, section 5). A connection that has not agreed on ECN ignores it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ecn {
     /// The sender does not do ECN.
@@ -35,6 +34,17 @@ pub enum Ecn {
     Capable,
     /// CE: a router on the way is congested.
     Experienced,
+}
+
+impl Ecn {
+    /// The two bits of the IP header; who is capable says ECT(0).
+    pub const fn bits(self) -> u8 {
+        match self {
+            Ecn::NotCapable => 0,
+            Ecn::Capable => 2,
+            Ecn::Experienced => 3,
+        }
+    }
 }
 
 impl Ecn {
@@ -132,12 +142,13 @@ pub(super) struct Arrival<'a> {
     flags: TcpFlags,
     pub(super) header: &'a TcpRepr,
     payload: &'a [u8],
+    ecn: Ecn,
 }
 
 impl<'a> Arrival<'a> {
-    fn new(header: &'a TcpRepr, payload: &'a [u8]) -> Arrival<'a> {
+    fn new(header: &'a TcpRepr, payload: &'a [u8], ecn: Ecn) -> Arrival<'a> {
         let (seq, ack) = (SeqNum::new(header.seq), SeqNum::new(header.ack));
-        Arrival { seq, ack, flags: header.flags, header, payload }
+        Arrival { seq, ack, flags: header.flags, header, payload, ecn }
     }
 
     pub(super) const fn has(&self, flags: TcpFlags) -> bool {
@@ -165,9 +176,10 @@ impl Connection {
         cx: &mut Context<'_>,
         segment: &TcpRepr,
         payload: &[u8],
-        _ecn: Ecn,
+        ecn: Ecn,
     ) -> Result<(), DropReason> {
-        let arrival = Arrival::new(segment, payload);
+        let arrival = Arrival::new(segment, payload, ecn);
+        self.count_arrival(cx.now, payload.len() as u32);
         match self.state {
             State::Closed => Err(DropReason::NoConnection),
             State::SynSent => self.on_segment_in_syn_sent(cx, arrival),

@@ -7,7 +7,7 @@
 use wharf_table::Instant;
 use wharf_wire::tcp::{SackBlocks, TcpFlags, TcpOptions, TcpRepr};
 
-use super::segment_in::Timestamps;
+use super::segment_in::{Ecn, Timestamps};
 use super::seq::{Range, SeqNum};
 use super::state::State;
 use super::timers::Timer;
@@ -34,6 +34,8 @@ pub struct SegmentOut {
     pub payload: (usize, usize),
     /// Payload bytes of each segment that the device has to cut; `None` when it is one segment.
     pub gso_size: Option<u16>,
+    /// What its IP header says of congestion.
+    pub ecn: Ecn,
 }
 
 /// When an acknowledgment is to be sent.
@@ -85,9 +87,13 @@ impl Connection {
             return None;
         }
         let found = REASONS.iter().find_map(|reason| reason(self, cx.now));
-        if found.is_none() {
-            self.dirty = false;
-            self.watch_window(cx.now);
+        match &found {
+            Some(segment) => self.count_departure(segment),
+            None => {
+                self.dirty = false;
+                self.watch_window(cx.now);
+                self.note_usage(cx.now);
+            }
         }
         found
     }
@@ -100,7 +106,7 @@ impl Connection {
 
     /// Whether [`Connection::poll_segment`] or [`Connection::handle_timeout`] has something to do now.
     pub fn has_output(&self, now: Instant) -> bool {
-        self.dirty || self.timers.next().is_some_and(|at| at <= now)
+        self.dirty || self.poll_timeout().is_some_and(|at| at <= now)
     }
 
     /// An acknowledgment is due now.
@@ -142,7 +148,7 @@ impl Connection {
 
     /// The most payload of one [`SegmentOut`]: whole segments when the device cuts them.
     fn payload_max(&self, segment: u32) -> u32 {
-        let most = u32::from(self.limits.max_segment);
+        let most = u32::from(self.limits.max_segment).min(self.quantum());
         // The urgent pointer of a segment that a device cuts would be wrong in all but the first.
         let whole = most <= u32::from(self.limits.mss) || self.urgent_end().is_some();
         if whole { segment } else { (most - most % segment).max(segment) }
@@ -199,7 +205,10 @@ impl Connection {
         } else {
             self.rtt.on_resent();
         }
-        let flags = if answers { TcpFlags::SYN | TcpFlags::ACK } else { TcpFlags::SYN };
+        let flags = match answers {
+            true => TcpFlags::SYN | TcpFlags::ACK | self.ecn.syn_ack_flags(),
+            false => TcpFlags::SYN | self.ecn.on_syn(self.retries),
+        };
         let mut segment = self.bare(self.iss, flags);
         if !answers {
             segment.header.ack = 0;
@@ -242,6 +251,10 @@ impl Connection {
     fn on_loss_due(&mut self, now: Instant) -> Option<SegmentOut> {
         let (segment, snd_una) = (self.segment_size(), self.snd.snd_una);
         let most = self.payload_max(segment);
+        self.recovery.as_mut()?.board.next_lost()?;
+        if !self.is_let_go(now) {
+            return None;
+        }
         let recovery = self.recovery.as_mut()?;
         let lost = recovery.board.next_lost()?;
         let first = lost.left == snd_una;
@@ -265,8 +278,12 @@ impl Connection {
         self.rtt.on_resent();
         if first || !self.timers.is_set(Timer::Retransmit) {
             self.timers.set(Timer::Retransmit, now + self.rtt.rto());
+            self.clamp_to_user_timeout();
         }
-        Some(self.data_segment(now, range))
+        self.pace(len, now);
+        let segment = self.data_segment(now, range);
+        self.tally.on_resent(segment.payload.1 as u32, segment.count());
+        Some(segment)
     }
 
     /// Data that was never sent, and the FIN behind it.
@@ -286,7 +303,7 @@ impl Connection {
         // What holds the data back in the end is what the congestion window's growth depends on (RFC 5681, section 3.1).
         self.window_filled = next == Sendable::CongestionWindow;
         match next {
-            Sendable::Bytes(len) => Some(self.new_segment(now, len)),
+            Sendable::Bytes(len) if self.is_let_go(now) => Some(self.new_segment(now, len)),
             _ => None,
         }
     }
@@ -342,7 +359,16 @@ impl Connection {
             self.restart_user_timeout();
         }
         self.start_retransmit_timer(now);
-        self.data_segment(now, Range::new(left, right))
+        let mut segment = self.data_segment(now, Range::new(left, right));
+        if len > 0 {
+            let (flags, ecn) = self.ecn.on_new_data();
+            segment.header.flags |= flags;
+            segment.ecn = ecn;
+            self.usage.on_sent();
+            self.pace(len, now);
+            self.tally.rate.on_sent(right, left.since(self.snd.snd_una), self.tally.bytes_delivered, now);
+        }
+        segment
     }
 
     /// The segment with these sequence numbers, of data and FIN.
@@ -359,17 +385,22 @@ impl Connection {
         let segment = self.segment_size();
         let header = self.header(now, range.left, flags);
         let payload = (range.left.since(self.send_start) as usize, len as usize);
-        SegmentOut { header, payload, gso_size: (len > segment).then_some(segment as u16) }
+        SegmentOut {
+            header,
+            payload,
+            gso_size: (len > segment).then_some(segment as u16),
+            ecn: Ecn::NotCapable,
+        }
     }
 
     fn acknowledgment(&mut self, now: Instant) -> SegmentOut {
         let header = self.header(now, self.snd.snd_nxt, TcpFlags::ACK);
-        SegmentOut { header, payload: (0, 0), gso_size: None }
+        SegmentOut { header, payload: (0, 0), gso_size: None, ecn: Ecn::NotCapable }
     }
 
     /// A header that says the newest of what was received. Nothing is left to be acknowledged then.
     fn header(&mut self, now: Instant, seq: SeqNum, flags: TcpFlags) -> TcpRepr {
-        let (mut header, max) = (self.bare(seq, flags).header, self.blocks_max());
+        let (mut header, max) = (self.bare(seq, flags | self.ecn.echo_flags()).header, self.blocks_max());
         header.window = self.rcv.field(self.receive_queue.len() as u32, self.limits.mss);
         header.options.timestamps = self.timestamps.option(now);
         self.put_rare(&mut header);
@@ -408,7 +439,7 @@ impl Connection {
             urgent: 0,
             options: TcpOptions::default(),
         };
-        SegmentOut { header, payload: (0, 0), gso_size: None }
+        SegmentOut { header, payload: (0, 0), gso_size: None, ecn: Ecn::NotCapable }
     }
 
     /// What we offer, in a SYN-ACK only what the peer has offered.
@@ -434,8 +465,8 @@ impl Connection {
     /// What was learnt of the path is old when nothing was sent for long (RFC 5681, section 4.1).
     fn restart_after_idle(&mut self, now: Instant) {
         let idle = now.since(self.last_sent);
-        if self.snd.flight() == 0 && idle > self.rtt.rto() {
-            self.congestion.on_idle(idle, self.mss.into());
+        if self.snd.flight() == 0 && !idle.is_zero() {
+            self.congestion.on_idle(idle, self.rtt.rto(), self.mss.into());
             self.last_sent = now;
         }
     }
@@ -443,10 +474,18 @@ impl Connection {
     /// Starts the timer as persist timer when something waits and nothing is on its way that would bring an answer.
     fn watch_window(&mut self, now: Instant) {
         let waits = self.data_end().since(self.snd.snd_nxt) > 0 || self.fin_queued && !self.fin_is_sent();
-        let stuck = waits && self.snd.flight() == 0 && self.state.is_synchronized();
+        let stuck =
+            waits && self.snd.flight() == 0 && self.state.is_synchronized() && self.pacing_due().is_none();
         if stuck {
             self.start_retransmit_timer(now);
         }
+    }
+}
+
+impl SegmentOut {
+    /// How many segments the device makes of it.
+    pub(super) fn count(&self) -> u32 {
+        self.gso_size.map_or(1, |size| self.payload.1.div_ceil(usize::from(size).max(1)) as u32)
     }
 }
 

@@ -3,6 +3,8 @@
 use core::time::Duration;
 
 use super::congestion::CongestionKind;
+use super::ecn::EcnMode;
+use super::pacing::UNLIMITED;
 
 /// The largest payload of a segment that a device cuts: 65,535 bytes less an IPv4 header and the longest TCP header (20 and
 /// 60), so that the whole still fits the length field of either family, whatever the peer makes us say in options.
@@ -29,6 +31,10 @@ pub struct Settings {
     pub keepalive: Option<Keepalive>,
     /// Who decides how much may be on its way.
     pub congestion: CongestionKind,
+    /// The most bytes a second that leave; `u64::MAX` for no limit.
+    pub max_pacing_rate: u64,
+    /// Explicit congestion notification (RFC 3168).
+    pub ecn: EcnMode,
     /// Offer timestamps (RFC 7323).
     pub timestamps: bool,
     /// Offer selective acknowledgment (RFC 2018).
@@ -103,6 +109,8 @@ impl Default for Settings {
             delayed_ack: true,
             keepalive: None,
             congestion: CongestionKind::Cubic,
+            max_pacing_rate: UNLIMITED,
+            ecn: EcnMode::Passive,
             timestamps: true,
             sack: true,
             window_scale: true,

@@ -12,6 +12,7 @@ const RETRIES_UNTIL_DOUBT: u8 = 3;
 impl Connection {
     /// Time has come to what [`Connection::poll_timeout`] said, or later. Earlier is harmless.
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        self.dirty |= self.release_paced(cx.now);
         for timer in Timer::ALL {
             if self.timers.take_expired(timer, cx.now) {
                 self.dirty = true;

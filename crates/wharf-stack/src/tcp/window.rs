@@ -215,6 +215,11 @@ impl ReceiveWindow {
         self.buffer = self.buffer.min(self.cap);
     }
 
+    /// Bytes that may wait to be read, now.
+    pub(super) const fn buffer(&self) -> u32 {
+        self.buffer
+    }
+
     fn free(&self, held: u32) -> u32 {
         self.buffer.saturating_sub(held).min(FIELD_MAX << self.scale)
     }

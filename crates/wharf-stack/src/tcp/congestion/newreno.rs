@@ -1,5 +1,7 @@
 //! Congestion avoidance as in RFC 5681, section 3.1, counted in bytes (RFC 3465).
 
+use super::{Ack, CongestionControl, Window};
+
 /// One segment a round trip.
 #[derive(Clone, Debug)]
 pub(super) struct NewReno {
@@ -11,16 +13,22 @@ impl NewReno {
     pub(super) const fn new() -> NewReno {
         NewReno { acked: 0 }
     }
+}
 
-    /// The window after `acked` more bytes.
-    pub(super) fn on_ack(&mut self, cwnd: u32, acked: u32, mss: u32) -> u32 {
-        self.acked = self.acked.saturating_add(acked);
-        let mut cwnd = cwnd.max(1);
+impl CongestionControl for NewReno {
+    fn on_ack(&mut self, window: &mut Window, ack: &Ack) {
+        let rest = window.slow_start(ack.acked);
+        self.acked = self.acked.saturating_add(rest);
+        let mut cwnd = window.cwnd.max(1);
         while self.acked >= cwnd {
             self.acked -= cwnd;
-            cwnd = cwnd.saturating_add(mss);
+            cwnd = cwnd.saturating_add(ack.mss);
         }
-        cwnd
+        window.cwnd = cwnd;
+    }
+
+    fn on_loss(&mut self, _cwnd: u32, flight: u32) -> u32 {
+        flight / 2
     }
 }
 

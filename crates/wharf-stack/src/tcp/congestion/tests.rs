@@ -3,6 +3,19 @@ use super::*;
 const MSS: u32 = 1_000;
 const RTT: Duration = Duration::from_millis(100);
 
+/// Of one segment.
+fn ack(millis: u64) -> Ack {
+    Ack {
+        acked: MSS,
+        mss: MSS,
+        burst: MSS,
+        now: Instant::from_millis(millis),
+        srtt: RTT,
+        snd_una: SeqNum::new(0),
+        snd_nxt: SeqNum::new(0),
+    }
+}
+
 fn after_loss(kind: CongestionKind, window: u32) -> Congestion {
     let mut congestion = Congestion::new(kind, MSS);
     congestion.set_window(window);
@@ -16,7 +29,7 @@ fn run(congestion: &mut Congestion, rounds: u64) {
     for round in 0..rounds {
         let window = congestion.window();
         for _ in 0..window / MSS {
-            congestion.on_ack(MSS, MSS, Instant::from_millis(round * 100), RTT);
+            congestion.on_ack(&ack(round * 100));
         }
     }
 }
@@ -83,6 +96,6 @@ fn a_loss_that_was_none_is_undone() {
 #[test]
 fn an_idle_connection_starts_with_the_initial_window() {
     let mut congestion = after_loss(CongestionKind::Cubic, 1_000_000);
-    congestion.on_idle(Duration::from_secs(5), MSS);
+    congestion.on_idle(Duration::from_secs(5), RTT, MSS);
     assert_eq!(congestion.window(), 10_000);
 }

@@ -5,9 +5,9 @@ use core::time::Duration;
 use wharf_table::{DropReason, Instant};
 use wharf_wire::tcp::TcpFlags;
 
-use super::Arrival;
+use super::{Arrival, Ecn};
 use crate::tcp::recovery::Delivery;
-use crate::tcp::seq::SeqNum;
+use crate::tcp::seq::{Range, SeqNum};
 use crate::tcp::state::{CloseReason, State};
 use crate::tcp::timers::{Timer, Timers};
 use crate::tcp::{Connection, Context};
@@ -41,9 +41,8 @@ impl Connection {
 
     fn on_acknowledgment(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) {
         let (flight, acked) = (self.snd.flight(), arrival.ack.since(self.snd.snd_una));
-        if acked > 0 {
-            self.advance_snd_una(cx, arrival);
-        }
+        self.count_ack(cx.now);
+        let fresh = if acked > 0 { self.advance_snd_una(cx, arrival) } else { 0 };
         let sacked = self.take_blocks(cx.now, arrival);
         let window_changed = self.on_window(arrival);
         let is_duplicate = !self.sack
@@ -56,7 +55,13 @@ impl Connection {
             let echo = arrival.header.options.timestamps.filter(|_| self.timestamps.enabled);
             let echo = echo.map(|(_, echo)| echo);
             self.dirty = true;
+            let mark = self.ecn.echo(arrival.flags);
+            self.count_delivery(cx.now, arrival.ack, fresh + sacked, mark);
+            if mark == Ecn::Experienced {
+                self.on_congestion_echo();
+            }
             self.on_delivery(cx.now, Delivery { acked, sacked, is_duplicate, echo });
+            self.update_pacing();
         }
         if acked > 0 {
             self.restart_retransmit_timer(cx.now);
@@ -67,8 +72,10 @@ impl Connection {
         }
     }
 
-    /// What is acknowledged is given up.
-    fn advance_snd_una(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) {
+    /// What is acknowledged is given up. How many bytes of it were not reported before.
+    fn advance_snd_una(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) -> u32 {
+        let acked = Range::new(self.snd.snd_una, arrival.ack);
+        self.tally.bytes_acked += u64::from(acked.len());
         self.snd.snd_una = arrival.ack;
         let room = self.send_room();
         let data = arrival.ack.since(self.send_start).min(self.send_queue.len() as u32);
@@ -79,9 +86,10 @@ impl Connection {
         self.soft_error = None;
         self.restart_user_timeout();
         self.measure_round_trip(cx.now, arrival);
-        if let Some(recovery) = &mut self.recovery {
-            recovery.board.on_acked(arrival.ack);
-        }
+        let Some(recovery) = &mut self.recovery else { return acked.len() };
+        let fresh = recovery.board.unreported(acked);
+        recovery.board.on_acked(arrival.ack);
+        fresh
     }
 
     /// What the peer holds beyond its acknowledgment; how many bytes are new.
@@ -97,7 +105,8 @@ impl Connection {
         if let Some(end) = self.rtt.timed_end()
             && self.board().has_arrived(end - 1)
         {
-            self.rtt.on_ack(end, now, None);
+            let measured = self.rtt.on_ack(end, now, None);
+            self.count_round_trip(measured, now);
         }
         new
     }
@@ -131,7 +140,11 @@ impl Connection {
             .map(|(_, echo)| self.timestamps.clock(now).wrapping_sub(echo))
             .filter(|&millis| millis < ECHO_MAX_MS);
         let echoed = millis.map(|millis| Duration::from_millis(u64::from(millis.max(1))));
-        self.rtt.on_ack(arrival.ack, now, echoed);
+        let measured = self.rtt.on_ack(arrival.ack, now, echoed);
+        if let Some(rtt) = measured.or(echoed) {
+            self.congestion.on_round_trip(rtt);
+        }
+        self.count_round_trip(measured, now);
     }
 
     /// RFC 6298, rules 5.2 and 5.3.

@@ -92,6 +92,7 @@ impl Connection {
 
     /// What the peer's SYN says.
     pub(in crate::tcp) fn take_syn(&mut self, syn: &TcpRepr, now: Instant) {
+        self.ecn.on_syn_arrived(self.state, syn.flags);
         self.irs = SeqNum::new(syn.seq);
         self.rcv.open(self.irs);
         self.timestamps.last_ack_sent = self.rcv.rcv_nxt;
@@ -118,6 +119,7 @@ impl Connection {
         self.state = if self.fin_queued { State::FinWait1 } else { State::Established };
         self.events |= Events::CONNECTED;
         self.snd.snd_una = self.iss + 1;
+        self.tally.bytes_acked += u64::from(!self.passive);
         if arrival.header.flags.contains(TcpFlags::SYN) {
             self.snd.set(arrival.seq, arrival.ack, arrival.header.window.into());
         }

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use wharf_table::DropReason;
+use wharf_table::{DropReason, Instant};
 use wharf_wire::tcp::TcpFlags;
 
 use super::Arrival;
@@ -31,6 +31,10 @@ impl Connection {
         if !self.state.may_receive() {
             return Err(DropReason::StateMismatch);
         }
+        if self.ecn.on_data(arrival.flags) {
+            // Its window may be one segment now (RFC 3168, section 6.1.3).
+            self.owe_ack();
+        }
         let whole = Range::new(arrival.seq, arrival.seq + len);
         self.note_duplicate(whole);
         let range = Range::new(whole.left.latest(self.rcv.rcv_nxt), whole.right.earliest(self.rcv.edge()));
@@ -44,6 +48,9 @@ impl Connection {
             self.abort();
             return Err(DropReason::StateMismatch);
         }
+        if self.ecn.on_mark(arrival.ecn) {
+            self.owe_ack();
+        }
         let skip = range.left.since(arrival.seq) as usize;
         let bytes = &arrival.payload[skip..skip + range.len() as usize];
         if range.left == self.rcv.rcv_nxt && !self.has_gap() {
@@ -56,7 +63,7 @@ impl Connection {
     /// The usual way: the text continues what was received, and nothing is missing.
     fn take_in_order(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), DropReason> {
         let taken = self.receive_queue.push_slice(cx.pool, bytes);
-        self.advance_rcv_nxt(taken as u32);
+        self.advance_rcv_nxt(taken as u32, cx.now);
         if taken < bytes.len() {
             self.owe_ack();
             return Err(DropReason::NoBuffer);
@@ -91,7 +98,7 @@ impl Connection {
         }
         let joined = held.take_joined(rcv_nxt);
         self.receive_queue.extend(joined as usize);
-        self.advance_rcv_nxt(joined);
+        self.advance_rcv_nxt(joined, cx.now);
         if joined > 0 {
             // What fills a gap is acknowledged at once (RFC 5681, section 4.2).
             self.owed.duplicates = 0;
@@ -103,9 +110,10 @@ impl Connection {
         if right == range.right { Ok(()) } else { Err(DropReason::NoBuffer) }
     }
 
-    fn advance_rcv_nxt(&mut self, count: u32) {
+    fn advance_rcv_nxt(&mut self, count: u32, now: Instant) {
         if count > 0 {
             self.rcv.rcv_nxt += count;
+            self.tally.on_in_order(count, self.rcv.rcv_nxt, self.rcv.edge(), now);
             self.events |= Events::READABLE;
         }
     }
@@ -169,6 +177,7 @@ impl Connection {
     /// The peer has finished.
     fn on_fin(&mut self, cx: &mut Context<'_>) {
         self.rcv.rcv_nxt += 1;
+        self.tally.bytes_received += 1;
         self.events |= Events::PEER_FINISHED;
         self.out_of_order = None;
         self.owe_ack();

@@ -1,0 +1,109 @@
+//! What the socket layer asks of the stack beyond what every owner may.
+
+use wharf_table::binding::{BindError, BindingId};
+use wharf_table::flow::{Far, FlowId, OpenError, Origin};
+use wharf_table::{Addr, Claim, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
+
+use super::connections::Opening;
+use super::{ConnId, DatagramOut, Medium, Role, Stack};
+use crate::interface::{FrameSink, OffloadOut};
+use crate::tcp::{self, Connection, Settings};
+
+impl Stack {
+    /// Claims a port for the socket `token`; one is chosen where none is named.
+    pub(crate) fn claim(
+        &mut self,
+        protocol: Protocol,
+        address: Option<Addr>,
+        port: Option<Port>,
+        token: u32,
+    ) -> Result<BindingId, BindError> {
+        self.table.bind(&Claim::new(protocol, address, port, token))
+    }
+
+    /// Lets connections come through a claim.
+    pub(crate) fn listen_on(&mut self, id: BindingId) -> Result<(), BindError> {
+        self.table.listen(id)
+    }
+
+    /// Gives a claim up.
+    pub(crate) fn give_up_claim(&mut self, id: BindingId) {
+        self.table.unbind(id);
+    }
+
+    /// A port for a conversation from `local` to `remote`.
+    pub(crate) fn choose_port(&mut self, protocol: Protocol, local: Addr, remote: Endpoint) -> Option<Port> {
+        self.table.choose_to_open(protocol, local, remote, self.config.ephemeral_ports)
+    }
+
+    /// Lets the datagrams of one peer come with `token`, before any claim of the port is asked.
+    pub(crate) fn open_datagrams(
+        &mut self,
+        now: Instant,
+        local: Endpoint,
+        remote: Endpoint,
+        token: u32,
+    ) -> Result<FlowId, OpenError> {
+        let tuple = Tuple { protocol: Protocol::Udp, local, remote };
+        self.table.open(tuple, Far::Application(token), Origin::Transit, now)
+    }
+
+    /// Ends that.
+    pub(crate) fn close_datagrams(&mut self, id: FlowId) {
+        self.table.close(id);
+    }
+
+    /// Opens a connection whose settings are the host's, changed by `adjust`.
+    pub(crate) fn connect_as(
+        &mut self,
+        now: Instant,
+        local: Endpoint,
+        remote: Endpoint,
+        adjust: impl FnOnce(&Settings) -> Settings,
+    ) -> Result<ConnId, DropReason> {
+        let tuple = Tuple { protocol: Protocol::Tcp, local, remote };
+        let settings = adjust(&self.tcp_settings(remote.addr));
+        let iss = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
+        let conn = Connection::connect(&settings, tuple, iss, now);
+        let id = self.open(now, conn, None, Opening::Ours)?;
+        self.settle(now, id.number());
+        Ok(id)
+    }
+
+    /// Whether there is memory for data to be sent.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.pool.sendable() > 0
+    }
+
+    /// Sends a datagram of the host to itself.
+    pub(crate) fn loop_datagram(&mut self, datagram: &DatagramOut<'_>) -> Result<(), DropReason> {
+        self.send_datagram(datagram, &mut NoLink)
+    }
+
+    /// Whether a route leads to `remote`.
+    pub(crate) fn has_route(&self, remote: Addr) -> bool {
+        let Role::Host(host) = &self.config.role else { return true };
+        let on_link = remote.is_link_local() || host.addresses.iter().any(|own| own.contains(remote));
+        let gateway = if remote.is_v4() { host.gateway_v4 } else { host.gateway_v6 };
+        let family = host.addresses.iter().any(|own| own.addr().is_v4() == remote.is_v4());
+        on_link || self.is_looped(remote) || family && (gateway.is_some() || self.config.medium == Medium::Ip)
+    }
+
+    /// The largest packet of the way to `remote`, in bytes, as far as it is known.
+    pub(crate) fn mtu_to(&self, remote: Addr) -> u16 {
+        if self.is_looped(remote) { super::loopback::LOOPBACK_MTU } else { self.config.mtu }
+    }
+}
+
+/// A link that is not there.
+struct NoLink;
+
+impl FrameSink for NoLink {
+    fn frame(&mut self, _: &[u8], _: &[&[u8]], _: OffloadOut) -> Result<(), DropReason> {
+        Err(DropReason::LinkFull)
+    }
+
+    fn is_ready(&self) -> bool {
+        false
+    }
+}
