@@ -184,21 +184,21 @@ impl Scoreboard {
 pub(super) struct Reordering {
     /// RACK.reordering_seen.
     pub(super) seen: bool,
-    /// RACK.reo_wnd_mult and RACK.reo_wnd_persist.
-    mult: u8,
+    /// RACK.reo_wnd_mult, less one, and RACK.reo_wnd_persist.
+    widened: u8,
     persist: u8,
 }
 
-super::park::packed!(struct Reordering { seen, mult, persist });
+super::park::packed!(struct Reordering { seen, widened, persist });
 
 impl Reordering {
     pub(super) const fn new() -> Reordering {
-        Reordering { seen: false, mult: 1, persist: 0 }
+        Reordering { seen: false, widened: 0, persist: 0 }
     }
 
     /// Something went again in vain: wait longer.
     pub(super) fn widen(&mut self) {
-        self.mult = self.mult.saturating_add(1);
+        self.widened = self.widened.saturating_add(1);
         self.persist = PERSIST;
     }
 
@@ -206,13 +206,13 @@ impl Reordering {
     pub(super) fn on_recovered(&mut self) {
         self.persist = self.persist.saturating_sub(1);
         if self.persist == 0 {
-            self.mult = 1;
+            self.widened = 0;
         }
     }
 
     /// RACK.reo_wnd, with `min_rtt` and the smoothed round trip in microseconds.
     pub(super) fn window(&self, min_rtt: u32, srtt: u32) -> Duration {
-        let window = u64::from(min_rtt / 4) * u64::from(self.mult);
+        let window = u64::from(min_rtt / 4) * (1 + u64::from(self.widened));
         Duration::from_micros(window.min(srtt.into()))
     }
 }

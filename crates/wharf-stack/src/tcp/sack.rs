@@ -212,7 +212,10 @@ impl Scoreboard {
             .iter()
             .map(|&(left, right)| Range::new(SeqNum::new(left), SeqNum::new(right)))
             .filter(|range| {
-                range.left.after(self.start) && !range.is_empty() && !range.right.after(self.end())
+                range.left.after(self.start)
+                    && range.left.before(self.end())
+                    && !range.is_empty()
+                    && !range.right.after(self.end())
             })
             .collect();
         ranges.sort_unstable_by_key(|range| range.left.since(self.start));
@@ -371,7 +374,8 @@ impl Scoreboard {
 
     /// Bytes reported, lost and not resent, and resent.
     pub(super) fn census(&self) -> [u32; 3] {
-        let again = self.again.iter().map(|again| again.range.right.since(again.range.left.latest(self.start)));
+        let again =
+            self.again.iter().map(|again| again.range.right.since(again.range.left.latest(self.start)));
         let pipe = self.pipe();
         [self.reported, self.lost, again.fold(0, u32::saturating_add).min(pipe)]
     }

@@ -58,7 +58,16 @@ fn many_times_are_told_less_exactly() {
 #[test]
 fn reports_that_lie_are_not_believed() {
     let mut board = board();
-    for lie in [(900, 950), (1_000, 1_100), (2_900, 3_001), (5_000, 6_000), (1_500, 1_400), (1_500, 1_500)] {
+    let far = 1 << 31;
+    for lie in [
+        (far - 9, far + 1_500),
+        (900, 950),
+        (1_000, 1_100),
+        (2_900, 3_001),
+        (5_000, 6_000),
+        (1_500, 1_400),
+        (1_500, 1_500),
+    ] {
         assert_eq!(report(&mut board, &[lie]), 0, "{lie:?}");
     }
     assert_eq!(board.pipe(), 2_000);

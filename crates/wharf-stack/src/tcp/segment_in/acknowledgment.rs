@@ -120,8 +120,9 @@ impl Connection {
         let blocks = arrival.header.options.sack.as_slice();
         let range = |&(left, right): &(u32, u32)| Range::new(SeqNum::new(left), SeqNum::new(right));
         let first = blocks.first().map(range).filter(|first| self.sack && !first.is_empty())?;
+        let oldest = self.snd.snd_una - self.snd.max_wnd;
         let below =
-            !first.right.after(arrival.ack) && !first.left.before(self.snd.snd_una - self.snd.max_wnd);
+            !first.right.after(arrival.ack) && !first.left.before(oldest) && first.right.after(oldest);
         let within = blocks
             .get(1)
             .map(range)
