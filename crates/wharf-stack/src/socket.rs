@@ -21,6 +21,7 @@ mod entry;
 mod errno;
 mod error_queue;
 mod events;
+mod inspect;
 mod listener;
 mod option_calls;
 mod options;
@@ -159,6 +160,8 @@ pub struct Host {
     outgoing: VecDeque<datagram::Outgoing>,
     /// What a new socket's options are.
     fresh: Shared,
+    /// What it follows from has changed.
+    fresh_is_stale: bool,
     max_sockets: usize,
     privileged_below: u16,
 }
@@ -172,6 +175,7 @@ impl Host {
         Host {
             fresh: Arc::new(Options::new(User::ROOT, &config.stack.tcp)),
             stack: Stack::new(config.stack, now),
+            fresh_is_stale: false,
             sockets: Places::new(),
             by_conn: Vec::new(),
             claims: BTreeMap::new(),
@@ -247,7 +251,7 @@ impl Host {
     /// # Errors
     /// [`Errno::TooManyOpen`].
     pub fn socket(&mut self, user: User, domain: Domain, kind: Kind) -> Result<SocketId, Errno> {
-        if self.fresh.user != user {
+        if self.fresh.user != user || core::mem::take(&mut self.fresh_is_stale) {
             self.fresh = Arc::new(Options::new(user, &self.stack.config().tcp));
         }
         let body = match kind {

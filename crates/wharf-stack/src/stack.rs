@@ -33,6 +33,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use wharf_table::drop::DropCounters;
+use wharf_table::notation::Cidr;
 use wharf_table::{Addr, DropReason, Instant, Table};
 
 pub use self::config::{Config, Gateway, GatewayAddresses, HostRole, Medium, Role};
@@ -108,6 +109,20 @@ impl Stack {
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// How connections behave that are opened from now on.
+    pub fn tcp_settings_mut(&mut self) -> &mut crate::tcp::Settings {
+        &mut self.config.tcp
+    }
+
+    /// Gives a host one more address; a gateway's addresses are those of its network, and stay.
+    pub fn add_address(&mut self, address: Cidr) {
+        if let Role::Host(host) = &mut self.config.role
+            && !host.addresses.contains(&address)
+        {
+            host.addresses.push(address);
+        }
     }
 
     /// The port table: every binding and every flow.

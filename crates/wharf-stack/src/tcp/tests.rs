@@ -11,7 +11,6 @@ mod idle;
 mod loss;
 mod parking;
 mod random;
-mod recovery;
 mod sending;
 mod transfer;
 mod validity;
