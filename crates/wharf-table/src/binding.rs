@@ -45,8 +45,8 @@ pub struct Binding {
     pub(crate) state: BindingState,
     /// The local address of the flow, while it is connected.
     pub(crate) connected: Addr,
-    /// When it came, in bindings of this table.
-    pub(crate) age: u64,
+    /// Its place in the order in which Linux asks the sockets of a UDP port: the highest first.
+    pub(crate) order: i64,
     /// Neighbours in the list of those that receive on the same addresses.
     pub(crate) previous: Option<BindingId>,
     pub(crate) next: Option<BindingId>,

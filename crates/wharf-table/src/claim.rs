@@ -42,6 +42,9 @@ pub struct Claim {
     pub privileged: bool,
     /// The socket options at this moment.
     pub sharing: Sharing,
+    /// Whether the socket is an IPv6 one and the address a mapped one. It is treated as IPv4, but for its place among those
+    /// that share a port by SO_REUSEPORT.
+    pub mapped: bool,
     /// The token of the application's socket, which the table keeps and never reads.
     pub app: u32,
 }
@@ -50,7 +53,7 @@ impl Claim {
     /// A claim of user 0 with every right and no options set.
     pub const fn new(protocol: Protocol, address: Option<Addr>, port: Option<Port>, app: u32) -> Claim {
         let sharing = Sharing { reuse_address: false, reuse_port: false };
-        Claim { protocol, address, port, user: User::ROOT, privileged: true, sharing, app }
+        Claim { protocol, address, port, user: User::ROOT, privileged: true, sharing, mapped: false, app }
     }
 
     /// The same claim of another user, who may or may not bind privileged ports.

@@ -29,6 +29,7 @@ use alloc::vec::Vec;
 
 use crate::binding::{BindError, Binding, BindingId};
 use crate::claim::{Claim, Sharing, User};
+use crate::endpoint::Addr;
 use crate::ephemeral::{Ephemeral, EphemeralAlgorithm};
 use crate::flow::{Far, Flow, FlowId, Holder, OpenError, Origin, marks};
 use crate::hash::HashKey;
@@ -236,6 +237,20 @@ impl Table {
         }
         self.flows.flow_mut(id)?.marks = marks;
         Some(())
+    }
+
+    /// The UDP socket of a binding connects from `local` to a peer to which another's flow has the same tuple: the binding
+    /// holds its port there and receives nothing, as with [`Origin::Bound`], and there is no flow. `None` when there is
+    /// no such binding.
+    pub fn connect_binding(&mut self, id: BindingId, local: Addr) -> Option<()> {
+        self.bindings.binding(id)?;
+        self.bindings.connect(&mut self.ports, id, local);
+        Some(())
+    }
+
+    /// Takes that back.
+    pub fn disconnect_binding(&mut self, id: BindingId) {
+        self.bindings.disconnect(&mut self.ports, id);
     }
 
     /// Gives a claim up. Flows that came in through it stay. `None` when there is no such binding. Requests that came

@@ -17,7 +17,7 @@ pub(super) struct Bindings {
     slots: Slots<Binding>,
     receivers: Receivers,
     /// How many bindings there have been.
-    age: u64,
+    age: i64,
 }
 
 impl Bindings {
@@ -81,7 +81,7 @@ impl Bindings {
             sharing: claim.sharing,
             state: BindingState::Bound,
             connected: Addr::ANY_V6,
-            age: self.age,
+            order: if at_back(claim) { -self.age } else { self.age },
             previous: None,
             next: None,
             place: 0,
@@ -170,7 +170,7 @@ impl Bindings {
     fn arrive(&mut self, ports: &mut Ports, id: BindingId) {
         let Some(binding) = self.slots.value(id.0) else { return };
         if binding.protocol != Protocol::Tcp {
-            ports.ages_mut().add(&binding.owner(), binding.age);
+            ports.ages_mut().add(&binding.owner(), binding.order);
         }
         if binding.receives() {
             self.receivers.enter(&mut self.slots, id);
@@ -180,7 +180,7 @@ impl Bindings {
     fn leave(&mut self, ports: &mut Ports, id: BindingId) {
         let Some(binding) = self.slots.value(id.0) else { return };
         if binding.protocol != Protocol::Tcp {
-            ports.ages_mut().remove(&binding.owner(), binding.age);
+            ports.ages_mut().remove(&binding.owner(), binding.order);
         }
         if binding.receives() {
             self.receivers.leave(&mut self.slots, id);
@@ -198,6 +198,11 @@ impl Bindings {
         };
         any.map(|list| list.first).or_else(single)
     }
+}
+
+/// Whether Linux puts the socket behind the others of its port (`sk_add_node_rcu`).
+fn at_back(claim: &Claim) -> bool {
+    claim.sharing.reuse_port && (claim.mapped || !claim.address.is_some_and(Addr::is_v4))
 }
 
 /// What a claim of a port asks for.

@@ -10,12 +10,10 @@
 //!    with all but IPv4 owners. A single address overlaps with itself, with any of its family, and with any of both.
 //! 3. TCP: an owner that overlaps keeps a socket from the port, unless both have SO_REUSEADDR now and the owner does not
 //!    listen; or both have SO_REUSEPORT now and belong to the same user, who no longer matters in TIME-WAIT.
-//! 4. TCP remembers how a port was bound, and the memory counts more than the options of the moment. While every socket
-//!    that bound or listened on it since it was free had SO_REUSEADDR and did not listen, one more such socket gets it
-//!    unasked. When the last one that did had SO_REUSEPORT, the next of the same user gets it unasked, provided that
-//!    all did before it, or else that its address lies within that of the last.
-//! 5. Listening asks again, as one that listens: SO_REUSEADDR passes rule 3 but not rule 4. So two sockets may both be bound
-//!    with SO_REUSEADDR, and only one of them listens. A listener that is refused stays bound.
+//! 4. TCP remembers the last socket with SO_REUSEPORT that bound a port or listened on it, until one without does so. The
+//!    next with SO_REUSEPORT and the same user gets the port unasked when its address lies within the remembered one.
+//! 5. Listening asks again. So two sockets may both be bound with SO_REUSEADDR, and only one of them listens. A listener
+//!    that is refused stays bound.
 //! 6. A connection that a listener accepted owns the listener's port with its options and user, on its own address, also
 //!    when the listener is gone; and so does what is left of it in TIME-WAIT. So SO_REUSEADDR lets a server come back
 //!    over TIME-WAIT when the old socket had it too.
@@ -23,12 +21,13 @@
 //!    other destinations, as long as nobody who bound the port owns it on any address. To rule 3 it is an owner.
 //! 8. A bound socket that connects owns its port on the local address of the connection only.
 //! 9. Port 0, TCP: a port on which no owner overlaps, whatever the options.
-//! 10. UDP: owners that overlap are asked, the newest first, leaving out those where both have SO_REUSEADDR. The first
-//!     decides: the claim is granted if both have SO_REUSEPORT and the same user, refused if not. Without one, granted.
+//! 10. UDP: owners that overlap are asked, leaving out those where both have SO_REUSEADDR. The first decides: the claim is
+//!     granted if both have SO_REUSEPORT and the same user, refused if not. Without one, granted. The newest is asked
+//!     first; but IPv6 sockets that were bound with SO_REUSEPORT come after all others, the oldest of them first.
 //! 11. Ports below the threshold are for those who have the right, whatever the protocol; port 0 is for all.
 //!
 //! The cost of every answer is the same whatever shares a port: owners are counted by kind of address and by class, and on
-//! single addresses by address. Rule 10 looks at the newest owner of a few ordered sets.
+//! single addresses by address. Rule 10 looks at the first owner of a few ordered sets.
 
 mod age;
 mod memory;
@@ -117,7 +116,7 @@ impl Ports {
     pub(super) fn refuses(&self, asking: &Asking) -> bool {
         let Some(port) = self.port_use(asking.protocol, asking.at.port) else { return false };
         if asking.protocol == Protocol::Tcp {
-            !port.memory.grants(asking, true) && self.overlapping(asking).any(|it| it.blocks(asking))
+            !port.memory.grants(asking) && self.overlapping(asking).any(|it| it.blocks(asking))
         } else {
             self.refuses_datagrams(asking)
         }
@@ -126,10 +125,9 @@ impl Ports {
     /// Whether the rules refuse to let `owner`, which is bound, listen (rule 5).
     pub(super) fn refuses_listener(&mut self, owner: &Owner, asking: &Asking) -> bool {
         self.tally(owner, Tally::Remove);
-        let refused = self
-            .port_use(asking.protocol, asking.at.port)
-            .is_some_and(|port| !port.memory.grants(asking, false))
-            && self.overlapping(asking).any(|it| it.blocks(asking));
+        let refused =
+            self.port_use(asking.protocol, asking.at.port).is_some_and(|port| !port.memory.grants(asking))
+                && self.overlapping(asking).any(|it| it.blocks(asking));
         self.tally(owner, Tally::Add);
         refused
     }
@@ -151,7 +149,7 @@ impl Ports {
         if !asking.sharing.reuse_port {
             return true;
         }
-        self.ages.newest(asking).is_none_or(|(reuse_port, user)| !reuse_port || user != asking.user)
+        self.ages.first(asking).is_none_or(|(reuse_port, user)| !reuse_port || user != asking.user)
     }
 
     fn overlapping(&self, asking: &Asking) -> impl Iterator<Item = &Summary> {
@@ -179,7 +177,7 @@ impl Ports {
             protocol,
             port: at.port,
             kinds: Default::default(),
-            memory: Memory::BLANK,
+            memory: Memory::default(),
             addresses: 0,
             pinned: 0,
         };
@@ -207,8 +205,7 @@ impl Ports {
         address.owners += 1;
         address.bound += u32::from(!class.is_implicit());
         if arrival == Arrival::Bound {
-            let first = port.addresses == 1 && address.owners == 1;
-            port.memory.note(owner, first);
+            port.memory.note(owner);
             port.pinned += u32::from(address.connects_only);
             address.connects_only = false;
         }
@@ -229,8 +226,7 @@ impl Ports {
     pub(super) fn note_listener(&mut self, owner: &Owner) {
         let Owner { protocol, at, .. } = *owner;
         if let Some(port) = find_port(&mut self.ports, &self.key, protocol, at.port) {
-            // Linux has the socket among the owners when it asks again, so it is never the first.
-            port.memory.note(owner, false);
+            port.memory.note(owner);
         }
     }
 
@@ -257,7 +253,7 @@ impl Ports {
             entry.remove();
         }
         if port.pinned == 0 {
-            port.memory = Memory::BLANK;
+            port.memory = Memory::default();
             drop_from(&mut self.pinned[protocol as usize], at.port);
         }
         if port.addresses == 0 {

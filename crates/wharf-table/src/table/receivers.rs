@@ -50,12 +50,7 @@ impl PortReceivers {
     /// The list that IPv6 packets go to. For them dual-stack sockets and others stand in one list.
     pub(super) fn for_v6(&self, slots: &Slots<Binding>) -> Option<List> {
         let (Some(dual), Some(v6)) = (self.dual, self.any_v6) else { return self.any_v6.or(self.dual) };
-        let rank = |list: &List| {
-            let first = slots.value(list.first.0)?;
-            let shares = first.sharing.reuse_port;
-            // The newest without SO_REUSEPORT, else the oldest with it.
-            Some((!shares, if shares { u64::MAX - first.age } else { first.age }))
-        };
+        let rank = |list: &List| slots.value(list.first.0).map(|first| first.order);
         if rank(&v6) > rank(&dual) { Some(v6) } else { Some(dual) }
     }
 
@@ -139,7 +134,7 @@ impl Receivers {
         let (protocol, at, kind) = (binding.protocol, binding.at(), binding.kind());
         let whose = whose(binding);
         let shares = binding.sharing.reuse_port;
-        let at_back = shares && !at.addr.is_v4();
+        let at_back = binding.order < 0;
         let key = &self.key;
         let hash = port_hash(key, protocol, at.port);
         let is_it = |it: &PortReceivers| it.protocol == protocol && it.port == at.port;

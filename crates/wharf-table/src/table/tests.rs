@@ -6,7 +6,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::endpoint::{Addr, Endpoint};
+use crate::endpoint::Endpoint;
 use crate::trace::Written;
 
 /// The rules, written as plainly as they can be.

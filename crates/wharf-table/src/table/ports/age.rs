@@ -1,7 +1,7 @@
-//! The UDP bindings by age, for rule 10: which of those that overlap came last.
+//! The UDP bindings in the order of rule 10: which of those that overlap is asked first.
 //!
 //! Each stands in a set of its kind of address, and one on a single address also in a set of that address; those with
-//! SO_REUSEADDR stand apart. The newest of a set is its last.
+//! SO_REUSEADDR stand apart. The first to be asked of a set is its last.
 
 use alloc::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ type Set = (Protocol, u16, Place, bool);
 #[derive(Debug)]
 pub(crate) struct Ages {
     /// By set and age, with what decides.
-    sets: BTreeMap<(Set, u64), (bool, User)>,
+    sets: BTreeMap<(Set, i64), (bool, User)>,
 }
 
 impl Ages {
@@ -31,32 +31,35 @@ impl Ages {
         Ages { sets: BTreeMap::new() }
     }
 
-    /// Notes a binding that came as number `age`.
-    pub(crate) fn add(&mut self, owner: &Owner, age: u64) {
+    /// Notes a binding that stands at `age` in the order.
+    pub(crate) fn add(&mut self, owner: &Owner, age: i64) {
         for set in sets_of(owner).into_iter().flatten() {
             self.sets.insert((set, age), (owner.class.reuses_port(), owner.user));
         }
     }
 
     /// Forgets a binding.
-    pub(crate) fn remove(&mut self, owner: &Owner, age: u64) {
+    pub(crate) fn remove(&mut self, owner: &Owner, age: i64) {
         for set in sets_of(owner).into_iter().flatten() {
             self.sets.remove(&(set, age));
         }
     }
 
-    /// Whether the newest binding that overlaps with the claim, and that SO_REUSEADDR on both sides does not excuse, has
+    /// Whether the first binding that overlaps with the claim, and that SO_REUSEADDR on both sides does not excuse, has
     /// SO_REUSEPORT, and its user.
-    pub(super) fn newest(&self, asking: &Asking) -> Option<(bool, User)> {
+    pub(super) fn first(&self, asking: &Asking) -> Option<(bool, User)> {
         let address = asking.kind.is_one().then_some(Place::Address(asking.at.addr));
         let places = asking.kind.overlapping().iter().map(|&kind| Place::Kind(kind)).chain(address);
         let reusing: &[bool] = if asking.sharing.reuse_address { &[false] } else { &[false, true] };
         let sets = places.flat_map(|place| reusing.iter().map(move |&reuse| (place, reuse)));
-        let newest = sets.filter_map(|(place, reuse)| {
+        let first = sets.filter_map(|(place, reuse)| {
             let set = (asking.protocol, asking.at.port, place, reuse);
-            self.sets.range((set, 0)..=(set, u64::MAX)).next_back().map(|(&(_, age), &held)| (age, held))
+            self.sets
+                .range((set, i64::MIN)..=(set, i64::MAX))
+                .next_back()
+                .map(|(&(_, age), &held)| (age, held))
         });
-        newest.max_by_key(|&(age, _)| age).map(|(_, held)| held)
+        first.max_by_key(|&(age, _)| age).map(|(_, held)| held)
     }
 }
 
