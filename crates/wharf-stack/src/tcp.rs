@@ -6,7 +6,9 @@
 //! - [`segment_in`]: a segment's way through the numbered checks of RFC 9293, section 3.10.7.4;
 //! - [`segment_out`]: the reasons to send, asked in order;
 //! - [`window`], [`reassembly`]: what may be sent and taken, and what came out of order;
-//! - [`recovery`], [`sack`], [`congestion`], [`rto`]: what is lost, and how much may be on its way;
+//! - [`sack`], [`rack`], [`tlp`], [`rto`], [`round_trip`]: what has arrived and what is lost;
+//! - [`recovery`], [`retransmit`], [`undo`]: what is done about it;
+//! - [`congestion`], [`prr`]: how much may be on its way;
 //! - [`ecn`], [`pacing`]: congestion that routers tell of, and when what may leave does;
 //! - [`info`], [`tally`]: what a connection knows and counts of itself;
 //! - [`command`], [`change`], [`timeout`]: what the owner wants, and what time brings;
@@ -28,10 +30,14 @@ mod info;
 mod isn;
 mod pacing;
 pub(crate) mod park;
+mod prr;
+mod rack;
 mod rare;
 mod reassembly;
 mod recovery;
 mod reset;
+mod retransmit;
+mod round_trip;
 mod rto;
 mod sack;
 mod segment_in;
@@ -42,6 +48,8 @@ mod state;
 mod tally;
 mod timeout;
 mod timers;
+mod tlp;
+mod undo;
 mod urgent;
 mod user_timeout;
 mod window;
@@ -68,15 +76,18 @@ pub use state::{CloseReason, Events, State, Unreachable};
 use congestion::{Congestion, Usage};
 use ecn::EcnState;
 use pacing::Pacer;
+use rack::Reordering;
 use rare::Rare;
 use reassembly::Reassembly;
 use recovery::Recovery;
 use rto::RttEstimator;
+use sack::Scoreboard;
 use segment_in::{Challenges, Timestamps};
 use segment_out::Owed;
 pub(crate) use settings::Limits;
 use tally::Tally;
-use timers::Timers;
+use timers::{Awaits, Timers};
+use tlp::Probe;
 use window::{ReceiveWindow, SendWindow};
 
 /// The segment size when the peer names none (RFC 9293, section 3.7.1, MUST-15).
@@ -119,6 +130,8 @@ pub struct Connection {
     receive_queue: ByteQueue,
     /// Kept while data is held out of order, or a duplicate is to be reported.
     out_of_order: Option<Box<Reassembly>>,
+    /// Kept while what is on its way left at more than one time, or fares differently.
+    board: Option<Box<Scoreboard>>,
     /// Kept while not everything on its way arrives in order.
     recovery: Option<Box<Recovery>>,
     /// Kept once something that few ask for was asked.
@@ -130,6 +143,13 @@ pub struct Connection {
     pacer: Option<Box<Pacer>>,
     rtt: RttEstimator,
     timers: Timers,
+    /// What the retransmission timer runs for.
+    awaits: Awaits,
+    /// A probe for the loss of the last segments.
+    probe: Probe,
+    /// `snd_nxt` when it left (TLP.end_seq).
+    probe_end: SeqNum,
+    reordering: Reordering,
     timestamps: Timestamps,
     challenges: Challenges,
     owed: Owed,
@@ -214,6 +234,7 @@ impl Connection {
             send_queue: ByteQueue::new(),
             receive_queue: ByteQueue::new(),
             out_of_order: None,
+            board: None,
             recovery: None,
             rare: Rare::of(settings),
             congestion: Congestion::new(settings.congestion, mss.into()),
@@ -222,6 +243,10 @@ impl Connection {
             pacer: Connection::pacer_of(settings.max_pacing_rate, now),
             rtt: RttEstimator::new(),
             timers: Timers::new(),
+            awaits: Awaits::Acknowledgment,
+            probe: Probe::None,
+            probe_end: iss,
+            reordering: Reordering::new(),
             timestamps: Timestamps::new(settings),
             challenges: Challenges::default(),
             owed: Owed::default(),
@@ -361,7 +386,7 @@ impl Connection {
         self.events |= Events::CLOSED;
         self.timers = Timers::new();
         self.owed = Owed::default();
-        (self.recovery, self.out_of_order) = (None, None);
+        (self.board, self.recovery, self.out_of_order) = (None, None, None);
     }
 
     /// Nothing comes back any more; ICMP may have said why.

@@ -255,19 +255,21 @@ impl Connection {
 
     /// Where it stands with losses, and bytes reported, lost and not resent, resent.
     fn losses(&self) -> (CaState, [u32; 3]) {
-        let Some(recovery) = &self.recovery else { return (CaState::Open, [0; 3]) };
+        let census = self.board.as_ref().map_or([0; 3], |board| board.census());
+        let Some(recovery) = &self.recovery else { return (CaState::Open, census) };
         let state = match recovery.phase {
+            Phase::Settled => CaState::Open,
             Phase::Disorder => CaState::Disorder,
             Phase::Reduced => CaState::Cwr,
             Phase::Fast => CaState::Recovery,
             Phase::Timeout => CaState::Loss,
         };
-        (state, recovery.board.census(self.snd.snd_una, self.snd.snd_nxt))
+        (state, census)
     }
 
     /// In segments; three is where every path begins (RFC 6675, section 2).
     const fn reordering(&self) -> u32 {
-        super::sack::DUP_THRESH
+        super::recovery::DUP_THRESH
     }
 }
 

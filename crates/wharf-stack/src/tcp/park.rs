@@ -73,6 +73,7 @@ impl Connection {
             && self.receive_queue.is_empty()
             && self.out_of_order.is_none()
             && self.recovery.is_none()
+            && self.board.is_none()
             && !self.timers.is_set(Timer::Retransmit)
             && !self.timers.is_set(Timer::DelayedAck)
     }
@@ -97,7 +98,7 @@ impl Connection {
         packed {
             state, sack, scaling, passive, accepted, fin_queued, detached, window_filled, send_blocked, drain_awaited,
             soft_error, rare, iss, irs, snd, rcv, send_start, congestion, rtt, timers, timestamps, challenges, last_sent,
-            small_sent, mss, rcv_mss, retries, keepalives, usage, ecn, pacer, tally,
+            small_sent, mss, rcv_mss, retries, keepalives, probe, probe_end, reordering, usage, ecn, pacer, tally,
         }
         absent {
             closed_by: None,
@@ -106,6 +107,8 @@ impl Connection {
             receive_queue: ByteQueue::new(),
             out_of_order: None::<Box<super::Reassembly>>,
             recovery: None,
+            board: None,
+            awaits: super::Awaits::Acknowledgment,
             owed: Owed::default(),
             dirty: false,
         }

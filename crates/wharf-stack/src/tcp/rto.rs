@@ -1,8 +1,10 @@
-//! The retransmission time-out (RFC 6298).
+//! The round trip and the retransmission time-out (RFC 6298), estimated as Linux does.
+//!
+//! Linux measures nearly every acknowledgment. So that many samples of one flight don't make the variation forget what it
+//! was (RFC 7323, appendix G), the variation that counts is the largest of a round trip: it rises at once and falls once a
+//! round trip. The least variation is 200 ms; RFC 6298 says 1 s for the whole time-out (rule 2.4), which nobody does.
 
 use core::time::Duration;
-
-use wharf_table::Instant;
 
 use super::seq::SeqNum;
 
@@ -10,88 +12,72 @@ use super::seq::SeqNum;
 const INITIAL: u32 = 1_000_000;
 /// The same when the SYN had to be repeated (rule 5.7).
 const AFTER_LOST_SYN: u32 = 3_000_000;
-/// The least variation allowed for, as in Linux: RFC 6298 says 1 s for the whole time-out (rule 2.4), which nobody does.
-const MIN_VARIATION: u32 = 200_000;
+/// The least variation allowed for, as in Linux.
+pub(super) const MIN_VARIATION: u32 = 200_000;
 /// The most (rule 2.5 wants at least 60 s; this is Linux').
 const MAX: u32 = 120_000_000;
-
 /// Estimates the round trip and how long to wait for an acknowledgment. In microseconds.
 #[derive(Clone, Debug)]
 pub(super) struct RttEstimator {
-    srtt: u32,
-    rttvar: u32,
-    rto: u32,
-    /// Where the segment ends that is timed, and when it left, in microseconds that wrap after an hour.
-    timed_end: SeqNum,
-    timed_at: u32,
-    is_timing: bool,
+    /// SRTT times eight.
+    srtt8: u32,
+    /// The smoothed deviation times four, and its largest value of this round trip.
+    deviation4: u32,
+    deviation_max: u32,
+    /// Four times RTTVAR: what is added to SRTT.
+    variation: u32,
+    /// When this is acknowledged the next round trip begins.
+    round: SeqNum,
     backoff: u8,
 }
 
 impl RttEstimator {
     pub(super) const fn new() -> RttEstimator {
         RttEstimator {
-            srtt: 0,
-            rttvar: 0,
-            rto: INITIAL,
-            timed_end: SeqNum::new(0),
-            timed_at: 0,
-            is_timing: false,
+            srtt8: 0,
+            deviation4: 0,
+            deviation_max: 0,
+            variation: INITIAL,
+            round: SeqNum::new(0),
             backoff: 0,
         }
     }
 
-    /// A segment that ends at `end` leaves for the first time: it is timed, unless another one is.
-    pub(super) fn on_sent(&mut self, end: SeqNum, now: Instant) {
-        if !self.is_timing {
-            (self.timed_end, self.timed_at, self.is_timing) = (end, now.micros() as u32, true);
-        }
-    }
-
-    /// Where the segment ends that is timed.
-    pub(super) fn timed_end(&self) -> Option<SeqNum> {
-        self.is_timing.then_some(self.timed_end)
-    }
-
-    /// Something is sent again: what is timed could be it (Karn's algorithm, section 3).
-    pub(super) fn on_resent(&mut self) {
-        self.is_timing = false;
-    }
-
-    /// Everything before `ack` is acknowledged: the round trip of the timed segment is known if it was among it. Without
-    /// one, `echoed` says how long ago the peer's echo left, which is right also after a retransmission (RFC 7323,
-    /// section 4.1). What was measured is given back.
-    pub(super) fn on_ack(&mut self, ack: SeqNum, now: Instant, echoed: Option<Duration>) -> Option<Duration> {
-        let measured = if !self.is_timing {
-            echoed
-        } else if !ack.before(self.timed_end) {
-            self.is_timing = false;
-            let rtt = (now.micros() as u32).wrapping_sub(self.timed_at);
-            Some(Duration::from_micros(u64::from(rtt)))
-        } else {
-            None
-        };
-        measured.inspect(|&rtt| self.on_sample(rtt))
-    }
-
-    /// A round trip was measured.
-    fn on_sample(&mut self, rtt: Duration) {
-        let rtt = u32::try_from(rtt.as_micros()).unwrap_or(MAX).clamp(1, MAX);
-        if self.srtt == 0 {
-            self.srtt = rtt;
-            self.rttvar = rtt / 2;
-        } else {
-            self.rttvar = self.rttvar - self.rttvar / 4 + self.srtt.abs_diff(rtt) / 4;
-            self.srtt = (self.srtt - self.srtt / 8 + rtt / 8).max(1);
-        }
-        self.rto = self.srtt.saturating_add((4 * self.rttvar).max(MIN_VARIATION)).min(MAX);
+    /// A round trip was measured when everything before `snd_una` was acknowledged.
+    pub(super) fn on_sample(&mut self, rtt: Duration, snd_una: SeqNum, snd_nxt: SeqNum) {
+        let rtt = u32::try_from(rtt.as_micros()).unwrap_or(MAX).min(MAX);
         self.backoff = 0;
+        if self.srtt8 == 0 {
+            // Rule 2.2.
+            self.srtt8 = (rtt * 8).max(1);
+            self.deviation4 = rtt * 2;
+            self.variation = self.deviation4.max(MIN_VARIATION);
+            (self.deviation_max, self.round) = (self.variation, snd_nxt);
+            return;
+        }
+        let error = i64::from(rtt) - i64::from(self.srtt8 / 8);
+        self.srtt8 = (i64::from(self.srtt8) + error).clamp(1, i64::from(u32::MAX)) as u32;
+        let mut change = error.abs() - i64::from(self.deviation4 / 4);
+        if error < 0 && change > 0 {
+            // A round trip that is suddenly short says little of how long the next may be.
+            change /= 8;
+        }
+        self.deviation4 = (i64::from(self.deviation4) + change).clamp(0, i64::from(MAX)) as u32;
+        if self.deviation4 > self.deviation_max {
+            self.deviation_max = self.deviation4;
+            self.variation = self.variation.max(self.deviation_max);
+        }
+        if snd_una.after(self.round) {
+            self.variation -= self.variation.saturating_sub(self.deviation_max) / 4;
+            (self.round, self.deviation_max) = (snd_nxt, MIN_VARIATION);
+        }
     }
 
     /// The SYN had to be repeated (rule 5.7).
     pub(super) fn on_lost_syn(&mut self) {
-        if self.srtt == 0 {
-            self.rto = AFTER_LOST_SYN;
+        self.backoff = 0;
+        if self.srtt8 == 0 {
+            self.variation = AFTER_LOST_SYN;
         }
     }
 
@@ -107,8 +93,13 @@ impl RttEstimator {
 
     /// How long to wait for an acknowledgment, or between probes.
     pub(super) fn rto(&self) -> Duration {
-        let rto = u64::from(self.rto) << self.backoff;
+        let rto = u64::from((self.srtt8 / 8).saturating_add(self.variation)) << self.backoff;
         Duration::from_micros(rto.min(u64::from(MAX)))
+    }
+
+    /// The smoothed round trip; `None` before the first measurement.
+    pub(super) fn srtt(&self) -> Option<Duration> {
+        (self.srtt8 > 0).then(|| Duration::from_micros(u64::from(self.srtt8 / 8)))
     }
 
     /// How often the time-out has doubled.
@@ -118,16 +109,11 @@ impl RttEstimator {
 
     /// The variation of round trips, in microseconds.
     pub(super) const fn rttvar(&self) -> u32 {
-        self.rttvar
-    }
-
-    /// The smoothed round trip; `None` before the first measurement.
-    pub(super) fn srtt(&self) -> Option<Duration> {
-        (self.srtt > 0).then(|| Duration::from_micros(u64::from(self.srtt)))
+        self.deviation4 / 4
     }
 }
 
-super::park::packed!(struct RttEstimator { srtt, rttvar, rto, timed_end, timed_at, is_timing, backoff });
+super::park::packed!(struct RttEstimator { srtt8, deviation4, deviation_max, variation, round, backoff });
 
 #[cfg(test)]
 mod tests {
@@ -137,21 +123,46 @@ mod tests {
         Duration::from_millis(millis)
     }
 
+    /// Samples, each in a round trip of its own.
+    fn measured(samples: &[u64]) -> RttEstimator {
+        let mut rtt = RttEstimator::new();
+        for (at, &sample) in (1..).zip(samples) {
+            rtt.on_sample(ms(sample), SeqNum::new(at * 10), SeqNum::new(at * 10 + 5));
+        }
+        rtt
+    }
+
     #[test]
     fn the_first_sample_and_the_next_follow_the_rules() {
-        let mut rtt = RttEstimator::new();
+        let rtt = RttEstimator::new();
         assert_eq!((rtt.rto(), rtt.srtt()), (ms(1_000), None));
-        rtt.on_sample(ms(400)); // rule 2.2: SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR
+        // Rule 2.2: SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR.
+        let rtt = measured(&[400]);
         assert_eq!((rtt.srtt(), rtt.rto()), (Some(ms(400)), ms(400 + 4 * 200)));
-        rtt.on_sample(ms(480)); // rule 2.3: RTTVAR = 3/4 200 + 1/4 80 = 170, SRTT = 7/8 400 + 1/8 480 = 410
-        assert_eq!((rtt.srtt(), rtt.rto()), (Some(ms(410)), ms(410 + 4 * 170)));
+        // Rule 2.3: SRTT = 7/8 400 + 1/8 480 = 410; RTTVAR falls towards 3/4 200 + 1/4 80 = 170 by a quarter, as in Linux.
+        let rtt = measured(&[400, 480]);
+        assert_eq!((rtt.srtt(), rtt.rto()), (Some(ms(410)), ms(410 + 800)));
     }
 
     #[test]
     fn a_steady_short_round_trip_keeps_200_ms() {
-        let mut rtt = RttEstimator::new();
-        (0..100).for_each(|_| rtt.on_sample(ms(1)));
-        assert_eq!(rtt.rto(), ms(201));
+        assert_eq!(measured(&[1; 100]).rto(), ms(201));
+    }
+
+    #[test]
+    fn many_samples_of_one_flight_don_t_hide_the_longest() {
+        let mut rtt = measured(&[100; 20]);
+        let before = rtt.rto();
+        let (una, nxt) = (SeqNum::new(1_000), SeqNum::new(2_000));
+        rtt.on_sample(ms(100), una, nxt);
+        rtt.on_sample(ms(1_000), una, nxt);
+        let after = rtt.rto();
+        (0..30).for_each(|_| rtt.on_sample(ms(150), una, nxt));
+        assert!(
+            after > before + ms(100) && rtt.rto() + ms(120) > after,
+            "{before:?} {after:?} {:?}",
+            rtt.rto()
+        );
     }
 
     #[test]
@@ -161,7 +172,18 @@ mod tests {
             assert_eq!(rtt.rto(), Duration::from_secs(wanted));
             rtt.back_off();
         }
-        rtt.on_sample(ms(100));
+        rtt.on_sample(ms(100), SeqNum::new(1), SeqNum::new(1));
         assert_eq!(rtt.rto(), ms(100 + 200));
+    }
+
+    /// RFC 6298, rule 5.7.
+    #[test]
+    fn a_repeated_syn_leaves_3_s_for_data() {
+        let mut rtt = RttEstimator::new();
+        rtt.back_off();
+        rtt.on_lost_syn();
+        assert_eq!(rtt.rto(), Duration::from_secs(3));
+        rtt.on_sample(ms(50), SeqNum::new(1), SeqNum::new(1));
+        assert_eq!(rtt.rto(), ms(250));
     }
 }

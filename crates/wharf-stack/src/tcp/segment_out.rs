@@ -69,12 +69,13 @@ pub(super) struct Owed {
 type Reason = fn(&mut Connection, Instant) -> Option<SegmentOut>;
 
 /// In this order.
-const REASONS: [Reason; 8] = [
+const REASONS: [Reason; 9] = [
     Connection::on_reset_due,
     Connection::on_reset_reply_due,
     Connection::on_syn_due,
     Connection::on_duplicate_ack_due,
     Connection::on_probe_due,
+    Connection::on_tail_probe_due,
     Connection::on_loss_due,
     Connection::on_data_due,
     Connection::on_ack_due,
@@ -147,7 +148,7 @@ impl Connection {
     }
 
     /// The most payload of one [`SegmentOut`]: whole segments when the device cuts them.
-    fn payload_max(&self, segment: u32) -> u32 {
+    pub(super) fn payload_max(&self, segment: u32) -> u32 {
         let most = u32::from(self.limits.max_segment).min(self.quantum());
         // The urgent pointer of a segment that a device cuts would be wrong in all but the first.
         let whole = most <= u32::from(self.limits.mss) || self.urgent_end().is_some();
@@ -200,11 +201,7 @@ impl Connection {
         };
         self.snd.snd_nxt = self.iss + 1;
         self.start_retransmit_timer(now);
-        if self.retries == 0 {
-            self.rtt.on_sent(self.snd.snd_nxt, now);
-        } else {
-            self.rtt.on_resent();
-        }
+        self.last_sent = now;
         let flags = match answers {
             true => TcpFlags::SYN | TcpFlags::ACK | self.ecn.syn_ack_flags(),
             false => TcpFlags::SYN | self.ecn.on_syn(self.retries),
@@ -247,47 +244,8 @@ impl Connection {
         Some(probe)
     }
 
-    /// What is lost goes again, as far as the congestion window lets it.
-    fn on_loss_due(&mut self, now: Instant) -> Option<SegmentOut> {
-        let (segment, snd_una) = (self.segment_size(), self.snd.snd_una);
-        let most = self.payload_max(segment);
-        self.recovery.as_mut()?.board.next_lost()?;
-        if !self.is_let_go(now) {
-            return None;
-        }
-        let recovery = self.recovery.as_mut()?;
-        let lost = recovery.board.next_lost()?;
-        let first = lost.left == snd_una;
-        let budget = self.congestion.window().saturating_sub(recovery.pipe);
-        let budget = if recovery.force { budget.max(segment) } else { budget };
-        // A window that was shrunk to nothing still takes the first segment: it is the probe then.
-        let peer = (snd_una + self.snd.snd_wnd).since(lost.left);
-        let peer = if first { peer.max(segment) } else { peer };
-        let allowed = budget.min(peer).min(most);
-        let len = if lost.len() <= allowed { lost.len() } else { allowed - allowed % segment };
-        if len == 0 {
-            return None;
-        }
-        let range = Range::new(lost.left, lost.left + len);
-        let timestamp = self.timestamps.clock(now);
-        recovery.force = false;
-        recovery.board.on_resent(range, self.snd.snd_nxt);
-        recovery.on_first_resent(timestamp);
-        recovery.pipe = recovery.pipe.saturating_add(len);
-        recovery.sent = recovery.sent.saturating_add(len);
-        self.rtt.on_resent();
-        if first || !self.timers.is_set(Timer::Retransmit) {
-            self.timers.set(Timer::Retransmit, now + self.rtt.rto());
-            self.clamp_to_user_timeout();
-        }
-        self.pace(len, now);
-        let segment = self.data_segment(now, range);
-        self.tally.on_resent(segment.payload.1 as u32, segment.count());
-        Some(segment)
-    }
-
     /// Data that was never sent, and the FIN behind it.
-    fn on_data_due(&mut self, now: Instant) -> Option<SegmentOut> {
+    pub(super) fn on_data_due(&mut self, now: Instant) -> Option<SegmentOut> {
         if !self.state.is_synchronized() || self.state == State::TimeWait {
             return None;
         }
@@ -336,7 +294,7 @@ impl Connection {
     }
 
     /// `len` bytes that were never sent, and the FIN when they are the last and the window takes it.
-    fn new_segment(&mut self, now: Instant, len: u32) -> SegmentOut {
+    pub(super) fn new_segment(&mut self, now: Instant, len: u32) -> SegmentOut {
         let left = self.snd.snd_nxt;
         let mut right = left + len;
         if !len.is_multiple_of(self.segment_size()) {
@@ -345,20 +303,14 @@ impl Connection {
         let fin = self.fin_queued && right == self.data_end() && self.snd.usable() > len;
         right += u32::from(fin);
         self.snd.snd_nxt = right;
-        if let Some(recovery) = &mut self.recovery {
-            recovery.pipe = recovery.pipe.saturating_add(right.since(left));
-            recovery.sent = recovery.sent.saturating_add(right.since(left));
-        }
-        if self.sack || self.recovery.is_none() {
-            self.rtt.on_sent(right, now);
-        }
-        self.last_sent = now;
+        self.note_sent(Range::new(left, right), now);
         if self.snd.flight() == right.since(left) {
             // The persist timer ran until now.
             self.timers.stop(Timer::Retransmit);
             self.restart_user_timeout();
         }
         self.start_retransmit_timer(now);
+        self.await_probe_after_sending(now);
         let mut segment = self.data_segment(now, Range::new(left, right));
         if len > 0 {
             let (flags, ecn) = self.ecn.on_new_data();
@@ -372,7 +324,7 @@ impl Connection {
     }
 
     /// The segment with these sequence numbers, of data and FIN.
-    fn data_segment(&mut self, now: Instant, range: Range) -> SegmentOut {
+    pub(super) fn data_segment(&mut self, now: Instant, range: Range) -> SegmentOut {
         let data_end = self.data_end();
         let len = range.right.earliest(data_end).since(range.left);
         let mut flags = TcpFlags::ACK;
@@ -457,7 +409,7 @@ impl Connection {
 
     fn start_retransmit_timer(&mut self, now: Instant) {
         if !self.timers.is_set(Timer::Retransmit) {
-            self.timers.set(Timer::Retransmit, now + self.rtt.rto());
+            self.await_acknowledgment(now);
             self.clamp_to_user_timeout();
         }
     }

@@ -112,20 +112,12 @@ impl Range {
 pub(super) struct RangeSet(Vec<Range>);
 
 impl RangeSet {
-    pub(super) const fn new() -> RangeSet {
-        RangeSet(Vec::new())
-    }
-
     pub(super) fn as_slice(&self) -> &[Range] {
         &self.0
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
     }
 
     /// The range that holds `seq`. O(log n).
@@ -218,7 +210,7 @@ mod tests {
 
     #[test]
     fn ranges_join_when_they_touch() {
-        let mut set = RangeSet::new();
+        let mut set = RangeSet::default();
         assert_eq!(set.insert(range(10, 20)), 10);
         assert_eq!(set.insert(range(30, 40)), 10);
         assert_eq!(set.insert(range(50, 60)), 10);
@@ -231,7 +223,7 @@ mod tests {
 
     #[test]
     fn gaps_are_what_is_missing() {
-        let mut set = RangeSet::new();
+        let mut set = RangeSet::default();
         set.insert(range(10, 20));
         set.insert(range(30, 40));
         let gaps = |left, right| set.gaps(range(left, right)).collect::<Vec<_>>();
@@ -244,7 +236,7 @@ mod tests {
     /// Against a model: a set of numbers.
     #[test]
     fn a_set_of_ranges_is_a_set_of_numbers() {
-        let (mut set, mut model) = (RangeSet::new(), std::collections::BTreeSet::new());
+        let (mut set, mut model) = (RangeSet::default(), std::collections::BTreeSet::new());
         let (base, mut random) = (u32::MAX - 40, 12345_u64);
         for _ in 0..2_000 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -11,6 +11,7 @@ mod idle;
 mod loss;
 mod parking;
 mod random;
+mod recovery;
 mod sending;
 mod transfer;
 mod validity;

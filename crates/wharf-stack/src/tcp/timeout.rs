@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::state::{CloseReason, Events, State};
-use super::timers::Timer;
+use super::timers::{Awaits, Timer};
 use super::{Connection, Context};
 
 /// R1 (RFC 9293, section 3.8.3, SHLD-10; tcp_retries1 of Linux).
@@ -35,7 +35,11 @@ impl Connection {
                 self.rtt.back_off();
                 self.owed.syn = true;
             }
-            _ if self.snd.flight() > 0 => self.on_retransmission_timeout(cx.now),
+            _ if self.snd.flight() > 0 => match self.awaits {
+                Awaits::Acknowledgment => self.on_retransmission_timeout(cx.now),
+                Awaits::Probe => self.on_probe_timer(cx.now),
+                Awaits::Reordering => self.on_reordering_timer(cx.now),
+            },
             _ => self.on_persist_timer(cx),
         }
     }

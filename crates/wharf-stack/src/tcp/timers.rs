@@ -19,6 +19,17 @@ impl Timer {
     pub(super) const ALL: [Timer; 3] = [Timer::Retransmit, Timer::DelayedAck, Timer::Idle];
 }
 
+/// What [`Timer::Retransmit`] runs for while something is on its way (RFC 8985, section 8: one timer for all).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaits {
+    /// The retransmission time-out.
+    Acknowledgment,
+    /// A probe for the loss of the last segments.
+    Probe,
+    /// What others have overtaken.
+    Reordering,
+}
+
 /// When each timer runs out.
 #[derive(Clone, Debug)]
 pub(super) struct Timers([Instant; 3]);

@@ -1,19 +1,16 @@
 //! The fifth check: what a segment acknowledges.
 
-use core::time::Duration;
-
-use wharf_table::{DropReason, Instant};
+use wharf_table::DropReason;
 use wharf_wire::tcp::TcpFlags;
 
 use super::{Arrival, Ecn};
 use crate::tcp::recovery::Delivery;
+use crate::tcp::sack::{Delivered, Hearing};
 use crate::tcp::seq::{Range, SeqNum};
 use crate::tcp::state::{CloseReason, State};
 use crate::tcp::timers::{Timer, Timers};
+use crate::tcp::tlp::Probe;
 use crate::tcp::{Connection, Context};
-
-/// An echo of our clock that is older makes no sense.
-const ECHO_MAX_MS: u32 = 1 << 20;
 
 impl Connection {
     /// Fifth: ACK. One of what was never sent, or of what was acknowledged longer ago than a window, is not believed
@@ -42,25 +39,32 @@ impl Connection {
     fn on_acknowledgment(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) {
         let (flight, acked) = (self.snd.flight(), arrival.ack.since(self.snd.snd_una));
         self.count_ack(cx.now);
-        let fresh = if acked > 0 { self.advance_snd_una(cx, arrival) } else { 0 };
-        let sacked = self.take_blocks(cx.now, arrival);
+        let hearing = self.hearing(cx.now, arrival.header);
+        let mut delivered = Delivered::default();
+        let twice = self.twice(arrival);
+        if acked > 0 {
+            self.advance_snd_una(cx, arrival, &hearing, &mut delivered);
+        }
+        let sacked = self.take_blocks(arrival, &hearing, &mut delivered);
+        self.measure_round_trip(cx.now, arrival.header, &delivered);
         let window_changed = self.on_window(arrival);
-        let is_duplicate = !self.sack
-            && acked == 0
-            && flight > 0
-            && arrival.ack == self.snd.snd_una
-            && arrival.len() == 0
-            && !window_changed;
-        if acked > 0 || sacked > 0 || is_duplicate {
+        let is_bare =
+            acked + sacked == 0 && arrival.ack == self.snd.snd_una && arrival.len() == 0 && !window_changed;
+        let is_duplicate = !self.sack && flight > 0 && is_bare;
+        let answers_probe = is_bare && self.probe != Probe::None;
+        if answers_probe || acked > 0 || sacked > 0 || is_duplicate || twice.is_some() {
             let echo = arrival.header.options.timestamps.filter(|_| self.timestamps.enabled);
             let echo = echo.map(|(_, echo)| echo);
             self.dirty = true;
             let mark = self.ecn.echo(arrival.flags);
-            self.count_delivery(cx.now, arrival.ack, fresh + sacked, mark);
+            self.count_delivery(cx.now, arrival.ack, delivered.bytes, mark);
             if mark == Ecn::Experienced {
                 self.on_congestion_echo();
             }
-            self.on_delivery(cx.now, Delivery { acked, sacked, is_duplicate, echo });
+            self.on_delivery(
+                cx.now,
+                Delivery { acked, sacked, delivered, is_duplicate, is_bare, twice, echo },
+            );
             self.update_pacing();
         }
         if acked > 0 {
@@ -72,10 +76,22 @@ impl Connection {
         }
     }
 
-    /// What is acknowledged is given up. How many bytes of it were not reported before.
-    fn advance_snd_una(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) -> u32 {
-        let acked = Range::new(self.snd.snd_una, arrival.ack);
-        self.tally.bytes_acked += u64::from(acked.len());
+    /// What is acknowledged is given up.
+    fn advance_snd_una(
+        &mut self,
+        cx: &mut Context<'_>,
+        arrival: &Arrival<'_>,
+        hearing: &Hearing,
+        delivered: &mut Delivered,
+    ) {
+        self.tally.bytes_acked += u64::from(arrival.ack.since(self.snd.snd_una));
+        match &mut self.board {
+            Some(board) => board.on_acked(arrival.ack, hearing, delivered),
+            None => {
+                delivered.bytes = arrival.ack.since(self.snd.snd_una);
+                delivered.acked = Some((self.last_sent, self.last_sent));
+            }
+        }
         self.snd.snd_una = arrival.ack;
         let room = self.send_room();
         let data = arrival.ack.since(self.send_start).min(self.send_queue.len() as u32);
@@ -85,30 +101,33 @@ impl Connection {
         self.small_sent = self.small_sent.latest(arrival.ack);
         self.soft_error = None;
         self.restart_user_timeout();
-        self.measure_round_trip(cx.now, arrival);
-        let Some(recovery) = &mut self.recovery else { return acked.len() };
-        let fresh = recovery.board.unreported(acked);
-        recovery.board.on_acked(arrival.ack);
-        fresh
     }
 
     /// What the peer holds beyond its acknowledgment; how many bytes are new.
-    fn take_blocks(&mut self, now: Instant, arrival: &Arrival<'_>) -> u32 {
+    fn take_blocks(&mut self, arrival: &Arrival<'_>, hearing: &Hearing, delivered: &mut Delivered) -> u32 {
         let blocks = &arrival.header.options.sack;
-        let (snd_una, snd_nxt) = (self.snd.snd_una, self.snd.snd_nxt);
+        let snd_una = self.snd.snd_una;
         let tells = |&(left, _): &(u32, u32)| SeqNum::new(left).after(snd_una);
         if !self.sack || arrival.ack.before(snd_una) || !blocks.as_slice().iter().any(tells) {
             return 0;
         }
-        let new = self.board().on_blocks(blocks, snd_una, snd_nxt);
-        // What is timed beyond a hole is measured by its report: its acknowledgment waits for the hole.
-        if let Some(end) = self.rtt.timed_end()
-            && self.board().has_arrived(end - 1)
-        {
-            let measured = self.rtt.on_ack(end, now, None);
-            self.count_round_trip(measured, now);
-        }
-        new
+        self.board().on_blocks(blocks, hearing, delivered)
+    }
+
+    /// What the peer tells to have had twice: its first block lies below the acknowledgment, or within the second (RFC 2883,
+    /// section 4).
+    fn twice(&self, arrival: &Arrival<'_>) -> Option<Range> {
+        let blocks = arrival.header.options.sack.as_slice();
+        let range = |&(left, right): &(u32, u32)| Range::new(SeqNum::new(left), SeqNum::new(right));
+        let first = blocks.first().map(range).filter(|first| self.sack && !first.is_empty())?;
+        let oldest = self.snd.snd_una - self.snd.max_wnd;
+        let below =
+            !first.right.after(arrival.ack) && !first.left.before(oldest) && first.right.after(oldest);
+        let within = blocks
+            .get(1)
+            .map(range)
+            .is_some_and(|second| !first.left.before(second.left) && !first.right.after(second.right));
+        (below || within).then_some(first)
     }
 
     /// The peer's window; whether it changed.
@@ -126,34 +145,6 @@ impl Connection {
             }
         }
         changed
-    }
-
-    /// Milliseconds may be all that the echo tells, but never none.
-    pub(super) fn measure_round_trip(&mut self, now: Instant, arrival: &Arrival<'_>) {
-        let echo = arrival.header.options.timestamps.filter(|_| self.timestamps.enabled);
-        // An echo from before the time-out belongs to an acknowledgment that was lost or late: the wait for the timer is
-        // no round trip. Until a later one comes, the time-out stays backed off (Karn's algorithm).
-        let timed_out_at = self.recovery.as_ref().and_then(|recovery| recovery.timed_out_at);
-        let is_older = |echo| timed_out_at.is_some_and(|at| SeqNum::new(echo).before(SeqNum::new(at)));
-        let millis = echo
-            .filter(|&(_, echo)| echo != 0 && !is_older(echo))
-            .map(|(_, echo)| self.timestamps.clock(now).wrapping_sub(echo))
-            .filter(|&millis| millis < ECHO_MAX_MS);
-        let echoed = millis.map(|millis| Duration::from_millis(u64::from(millis.max(1))));
-        let measured = self.rtt.on_ack(arrival.ack, now, echoed);
-        if let Some(rtt) = measured.or(echoed) {
-            self.congestion.on_round_trip(rtt);
-        }
-        self.count_round_trip(measured, now);
-    }
-
-    /// RFC 6298, rules 5.2 and 5.3.
-    fn restart_retransmit_timer(&mut self, now: Instant) {
-        if self.snd.flight() == 0 {
-            self.timers.stop(Timer::Retransmit);
-        } else {
-            self.timers.set(Timer::Retransmit, now + self.rtt.rto());
-        }
     }
 
     /// The transitions that an acknowledgment of our FIN brings.
@@ -178,6 +169,6 @@ impl Connection {
         self.state = State::TimeWait;
         self.timers = Timers::new();
         self.timers.set(Timer::Idle, cx.now + self.limits.time_wait());
-        self.recovery = None;
+        (self.board, self.recovery) = (None, None);
     }
 }

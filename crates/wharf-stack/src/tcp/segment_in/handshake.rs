@@ -124,7 +124,7 @@ impl Connection {
             self.snd.set(arrival.seq, arrival.ack, arrival.header.window.into());
         }
         self.small_sent = self.snd.snd_una;
-        self.measure_round_trip(cx.now, arrival);
+        self.measure_handshake(cx.now, arrival.header);
         self.congestion.on_connected(self.mss.into(), self.retries > 0);
         if self.retries > 0 {
             self.rtt.on_lost_syn();

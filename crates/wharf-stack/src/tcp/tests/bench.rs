@@ -157,8 +157,14 @@ impl Bench {
 
     /// Established by our SYN, everything offered that `settings` has, the peer's windows not scaled.
     pub(super) fn established(settings: &Settings) -> Bench {
+        Bench::established_after(settings, Duration::ZERO)
+    }
+
+    /// The same, with a SYN-ACK that took as long.
+    pub(super) fn established_after(settings: &Settings, round_trip: Duration) -> Bench {
         let mut bench = Bench::connecting(settings);
         assert_eq!(bench.sent().len(), 1);
+        bench.wait(round_trip);
         let options = TcpOptions {
             mss: Some(MSS),
             window_scale: settings.window_scale.then_some(0),

@@ -186,6 +186,8 @@ fn a_window_that_is_shrunk_is_endured() {
     bench.take(ack(1, 2_001).window(1_000)).expect("good");
     bench.silent();
     bench.expire();
+    assert_eq!(bench.shapes(), [(7_001, 1_000, ACK)], "a probe of the tail");
+    bench.expire();
     assert_eq!(bench.shapes(), [(2_001, 1_000, ACK)], "what it still takes goes again");
     bench.take(ack(1, 3_001).window(60_000)).expect("good");
     assert!(bench.sent().iter().all(|sent| sent.seq() >= 3_001));
