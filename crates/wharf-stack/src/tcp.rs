@@ -9,6 +9,7 @@
 //! - [`sack`], [`rack`], [`tlp`], [`rto`], [`round_trip`]: what has arrived and what is lost;
 //! - [`recovery`], [`retransmit`], [`undo`]: what is done about it;
 //! - [`congestion`], [`prr`]: how much may be on its way;
+//! - [`delayed_ack`]: when what was received is acknowledged;
 //! - [`ecn`], [`pacing`]: congestion that routers tell of, and when what may leave does;
 //! - [`info`], [`tally`]: what a connection knows and counts of itself;
 //! - [`command`], [`change`], [`timeout`]: what the owner wants, and what time brings;
@@ -25,6 +26,7 @@ mod account;
 mod change;
 mod command;
 mod congestion;
+mod delayed_ack;
 mod ecn;
 mod info;
 mod isn;
@@ -74,6 +76,7 @@ pub use settings::{Keepalive, MAX_OFFLOAD_SEGMENT, MissingTimestamps, Settings, 
 pub use state::{CloseReason, Events, State, Unreachable};
 
 use congestion::{Congestion, Usage};
+use delayed_ack::DelayedAck;
 use ecn::EcnState;
 use pacing::Pacer;
 use rack::Reordering;
@@ -150,6 +153,7 @@ pub struct Connection {
     /// `snd_nxt` when it left (TLP.end_seq).
     probe_end: SeqNum,
     reordering: Reordering,
+    delayed_ack: DelayedAck,
     timestamps: Timestamps,
     challenges: Challenges,
     owed: Owed,
@@ -173,6 +177,8 @@ pub struct Connection {
     passive: bool,
     /// The SYN-ACK of a passive connection may leave.
     accepted: bool,
+    /// Only full segments leave.
+    corked: bool,
     /// A FIN follows the queued data.
     fin_queued: bool,
     /// Nobody reads any more.
@@ -247,6 +253,7 @@ impl Connection {
             probe: Probe::None,
             probe_end: iss,
             reordering: Reordering::new(),
+            delayed_ack: DelayedAck::default(),
             timestamps: Timestamps::new(settings),
             challenges: Challenges::default(),
             owed: Owed::default(),
@@ -261,6 +268,7 @@ impl Connection {
             scaling: settings.window_scale,
             passive: false,
             accepted: false,
+            corked: false,
             fin_queued: false,
             detached: false,
             window_filled: false,

@@ -51,6 +51,8 @@ impl Connection {
         self.rcv.on_read(count as u32, held);
         if self.state.may_receive() && self.rcv.update_is_due(held, self.limits.mss) {
             self.owe_ack();
+        } else if count > 0 {
+            self.acknowledge_what_was_read();
         }
     }
 

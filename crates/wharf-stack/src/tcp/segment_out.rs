@@ -286,10 +286,9 @@ impl Connection {
             segment,
             most: self.payload_max(segment),
             max_wnd: self.snd.max_wnd,
-            small_waits: self.limits.nagle
-                && !fin_due
+            small_waits: !fin_due
                 && self.urgent_end().is_none()
-                && self.small_sent.after(self.snd.snd_una),
+                && (self.corked || self.limits.nagle && self.small_sent.after(self.snd.snd_una)),
         }
     }
 
@@ -317,6 +316,7 @@ impl Connection {
             segment.header.flags |= flags;
             segment.ecn = ecn;
             self.usage.on_sent();
+            self.delayed_ack.on_data_sent(now);
             self.pace(len, now);
             self.tally.rate.on_sent(right, left.since(self.snd.snd_una), self.tally.bytes_delivered, now);
         }
@@ -363,7 +363,7 @@ impl Connection {
                 self.out_of_order = None;
             }
         }
-        self.owed.ack = AckDue::None;
+        self.delayed_ack.on_ack_sent(core::mem::take(&mut self.owed.ack));
         self.timers.stop(Timer::DelayedAck);
         self.timestamps.last_ack_sent = self.rcv.rcv_nxt;
         header
