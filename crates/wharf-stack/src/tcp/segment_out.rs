@@ -257,6 +257,12 @@ impl Connection {
             return fits.then(|| self.new_segment(now, 0));
         }
         self.restart_after_idle(now);
+        if self.rare.is_some() {
+            self.raise_old_limit(now);
+            if let Some(probe) = self.path_probe(now, unsent) {
+                return Some(probe);
+            }
+        }
         let next = sendable(self.demand(unsent, fin_due));
         // What holds the data back in the end is what the congestion window's growth depends on (RFC 5681, section 3.1).
         self.window_filled = next == Sendable::CongestionWindow;
@@ -335,6 +341,7 @@ impl Connection {
             flags |= TcpFlags::FIN;
         }
         let segment = self.segment_size();
+        self.note_full_segment(range, segment);
         let header = self.header(now, range.left, flags);
         let payload = (range.left.since(self.send_start) as usize, len as usize);
         SegmentOut {
