@@ -5,16 +5,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use wharf_sim::script::{IpVersion, KernelMaker, Maker, StackMaker, run_file};
+use wharf_sim::script::{IpVersion, KernelMaker, Maker, run_file};
 
 fn main() -> ExitCode {
     let (mut makers, mut files) = (Vec::<Box<dyn Maker>>::new(), Vec::<PathBuf>::new());
     let mut version = IpVersion::V4;
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "--kernel" => makers.push(Box::new(KernelMaker)),
-            "--stack" => makers.push(Box::new(StackMaker)),
-            "--both" => makers = vec![Box::new(KernelMaker), Box::new(StackMaker)],
+            "--kernel" | "--both" => makers.push(Box::new(KernelMaker)),
             other => match other.strip_prefix("--ip_version=").map(str::parse) {
                 Some(Ok(wanted)) => version = wanted,
                 Some(Err(why)) => return usage(&why),

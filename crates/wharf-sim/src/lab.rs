@@ -28,6 +28,13 @@ pub struct Socket {
     stream: usize,
 }
 
+impl Socket {
+    /// Whose end it is.
+    pub const fn station(&self) -> StationId {
+        self.station
+    }
+}
+
 /// What was waited for has not come true.
 pub struct Stuck {
     after: Duration,

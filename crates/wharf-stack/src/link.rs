@@ -130,6 +130,9 @@ impl<F: AsMut<[u8]> + Clone> ImpairedLink<F> {
             return Err(DropReason::LinkFull);
         }
         let sent = self.put_on_the_wire(now, len)?;
+        if self.impairment.mark.is_some_and(|mark| self.sent_at.len() > mark) {
+            mark(frame.as_mut());
+        }
         let due = self.arrival(sent);
         self.flying.insert((due, self.count), frame);
         self.bytes += len;
@@ -165,6 +168,37 @@ impl<F: AsMut<[u8]> + Clone> ImpairedLink<F> {
         }
         self.last_due = self.last_due.max(due);
         self.last_due
+    }
+}
+
+/// Marks the packet of an Ethernet frame if its sender does ECN: ECT becomes CE (RFC 3168, section 5).
+fn mark(frame: &mut [u8]) {
+    let Some((ethernet, packet)) = frame.split_at_mut_checked(HEADER_LEN) else { return };
+    match ethernet {
+        [.., 0x08, 0x00] => {
+            let Some(header) = packet.first_chunk_mut::<20>() else { return };
+            if header[1] & 3 != 0 && header[1] & 3 != 3 {
+                let before = u16::from_be_bytes([header[0], header[1]]);
+                header[1] |= 3;
+                let after = u16::from_be_bytes([header[0], header[1]]);
+                // RFC 1624, equation 3.
+                let sum = u32::from(!u16::from_be_bytes([header[10], header[11]]))
+                    + u32::from(!before)
+                    + u32::from(after);
+                let sum = (sum & 0xffff) + (sum >> 16);
+                let checksum = !(((sum & 0xffff) + (sum >> 16)) as u16);
+                header[10..12].copy_from_slice(&checksum.to_be_bytes());
+            }
+        }
+        [.., 0x86, 0xdd] => {
+            // The traffic class lies across the first two bytes.
+            if let [_, second, ..] = packet
+                && *second >> 4 & 3 != 0
+            {
+                *second |= 3 << 4;
+            }
+        }
+        _ => {}
     }
 }
 

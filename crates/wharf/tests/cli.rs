@@ -284,7 +284,7 @@ $ wharf run --device tun true
 $ wharf run --link delay=20 true
 2: wharf: --link "delay=20" has no span of time, as in 20ms (us, ms, s)
 $ wharf run --link delay=20ms,lost=1% true
-2: wharf: --link delay=20ms,lost=1%: "lost=1%" is none of delay=, jitter=, loss=, reorder=, duplicate=, corrupt=, rate=, queue=
+2: wharf: --link delay=20ms,lost=1%: "lost=1%" is none of delay=, jitter=, loss=, reorder=, duplicate=, corrupt=, rate=, queue=, mark=
 
 "#]].raw());
 }

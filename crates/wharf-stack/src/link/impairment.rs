@@ -58,6 +58,8 @@ pub struct Impairment {
     pub rate: Option<NonZeroU64>,
     /// How many frames may wait for the rate.
     pub queue: usize,
+    /// With so many frames waiting, packets whose sender does ECN are marked (CE; RFC 3168, section 5); `None` for never.
+    pub mark: Option<usize>,
 }
 
 impl Default for Impairment {
@@ -71,6 +73,7 @@ impl Default for Impairment {
             corrupt: Share::NONE,
             rate: None,
             queue: QUEUE_DEFAULT,
+            mark: None,
         }
     }
 }
@@ -97,7 +100,7 @@ impl fmt::Display for ImpairmentError {
         match self {
             ImpairmentError::Unknown(part) => write!(
                 f,
-                "\"{part}\" is none of delay=, jitter=, loss=, reorder=, duplicate=, corrupt=, rate=, queue="
+                "\"{part}\" is none of delay=, jitter=, loss=, reorder=, duplicate=, corrupt=, rate=, queue=, mark="
             ),
             ImpairmentError::Span(part) => {
                 write!(f, "\"{part}\" has no span of time, as in 20ms (us, ms, s)")
@@ -128,7 +131,7 @@ impl Impairment {
     /// An [`ImpairmentError`] that quotes the first part which is wrong.
     pub fn parse(text: &str) -> Result<Impairment, ImpairmentError> {
         let mut impairment = Impairment::default();
-        let mut seen = 0_u8;
+        let mut seen = 0_u16;
         for part in text.split(',') {
             let part = part.trim();
             let quoted = || part.to_string();
@@ -151,6 +154,9 @@ impl Impairment {
                 "rate" => {
                     impairment.rate = Some(rate(value).ok_or_else(|| ImpairmentError::Rate(quoted()))?);
                 }
+                "mark" => {
+                    impairment.mark = Some(value.parse().map_err(|_| ImpairmentError::Count(quoted()))?)
+                }
                 _ => impairment.queue = value.parse().map_err(|_| ImpairmentError::Count(quoted()))?,
             }
         }
@@ -166,7 +172,8 @@ impl core::str::FromStr for Impairment {
 }
 
 /// The names of the parts.
-const NAMES: [&str; 8] = ["delay", "jitter", "loss", "reorder", "duplicate", "corrupt", "rate", "queue"];
+const NAMES: [&str; 9] =
+    ["delay", "jitter", "loss", "reorder", "duplicate", "corrupt", "rate", "queue", "mark"];
 
 /// A decimal number in millionths: `1`, `0.5`, `12.25`. No sign, no exponent, at most six places.
 fn millionths(text: &str) -> Option<u64> {

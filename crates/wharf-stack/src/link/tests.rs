@@ -2,6 +2,9 @@ use std::string::ToString;
 use std::vec::Vec;
 use std::{format, vec};
 
+use wharf_table::Addr;
+use wharf_wire::ipv4::Ipv4Repr;
+
 use super::*;
 
 fn run(link: &mut ImpairedLink<Vec<u8>>, count: u32, gap: Duration) -> Vec<(Instant, Vec<u8>)> {
@@ -103,9 +106,53 @@ fn memory_is_bounded() {
     assert_eq!(pushed, IN_FLIGHT_MAX >> 20);
 }
 
+/// RFC 3168, section 5: with a queue, ECT packets are marked, others are not, and the header's checksum stays right.
+#[test]
+fn a_queue_marks_those_who_do_ecn() {
+    for (family, ecn, marked) in
+        [(4, 0, false), (4, 1, true), (4, 2, true), (4, 3, true), (6, 0, false), (6, 2, true)]
+    {
+        let mut frame = vec![0_u8; 100];
+        let (src, dst) = (Addr::v4([10, 0, 0, 1]), Addr::v4([10, 0, 0, 2]));
+        if family == 4 {
+            frame[12..14].copy_from_slice(&[8, 0]);
+            let ip = Ipv4Repr {
+                src,
+                dst,
+                protocol: 6,
+                hop_limit: 64,
+                dscp_ecn: 0xb8 | ecn,
+                identification: 7,
+                dont_fragment: true,
+                more_fragments: false,
+                fragment_offset: 0,
+                payload_len: 66,
+            };
+            ip.emit(&mut frame[14..34]);
+        } else {
+            frame[12..16].copy_from_slice(&[0x86, 0xdd, 0x60, ecn << 4]);
+        }
+        let mut link = link("rate=1mbit,mark=2");
+        (0..3).for_each(|_| link.push(Instant::ZERO, frame.clone()).expect("there is room"));
+        let mut codes = Vec::new();
+        while let Some(due) = link.poll_timeout() {
+            let out = link.poll(due).expect("it is due");
+            if family == 4 {
+                let (ip, _, _) = Ipv4Repr::parse(&out[14..]).expect("the checksum is right");
+                assert_eq!(ip.dscp_ecn & 0xfc, 0xb8);
+                codes.push(ip.dscp_ecn & 3);
+            } else {
+                codes.push(out[15] >> 4 & 3);
+            }
+        }
+        assert_eq!(codes, [ecn, ecn, if marked { 3 } else { ecn }], "IPv{family}, {ecn}");
+    }
+}
+
 #[test]
 fn what_users_write_is_read() {
-    let text = "delay=20ms,jitter=2ms,loss=1%,reorder=1%,duplicate=0.1%,corrupt=0.01%,rate=10mbit,queue=50";
+    let text =
+        "delay=20ms,jitter=2ms,loss=1%,reorder=1%,duplicate=0.1%,corrupt=0.01%,rate=10mbit,queue=50,mark=20";
     let expected = Impairment {
         delay: Duration::from_millis(20),
         jitter: Duration::from_millis(2),
@@ -115,6 +162,7 @@ fn what_users_write_is_read() {
         corrupt: Share::from_ppm(100),
         rate: core::num::NonZeroU64::new(10_000_000),
         queue: 50,
+        mark: Some(20),
     };
     assert_eq!(Impairment::parse(text), Ok(expected));
     assert_eq!(Impairment::parse("delay=1.5s").unwrap().delay, Duration::from_millis(1_500));

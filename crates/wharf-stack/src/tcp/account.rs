@@ -8,7 +8,7 @@ use core::time::Duration;
 use wharf_table::Instant;
 
 use super::Connection;
-use super::congestion::{Ack, CongestionKind, Flight};
+use super::congestion::{Ack, Flight};
 use super::segment_in::Ecn;
 use super::segment_out::SegmentOut;
 use super::seq::SeqNum;
@@ -51,11 +51,6 @@ impl Connection {
         self.tally.ack_arrived = now;
     }
 
-    /// Another algorithm takes the congestion window over.
-    pub(super) fn set_congestion(&mut self, kind: CongestionKind) {
-        self.congestion.set_kind(kind);
-    }
-
     /// What the congestion control is told of an acknowledgment that lets the window grow.
     pub(super) fn congestion_ack(&self, now: Instant, acked: u32) -> Ack {
         Ack {
@@ -87,6 +82,7 @@ impl Connection {
         self.tally.busy.on_change(waiting, now);
         if unsent == 0 && !self.window_filled {
             self.tally.rate.on_app_limited();
+            self.pause_deliveries();
         }
         let (cwnd, ssthresh) = (self.congestion.window(), self.congestion.ssthresh());
         let is_full = self.window_filled || self.pipe() >= cwnd;

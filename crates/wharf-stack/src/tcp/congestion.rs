@@ -6,19 +6,24 @@
 //!
 //! Deliberately not here: a registry of algorithms, and the less-than-best-effort ones.
 
+mod bbr;
 mod cubic;
 mod hystart;
 mod newreno;
 mod usage;
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use wharf_table::Instant;
 
+use super::delivery::Sample;
 use super::seq::SeqNum;
+use bbr::Bbr;
 use cubic::Cubic;
 use newreno::NewReno;
 
+pub(super) use bbr::Path;
 pub(super) use usage::{Flight, Usage};
 
 /// Segments of the initial window (RFC 6928, section 2).
@@ -36,17 +41,21 @@ pub enum CongestionKind {
     Cubic,
     /// NewReno (RFC 5681).
     NewReno,
+    /// BBRv3 (draft-ietf-ccwg-bbr), which paces.
+    Bbr,
 }
 
 impl CongestionKind {
     /// All of them, the default first.
-    pub const ALL: [CongestionKind; 2] = [CongestionKind::Cubic, CongestionKind::NewReno];
+    pub const ALL: [CongestionKind; 3] =
+        [CongestionKind::Cubic, CongestionKind::NewReno, CongestionKind::Bbr];
 
     /// The name that Linux' TCP_CONGESTION has for it.
     pub const fn name(self) -> &'static str {
         match self {
             CongestionKind::Cubic => "cubic",
             CongestionKind::NewReno => "reno",
+            CongestionKind::Bbr => "bbr",
         }
     }
 
@@ -116,6 +125,8 @@ trait CongestionControl {
 enum Algorithm {
     Cubic(Cubic),
     NewReno(NewReno),
+    /// Its model is large, and few ask for it.
+    Bbr(Box<Bbr>),
 }
 
 impl Algorithm {
@@ -123,6 +134,7 @@ impl Algorithm {
         match kind {
             CongestionKind::Cubic => Algorithm::Cubic(Cubic::new()),
             CongestionKind::NewReno => Algorithm::NewReno(NewReno::new()),
+            CongestionKind::Bbr => Algorithm::Bbr(Box::new(Bbr::new())),
         }
     }
 
@@ -130,6 +142,7 @@ impl Algorithm {
         match self {
             Algorithm::Cubic(cubic) => cubic,
             Algorithm::NewReno(reno) => reno,
+            Algorithm::Bbr(bbr) => bbr.as_mut(),
         }
     }
 }
@@ -143,7 +156,10 @@ pub(super) struct Congestion {
 
 /// What the window was before a loss that may turn out to be none.
 #[derive(Clone, Debug)]
-pub(super) struct Before(Congestion);
+pub(super) struct Before {
+    window: Window,
+    algorithm: Option<Algorithm>,
+}
 
 impl Congestion {
     pub(super) fn new(kind: CongestionKind, mss: u32) -> Congestion {
@@ -163,6 +179,7 @@ impl Congestion {
         match self.algorithm {
             Algorithm::Cubic(_) => CongestionKind::Cubic,
             Algorithm::NewReno(_) => CongestionKind::NewReno,
+            Algorithm::Bbr(_) => CongestionKind::Bbr,
         }
     }
 
@@ -170,6 +187,26 @@ impl Congestion {
     pub(super) fn set_kind(&mut self, kind: CongestionKind) {
         if kind != self.kind() {
             self.algorithm = Algorithm::new(kind);
+        }
+    }
+
+    /// The model of the path, for who goes by one.
+    pub(super) fn model(&self) -> Option<&Bbr> {
+        match &self.algorithm {
+            Algorithm::Bbr(bbr) => Some(bbr),
+            _ => None,
+        }
+    }
+
+    const fn has_model(&self) -> bool {
+        matches!(self.algorithm, Algorithm::Bbr(_))
+    }
+
+    /// The model hears of an acknowledgment.
+    pub(super) fn on_sample(&mut self, sample: &Sample, path: &Path) {
+        if let Algorithm::Bbr(bbr) = &mut self.algorithm {
+            bbr.on_sample(&mut self.window, sample, path);
+            self.window.cwnd = self.window.cwnd.min(WINDOW_MAX);
         }
     }
 
@@ -204,7 +241,12 @@ impl Congestion {
     /// Something was lost while `flight` bytes were on their way: `ssthresh` falls. The window follows it over the round
     /// trip of the recovery.
     pub(super) fn on_loss(&mut self, flight: u32, mss: u32) -> Before {
-        let before = Before(self.clone());
+        let algorithm = match &self.algorithm {
+            // A model is not undone: what it has learnt stays true.
+            Algorithm::Bbr(_) => None,
+            other => Some(other.clone()),
+        };
+        let before = Before { window: self.window, algorithm };
         let reduced = self.algorithm.control().on_loss(self.window.cwnd, flight);
         self.window.ssthresh = reduced.max(2 * mss);
         before
@@ -219,19 +261,26 @@ impl Congestion {
 
     /// The window of this moment of a recovery.
     pub(super) fn set_window(&mut self, cwnd: u32) {
-        self.window.cwnd = cwnd.min(WINDOW_MAX);
+        if !self.has_model() {
+            self.window.cwnd = cwnd.min(WINDOW_MAX);
+        }
     }
 
     /// A recovery is over.
     pub(super) fn on_recovered(&mut self) {
+        if self.has_model() {
+            return;
+        }
         self.window.cwnd = self.window.ssthresh.min(WINDOW_MAX);
     }
 
     /// The loss was none: what was taken for lost had only been late (RFC 4015, section 3.2; RFC 9438, section 4.9).
     pub(super) fn undo(&mut self, before: Before) {
-        let cwnd = before.0.window.cwnd.max(self.window.cwnd);
-        *self = before.0;
-        self.window.cwnd = cwnd;
+        let cwnd = before.window.cwnd.max(self.window.cwnd);
+        self.window = Window { cwnd, ..before.window };
+        if let Some(algorithm) = before.algorithm {
+            self.algorithm = algorithm;
+        }
     }
 
     /// Nothing is on its way, and nothing was sent for `idle`. The time does not count for growth (RFC 9438, section 5.8); the
@@ -241,7 +290,7 @@ impl Congestion {
         self.algorithm.control().on_idle(idle);
         let halvings = idle.as_micros() / rto.as_micros().max(1);
         let restart = initial_window(mss).min(self.window.cwnd);
-        if halvings > 0 {
+        if halvings > 0 && !self.has_model() {
             self.window.ssthresh = self.kept_threshold();
             let cwnd = self.window.cwnd.checked_shr(u32::try_from(halvings).unwrap_or(u32::MAX)).unwrap_or(0);
             self.window.cwnd = cwnd.max(restart);
@@ -251,7 +300,7 @@ impl Congestion {
     /// For a time-out the window was not full: it falls half the way to the `used` bytes of it (RFC 2861, section 3.2).
     pub(super) fn on_little_used(&mut self, used: u32, mss: u32) {
         let used = used.max(initial_window(mss));
-        if used < self.window.cwnd {
+        if used < self.window.cwnd && !self.has_model() {
             self.window.ssthresh = self.kept_threshold();
             self.window.cwnd = self.window.cwnd / 2 + used / 2;
         }
@@ -271,7 +320,7 @@ fn initial_window(mss: u32) -> u32 {
 
 super::park::packed!(struct Congestion { window, algorithm });
 super::park::packed!(struct Window { cwnd, ssthresh });
-super::park::packed!(enum Algorithm { 0 = Cubic(cubic), 1 = NewReno(reno) });
+super::park::packed!(enum Algorithm { 0 = Cubic(cubic), 1 = NewReno(reno), 2 = Bbr(bbr) });
 
 #[cfg(test)]
 mod tests;

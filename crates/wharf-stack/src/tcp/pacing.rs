@@ -11,7 +11,10 @@ use core::time::Duration;
 
 use wharf_table::Instant;
 
-use super::Connection;
+use super::congestion::Path;
+use super::delivery::Deliveries;
+use super::sack::Delivered;
+use super::{CongestionKind, Connection, Settings};
 
 /// How late a departure may be without the next ones being late as well: a tick of the timers, and the time that a batch of
 /// input takes.
@@ -36,11 +39,12 @@ pub(super) struct Pacer {
     next: Instant,
     /// Something waits for that.
     holds: bool,
+    deliveries: Deliveries,
 }
 
 impl Pacer {
     fn new(max_rate: u64, now: Instant) -> Pacer {
-        Pacer { max_rate, rate: max_rate, next: now, holds: false }
+        Pacer { max_rate, rate: max_rate, next: now, holds: false, deliveries: Deliveries::new(now) }
     }
 
     /// Whether a segment may leave now; what waits is told of by [`Pacer::due`].
@@ -64,7 +68,7 @@ impl Pacer {
     }
 }
 
-super::park::packed!(struct Pacer { max_rate, rate, next, holds });
+super::park::packed!(struct Pacer { max_rate, rate, next, holds, deliveries });
 
 impl Connection {
     /// Limits the rate at which data leaves, in bytes a second.
@@ -79,8 +83,19 @@ impl Connection {
     }
 
     /// The pacer of a connection with these settings, if it needs one.
-    pub(super) fn pacer_of(max_rate: u64, now: Instant) -> Option<Box<Pacer>> {
-        (max_rate != UNLIMITED).then(|| Box::new(Pacer::new(max_rate, now)))
+    pub(super) fn pacer_of(settings: &Settings, now: Instant) -> Option<Box<Pacer>> {
+        let paces = settings.max_pacing_rate != UNLIMITED || settings.congestion == CongestionKind::Bbr;
+        paces.then(|| Box::new(Pacer::new(settings.max_pacing_rate, now)))
+    }
+
+    /// Another algorithm takes the congestion window over.
+    pub(super) fn set_congestion(&mut self, kind: CongestionKind, now: Instant) {
+        self.congestion.set_kind(kind);
+        if kind == CongestionKind::Bbr {
+            self.pacer.get_or_insert_with(|| Box::new(Pacer::new(UNLIMITED, now)));
+        }
+        self.dirty = true;
+        self.update_pacing();
     }
 
     /// The owner's limit, in bytes a second.
@@ -91,6 +106,10 @@ impl Connection {
     /// The rate of segments, in bytes a second. Who goes by losses would leave twice a window a round trip in the first half
     /// of slow start and 1.2 later, as in Linux.
     pub(super) fn pacing_rate(&self) -> u64 {
+        if let Some(model) = self.congestion.model() {
+            let rate = model.pacing_rate(self.congestion.window(), self.rtt.srtt());
+            return rate.min(self.max_pacing_rate());
+        }
         let wanted = self.rtt.srtt().map_or(UNLIMITED, |srtt| {
             let (window, ssthresh) = (self.congestion.window(), self.congestion.ssthresh());
             let percent = if window < ssthresh / 2 { 200 } else { 120 };
@@ -106,7 +125,11 @@ impl Connection {
         if self.pacer.is_none() {
             return;
         }
-        let rate = self.pacing_rate().max(1);
+        // Without a model only the owner's limit is kept to: a window leaves as it may.
+        let rate = match self.congestion.model() {
+            Some(_) => self.pacing_rate().max(1),
+            None => self.max_pacing_rate().max(1),
+        };
         if let Some(pacer) = &mut self.pacer {
             pacer.rate = rate;
         }
@@ -117,11 +140,48 @@ impl Connection {
         self.pacer.as_mut().is_none_or(|pacer| pacer.lets_go(now))
     }
 
-    /// Data leaves.
+    /// Data leaves, and is on its way already as everything else is.
     pub(super) fn pace(&mut self, len: u32, now: Instant) {
+        if self.pacer.is_none() {
+            return;
+        }
+        let in_flight = self.pipe();
+        let delivered = self.tally.bytes_delivered;
         if let Some(pacer) = &mut self.pacer {
             pacer.on_sent(len, now);
+            pacer.deliveries.on_sent(now, in_flight.saturating_sub(len), in_flight, delivered);
         }
+    }
+
+    /// The application has no more to send, though the window would let it.
+    pub(super) fn pause_deliveries(&mut self) {
+        let (in_flight, delivered) = (self.pipe(), self.tally.bytes_delivered);
+        if let Some(pacer) = &mut self.pacer {
+            pacer.deliveries.on_app_limited(delivered, in_flight);
+        }
+    }
+
+    /// An acknowledgment has come: the model hears of what it delivered and what was found lost with it.
+    pub(super) fn update_model(&mut self, now: Instant, delivered: &Delivered) {
+        let (Some(model), Some(pacer)) = (self.congestion.model(), &mut self.pacer) else { return };
+        let lost = self.board.as_mut().map_or(0, |board| board.take_newly_lost());
+        pacer.deliveries.on_lost(lost);
+        let left = |times: Option<(Instant, Instant)>| times.map(|(_, last)| last);
+        let at = left(delivered.acked).max(left(delivered.reported));
+        let oldest = self.board.as_ref().and_then(|board| board.oldest()).unwrap_or(self.last_sent);
+        let total = self.tally.bytes_delivered;
+        let sample = pacer.deliveries.on_delivered(now, at, oldest, total, model.min_rtt());
+        let path = Path {
+            now,
+            delivered: total,
+            newly_delivered: delivered.bytes,
+            newly_lost: lost,
+            in_flight: self.pipe(),
+            rtt: at.map(|at| now.since(at)),
+            mss: self.mss.into(),
+            is_cwnd_limited: self.usage.was_full(),
+        };
+        self.congestion.on_sample(&sample, &path);
     }
 
     /// When data that is held back may leave.

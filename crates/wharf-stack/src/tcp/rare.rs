@@ -6,7 +6,6 @@ use wharf_table::Instant;
 
 use super::Connection;
 use super::Settings;
-use super::path::Path;
 use super::seq::SeqNum;
 use super::user_timeout::UserTimeout;
 
@@ -20,8 +19,6 @@ pub(super) struct Rare {
     /// Since when nothing was acknowledged although it should, once the timer has run out.
     pub(super) stalled_since: Option<Instant>,
     pub(super) timeout: UserTimeout,
-    /// What is known of the path, once that is less than the link.
-    pub(super) path: Option<Path>,
 }
 
 impl Rare {
@@ -39,4 +36,4 @@ impl Connection {
     }
 }
 
-super::park::packed!(struct Rare { rcv_up, snd_up, stalled_since, timeout, path });
+super::park::packed!(struct Rare { rcv_up, snd_up, stalled_since, timeout });

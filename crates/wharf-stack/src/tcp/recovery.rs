@@ -249,12 +249,6 @@ impl Connection {
             if !lost {
                 self.mark_head_lost();
             }
-            if self.on_probe_lost() {
-                // It was too large for the path, which says nothing of congestion.
-                let snd_nxt = self.snd.snd_nxt;
-                self.recovery().recover = snd_nxt;
-                return;
-            }
             self.enter_fast_recovery();
         } else if delivery.acked > 0 {
             self.leave_disorder();
@@ -305,12 +299,15 @@ impl Connection {
     /// A router on the way is congested, and the peer says so (RFC 3168, section 6.1.2): the window falls, once a round
     /// trip. Does nothing while it is falling for another reason.
     pub(super) fn on_congestion_echo(&mut self) {
-        if self.snd.flight() == 0
-            || matches!(self.phase(), Some(Phase::Reduced | Phase::Fast | Phase::Timeout))
-        {
+        if matches!(self.phase(), Some(Phase::Reduced | Phase::Fast | Phase::Timeout)) {
             return;
         }
-        self.reduce_window();
+        // As in Linux from all of the window, which does not grow while it is not used: what is on its way may be little
+        // or nothing by now.
+        let window = self.congestion.window();
+        let _ = self.congestion.on_loss(window, self.mss.into());
+        self.recovery().prr = Prr::begin(window);
+        self.ecn.on_reduced();
         let snd_nxt = self.snd.snd_nxt;
         let recovery = self.recovery();
         recovery.begin(Phase::Reduced, snd_nxt);
@@ -396,7 +393,6 @@ impl Connection {
             return self.give_up(CloseReason::TimedOut);
         }
         self.count_retry();
-        self.doubt_path(now);
         let (flight, mss) = (self.snd.flight().min(self.congestion.window()), u32::from(self.mss));
         let (snd_una, snd_nxt, clock) = (self.snd.snd_una, self.snd.snd_nxt, self.timestamps.clock(now));
         let again = self.retries > 1;

@@ -99,6 +99,8 @@ pub(super) struct Scoreboard {
     pub(super) pieces: VecDeque<Piece>,
     reported: u32,
     lost: u32,
+    /// Bytes found lost since this was asked last.
+    newly_lost: u32,
     unlost: SeqNum,
     pub(super) fresh: SeqNum,
     pub(super) again: VecDeque<Again>,
@@ -113,6 +115,7 @@ impl Scoreboard {
             pieces: VecDeque::new(),
             reported: 0,
             lost: 0,
+            newly_lost: 0,
             unlost: range.left,
             fresh: range.left,
             again: VecDeque::new(),
@@ -300,6 +303,7 @@ impl Scoreboard {
         let len = self.pieces[index].end.since(left);
         self.pieces[index].fate = Fate::Lost;
         self.lost += len;
+        self.newly_lost = self.newly_lost.saturating_add(len);
         self.unlost = self.unlost.earliest(left);
         len
     }
@@ -360,6 +364,11 @@ impl Scoreboard {
     /// Bytes that are lost and not on their way again.
     pub(super) const fn lost(&self) -> u32 {
         self.lost
+    }
+
+    /// Bytes found lost since this was asked last.
+    pub(super) fn take_newly_lost(&mut self) -> u32 {
+        core::mem::take(&mut self.newly_lost)
     }
 
     /// Bytes that the peer has reported.

@@ -6,6 +6,7 @@ mod pair;
 
 mod acknowledging;
 mod closing;
+mod ecn;
 mod handshake;
 mod idle;
 mod loss;

@@ -16,7 +16,6 @@ mod icmp;
 mod ip;
 mod opening;
 mod options;
-mod path;
 mod sending;
 mod urgent;
 mod window;

@@ -68,6 +68,11 @@ impl Usage {
         Some(core::mem::take(&mut self.used))
     }
 
+    /// Whether the window held data back within the last flight.
+    pub(in crate::tcp) const fn was_full(&self) -> bool {
+        self.limited
+    }
+
     /// Whether acknowledgments let the window grow: it was full, or in slow start half full.
     pub(in crate::tcp) fn is_limited(&self, cwnd: u32, ssthresh: u32) -> bool {
         self.limited || cwnd < ssthresh && cwnd / 2 < self.most

@@ -65,6 +65,7 @@ impl Connection {
                 cx.now,
                 Delivery { acked, sacked, delivered, is_duplicate, is_bare, twice, echo },
             );
+            self.update_model(cx.now, &delivered);
             self.update_pacing();
         }
         if acked > 0 {
@@ -101,7 +102,6 @@ impl Connection {
         self.small_sent = self.small_sent.latest(arrival.ack);
         self.soft_error = None;
         self.restart_user_timeout();
-        self.on_path_progress(cx.now);
     }
 
     /// What the peer holds beyond its acknowledgment; how many bytes are new.

@@ -52,6 +52,7 @@ pub(super) struct Sent {
     pub(super) header: TcpRepr,
     pub(super) payload: Vec<u8>,
     pub(super) gso_size: Option<u16>,
+    pub(super) ecn: Ecn,
 }
 
 impl Sent {
@@ -155,7 +156,7 @@ impl Bench {
         Bench { conn, pool: ChunkPool::new(16 << 20), now }
     }
 
-    /// Established by our SYN, past the quick acknowledgments of the beginning, everything offered that `settings` has, the peer's windows not scaled.
+    /// Established by our SYN, everything offered that `settings` has, the peer's windows not scaled.
     pub(super) fn established(settings: &Settings) -> Bench {
         Bench::established_after(settings, Duration::ZERO)
     }
@@ -176,14 +177,6 @@ impl Bench {
         assert_eq!(bench.conn.state(), State::Established);
         assert_eq!(bench.sent().len(), 1);
         bench.conn.take_events();
-        bench.conn.delayed_ack = DelayedAck::settled(bench.now);
-        bench
-    }
-
-    /// The same, and acknowledgments are still quick.
-    pub(super) fn fresh(settings: &Settings) -> Bench {
-        let mut bench = Bench::established(settings);
-        bench.conn.delayed_ack = DelayedAck::default();
         bench
     }
 
@@ -235,6 +228,12 @@ impl Bench {
         (&mut self.conn, Context { now: self.now, pool: &mut self.pool })
     }
 
+    /// The segment has come with this in its IP header.
+    pub(super) fn take_with(&mut self, segment: In<'_>, ecn: Ecn) -> Result<(), DropReason> {
+        let (conn, mut cx) = self.cx();
+        conn.handle_segment(&mut cx, &segment.header(), segment.payload, ecn)
+    }
+
     pub(super) fn take(&mut self, segment: In<'_>) -> Result<(), DropReason> {
         let (conn, mut cx) = self.cx();
         conn.handle_segment(&mut cx, &segment.header(), segment.payload, Ecn::NotCapable)
@@ -246,7 +245,7 @@ impl Bench {
         let (conn, mut cx) = self.cx();
         while let Some(out) = conn.poll_segment(&mut cx) {
             let payload = conn.payload(&out).flatten().copied().collect();
-            all.push(Sent { header: out.header, payload, gso_size: out.gso_size });
+            all.push(Sent { header: out.header, payload, gso_size: out.gso_size, ecn: out.ecn });
             assert!(all.len() < 10_000, "a connection falls silent");
         }
         all

@@ -171,6 +171,8 @@ impl Pair {
                 break;
             }
             header.seq = header.seq.wrapping_add(size as u32);
+            // VIRTIO_NET_HDR_GSO_ECN: only the first says CWR.
+            header.flags = wharf_wire::tcp::TcpFlags::from_bits(header.flags.bits() & !0x80);
             rest = later;
         }
     }
