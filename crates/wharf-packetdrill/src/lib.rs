@@ -6,6 +6,7 @@
 //! packet. The file of each part:
 //!
 //! - [`interface`]: the table as C sees it, and the functions in it;
+//! - [`lab`]: the same calls for the laboratory's own scripts;
 //! - [`world`]: the clock, the packets, and calls that block;
 //! - [`descriptor`]: which descriptor is which socket;
 //! - [`address`], [`message`], [`option`], [`info`]: the structures of the socket interface;
@@ -23,6 +24,7 @@ mod errno;
 mod flags;
 mod info;
 pub mod interface;
+pub mod lab;
 mod message;
 mod option;
 mod readiness;

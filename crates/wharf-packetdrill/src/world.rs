@@ -178,10 +178,22 @@ impl World {
         look(&mut self.lock())
     }
 
-    /// A packet arrives.
+    /// Lets time pass to what is due next, or to `until` if that is earlier.
+    pub(crate) fn step(&self, until: Instant) {
+        let state = self.lock();
+        let at = state.next_timeout().map_or(until, |due| due.min(until));
+        drop(self.advance(state, at));
+    }
+
+    /// A packet arrives, of which the script says to whom.
     pub(crate) fn receive_packet(&self, packet: &[u8]) {
+        self.look(|state| state.own_destination_of(packet));
+        self.deliver(packet);
+    }
+
+    /// A packet arrives.
+    pub(crate) fn deliver(&self, packet: &[u8]) {
         let mut state = self.lock();
-        state.own_destination_of(packet);
         let now = state.now;
         state.host.handle_frames(now, &[FrameIn::plain(packet)]);
         state.flush();
@@ -228,6 +240,16 @@ impl State {
     /// The virtual time.
     pub(crate) fn now(&self) -> Instant {
         self.now
+    }
+
+    /// How many calls wait.
+    pub(crate) fn waiting_calls(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The oldest packet that was sent.
+    pub(crate) fn sent_packet(&mut self) -> Option<(Instant, Vec<u8>)> {
+        self.sent.pop_front()
     }
 
     /// When something is due next: a time-out of the stack, or the end of a call's patience.

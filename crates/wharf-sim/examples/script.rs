@@ -5,14 +5,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use wharf_sim::script::{IpVersion, KernelMaker, Maker, run_file};
+use wharf_sim::script::{IpVersion, KernelMaker, Maker, StackMaker, run_file};
 
 fn main() -> ExitCode {
     let (mut makers, mut files) = (Vec::<Box<dyn Maker>>::new(), Vec::<PathBuf>::new());
     let mut version = IpVersion::V4;
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "--kernel" | "--both" => makers.push(Box::new(KernelMaker)),
+            "--kernel" => makers.push(Box::new(KernelMaker)),
+            "--stack" => makers.push(Box::new(StackMaker)),
+            "--both" => makers = vec![Box::new(KernelMaker), Box::new(StackMaker)],
             other => match other.strip_prefix("--ip_version=").map(str::parse) {
                 Some(Ok(wanted)) => version = wanted,
                 Some(Err(why)) => return usage(&why),

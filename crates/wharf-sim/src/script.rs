@@ -13,7 +13,8 @@
 //! +0    accept(3, ..., ...) = 4
 //! ```
 //!
-//! [`parse`] reads it, [`run_file`] runs it on what a [`Maker`] makes: [`KernelMaker`] is Linux behind a TUN device. That
+//! [`parse`] reads it, [`run_file`] runs it on what a [`Maker`] makes: [`KernelMaker`] is Linux behind a TUN device,
+//! [`StackMaker`] our stack. That
 //! one script runs on both makes it a differential test: what Linux does is the truth, and where it is not, the
 //! script says so in a comment (`// kernel: no, because ...`).
 //!
@@ -41,6 +42,7 @@ pub mod tcp_info;
 
 pub use call::{Answer, Call, ControlMessage, Errno, Fd, Through};
 pub use machine::kernel::{KernelMaker, available as kernel_available};
+pub use machine::stack::StackMaker;
 pub use machine::{Machine, Maker};
 pub use parser::parse;
 pub use report::{Cause, Failure, Success};

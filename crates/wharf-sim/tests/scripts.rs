@@ -1,13 +1,16 @@
-//! Every script below `scripts/`, against the kernel where one can be had.
+//! Every script below `scripts/`: against our stack in virtual time, and against the kernel where one can be had.
 //!
-//! Scripts mostly wait, so they run many at a time. A script whose only fault is a time gets a second chance, alone: the
-//! machine may have been busy, which a wrong stack is not.
+//! On the kernel scripts mostly wait, so they run many at a time. A script whose only fault is a time gets a second
+//! chance there, alone: the machine may have been busy, which a wrong stack is not. In virtual time there is no second
+//! chance.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use wharf_sim::script::{Cause, Failure, IpVersion, KernelMaker, Maker, kernel_available, parse, run_file};
+use wharf_sim::script::{
+    Cause, Failure, IpVersion, KernelMaker, Maker, Script, StackMaker, kernel_available, parse, run_file,
+};
 
 /// How many scripts run side by side; nearly all of them sleep.
 const SIDE_BY_SIDE: usize = 24;
@@ -52,6 +55,31 @@ fn told(failures: &[Failure]) -> String {
     failures.iter().map(|failure| format!("\n{failure}\n")).collect()
 }
 
+/// The scripts for which `fits` holds.
+fn scripts_that(fits: impl Fn(&Script) -> bool) -> Vec<PathBuf> {
+    let mut files = scripts();
+    files.retain(|file| {
+        let text = std::fs::read_to_string(file).expect("the script can be read");
+        fits(&parse(&text, IpVersion::V4).expect("the script makes sense"))
+    });
+    files
+}
+
+#[test]
+fn our_stack_does_what_the_scripts_say() {
+    let failures = run_all(scripts_that(|script| script.not_for_stack.is_none()), &StackMaker);
+    assert!(failures.is_empty(), "{}", told(&failures));
+}
+
+/// What is said to be missing is missing: whoever adds it takes the remark away.
+#[test]
+fn scripts_that_are_not_for_our_stack_fail_on_it() {
+    for file in scripts_that(|script| script.not_for_stack.is_some()) {
+        let outcome = run_file(&file, IpVersion::V4, &StackMaker);
+        assert!(outcome.is_err(), "{}: it passes: take `stack: no` out of it", file.display());
+    }
+}
+
 #[test]
 fn every_script_says_what_it_tests() {
     for file in scripts() {
@@ -68,14 +96,7 @@ fn the_kernel_does_what_the_scripts_say() {
         eprintln!("skipped: no network namespace with a TUN device can be had here: {why}");
         return;
     }
-    let files = scripts()
-        .into_iter()
-        .filter(|file| {
-            let text = std::fs::read_to_string(file).unwrap();
-            parse(&text, IpVersion::V4).is_ok_and(|script| script.not_for_kernel.is_none())
-        })
-        .collect();
-    let failures = run_all(files, &KernelMaker);
+    let failures = run_all(scripts_that(|script| script.not_for_kernel.is_none()), &KernelMaker);
     let (late, wrong): (Vec<Failure>, Vec<Failure>) =
         failures.into_iter().partition(|failure| failure.cause == Cause::Time);
     let again: Vec<Failure> = late

@@ -22,6 +22,7 @@ mod errors;
 mod ingress;
 mod local;
 mod loopback;
+mod paths;
 pub(crate) mod places;
 mod segments;
 mod slots;
@@ -74,6 +75,7 @@ pub struct Stack {
     looped: loopback::Looped,
     reassembler: Reassembler,
     neighbors: Neighbors,
+    paths: paths::Paths,
     egress: Egress,
     drops: DropCounters,
     limiter: errors::Limiter,
@@ -98,6 +100,7 @@ impl Stack {
             looped: loopback::Looped::default(),
             reassembler: Reassembler::new(),
             neighbors: Neighbors::new(),
+            paths: paths::Paths::default(),
             egress: Egress::new(config.hardware_address, config.mtu, config.capabilities),
             drops: DropCounters::default(),
             limiter: errors::Limiter::new(now),
@@ -187,14 +190,20 @@ impl Stack {
         self.expired = expired;
         self.on_reassembly_timeout(now);
         self.on_neighbor_timeout(now);
+        self.paths.handle_timeout(now);
     }
 
     /// When [`Stack::handle_timeout`] has to be called next; `None` while nothing is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.wheel.next(), self.reassembler.poll_timeout(), self.neighbors.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.wheel.next(),
+            self.reassembler.poll_timeout(),
+            self.neighbors.poll_timeout(),
+            self.paths.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Gives every frame that is due to `sink`, until nothing is left or the link takes no more.

@@ -9,10 +9,11 @@
 //! - [`sack`], [`rack`], [`tlp`], [`rto`], [`round_trip`]: what has arrived and what is lost;
 //! - [`recovery`], [`retransmit`], [`undo`]: what is done about it;
 //! - [`congestion`], [`prr`]: how much may be on its way;
+//! - [`delayed_ack`]: when what was received is acknowledged;
 //! - [`ecn`], [`pacing`]: congestion that routers tell of, and when what may leave does;
 //! - [`info`], [`tally`]: what a connection knows and counts of itself;
 //! - [`command`], [`change`], [`timeout`]: what the owner wants, and what time brings;
-//! - [`urgent`], [`user_timeout`]: what few connections ask for, kept in [`rare`].
+//! - [`path`], [`urgent`], [`user_timeout`]: what few connections need, kept in [`rare`].
 //!
 //! Invariants: no bytes are taken beyond the window that was promised, and the promise is never taken back; a byte is
 //! given up by the send queue only when acknowledged; an idle connection holds no chunk and nothing on the heap.
@@ -25,12 +26,14 @@ mod account;
 mod change;
 mod command;
 mod congestion;
+mod delayed_ack;
 mod delivery;
 mod ecn;
 mod info;
 mod isn;
 mod pacing;
 pub(crate) mod park;
+mod path;
 mod prr;
 mod rack;
 mod rare;
@@ -67,16 +70,21 @@ pub use congestion::CongestionKind;
 pub use ecn::EcnMode;
 pub use info::{CaState, InfoOptions, TcpInfo};
 pub use isn::initial_sequence_number;
+pub(crate) use path::LIMIT_LASTS as PATH_LIMIT_LASTS;
 pub use reset::reset_for;
 pub use segment_in::Ecn;
 pub use segment_out::SegmentOut;
 pub use seq::SeqNum;
-pub use settings::{Keepalive, MAX_OFFLOAD_SEGMENT, MissingTimestamps, Settings, UserTimeoutOption};
+pub use settings::{
+    Keepalive, MAX_OFFLOAD_SEGMENT, MissingTimestamps, MtuProbing, Settings, UserTimeoutOption,
+};
 pub use state::{CloseReason, Events, State, Unreachable};
 
 use congestion::{Congestion, Usage};
+use delayed_ack::DelayedAck;
 use ecn::EcnState;
 use pacing::Pacer;
+use path::Proof;
 use rack::Reordering;
 use rare::Rare;
 use reassembly::Reassembly;
@@ -151,6 +159,7 @@ pub struct Connection {
     /// `snd_nxt` when it left (TLP.end_seq).
     probe_end: SeqNum,
     reordering: Reordering,
+    delayed_ack: DelayedAck,
     timestamps: Timestamps,
     challenges: Challenges,
     owed: Owed,
@@ -161,6 +170,8 @@ pub struct Connection {
     small_sent: SeqNum,
     /// The largest segment that we send, in bytes, options counted as payload.
     mss: u16,
+    /// Of which size segments were acknowledged.
+    proof: Proof,
     /// The largest segment that the peer was seen to send: two of them are acknowledged at once.
     rcv_mss: u16,
     /// Retransmissions or probes without an answer.
@@ -174,6 +185,8 @@ pub struct Connection {
     passive: bool,
     /// The SYN-ACK of a passive connection may leave.
     accepted: bool,
+    /// Only full segments leave.
+    corked: bool,
     /// A FIN follows the queued data.
     fin_queued: bool,
     /// Nobody reads any more.
@@ -248,6 +261,7 @@ impl Connection {
             probe: Probe::None,
             probe_end: iss,
             reordering: Reordering::new(),
+            delayed_ack: DelayedAck::default(),
             timestamps: Timestamps::new(settings),
             challenges: Challenges::default(),
             owed: Owed::default(),
@@ -255,6 +269,7 @@ impl Connection {
             last_sent: now,
             small_sent: iss,
             mss: mss.min(settings.mss),
+            proof: Proof::NONE,
             rcv_mss: DEFAULT_MSS_V4.min(settings.mss),
             retries: 0,
             keepalives: 0,
@@ -262,6 +277,7 @@ impl Connection {
             scaling: settings.window_scale,
             passive: false,
             accepted: false,
+            corked: false,
             fin_queued: false,
             detached: false,
             window_filled: false,

@@ -3,6 +3,7 @@
 //! [`kernel`] is Linux itself behind a TUN device, in real time; [`stack`] is ours, in virtual time.
 
 pub mod kernel;
+pub mod stack;
 
 use std::path::Path;
 

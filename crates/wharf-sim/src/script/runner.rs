@@ -146,14 +146,17 @@ impl Runner {
             let message = format!("it is {} s and not {} s: too late for this", Seconds(now), Seconds(from));
             return self.fail(event.position, message, Cause::Time);
         }
-        self.before = from;
+        self.before = now;
         match &event.action {
-            Action::Inbound(line) => self.inbound(event.position, line),
-            Action::Call(line) => self.call(event.position, line, from),
-            Action::Command(command) => self.command(event.position, command),
-            Action::Code(code) => self.code(event.position, code),
-            Action::Outbound(_) => Ok(()),
+            Action::Inbound(line) => self.inbound(event.position, line)?,
+            Action::Call(line) => self.call(event.position, line, now)?,
+            Action::Command(command) => self.command(event.position, command)?,
+            Action::Code(code) => self.code(event.position, code)?,
+            Action::Outbound(_) => {}
         }
+        // What takes real time puts off what follows, rather than being late for it.
+        self.before = self.now();
+        Ok(())
     }
 
     fn inbound(&mut self, position: Position, line: &PacketLine) -> Result<(), Failure> {

@@ -349,6 +349,10 @@ impl Stack {
         let Some(work) = self.connections.work(key, &self.table) else { return };
         let events = work.conn.take_events();
         work.events |= events;
+        let path = work.conn.take_path_news();
+        if let Some(mss) = path {
+            self.paths.learn(now, work.conn.tuple().remote.addr, mss);
+        }
         let doubted = events.contains(Events::SOFT_ERROR) && work.conn.is_unanswered();
         let doubted = doubted.then(|| work.conn.tuple().remote.addr);
         if work.unannounced && work.events.contains(Events::CONNECTED) {
@@ -459,6 +463,7 @@ impl Stack {
         let mtu = if looped { super::loopback::LOOPBACK_MTU } else { self.config.mtu };
         let mut settings = self.config.tcp.clone();
         settings.mss = mtu.saturating_sub(headers);
+        settings.path_mss = self.paths.mss(peer);
         settings.max_segment =
             if !looped && self.config.capabilities.tso { tcp::MAX_OFFLOAD_SEGMENT } else { settings.mss };
         settings

@@ -392,7 +392,8 @@ impl Stack {
             (false, mtu) => mtu.max(1280),
         };
         let payload = u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
-        self.with(now, id, |conn, _| conn.handle_path_mtu(payload));
+        let seq = crate::tcp::SeqNum::new(quoted.tcp_seq.ok_or(DropReason::IcmpInvalid)?);
+        self.with(now, id, |conn, _| conn.handle_path_mtu(now, payload, seq));
         Ok(())
     }
 

@@ -12,6 +12,10 @@ pub enum Change {
     /// Whether a small segment waits for another one that is on its way (RFC 9293, section 3.7.4, MUST-17). What was held
     /// back leaves at once.
     Nagle(bool),
+    /// Whether only full segments leave (TCP_CORK of Linux); the rest follows after 200 ms or when this ends.
+    Cork(bool),
+    /// Whether acknowledgments are quick for a while: not held back for an answer that they could go with (TCP_QUICKACK).
+    QuickAck(bool),
     /// Whether acknowledgments wait for company (RFC 9293, section 3.8.6.3).
     DelayedAck(bool),
     /// When an idle peer is asked whether it is there; `None`: never (RFC 9293, section 3.8.4, MUST-24).
@@ -53,6 +57,11 @@ impl Connection {
                 self.limits.nagle = on;
                 self.dirty |= !on;
             }
+            Change::Cork(on) => {
+                self.corked = on;
+                self.dirty |= !on;
+            }
+            Change::QuickAck(on) => self.set_quick_ack(on),
             Change::DelayedAck(on) => self.limits.delayed_ack = on,
             Change::Keepalive(keepalive) => {
                 self.limits.set_keepalive(keepalive);

@@ -4,9 +4,6 @@ use super::state::{CloseReason, Events, State, Unreachable};
 use super::{Connection, Context};
 use crate::buffer::Spare;
 
-/// The least effective segment size that ICMP can bring about: 552, Linux' least path MTU, less headers.
-const MIN_PATH_MSS: u16 = 512;
-
 /// Commands.
 impl Connection {
     /// Lets the SYN-ACK of an incoming connection go.
@@ -51,6 +48,8 @@ impl Connection {
         self.rcv.on_read(count as u32, held);
         if self.state.may_receive() && self.rcv.update_is_due(held, self.limits.mss) {
             self.owe_ack();
+        } else if count > 0 {
+            self.acknowledge_what_was_read();
         }
     }
 
@@ -102,20 +101,6 @@ impl Connection {
 
 /// ICMP.
 impl Connection {
-    /// The path takes only `mss` bytes of TCP payload and options a packet, its MTU less IP and TCP header (RFC 1191; RFC
-    /// 8201). What is on its way and too large goes again.
-    pub fn handle_path_mtu(&mut self, mss: u16) {
-        let mss = mss.max(MIN_PATH_MSS);
-        if mss >= self.mss {
-            return;
-        }
-        self.mss = mss;
-        if self.state.is_synchronized() && self.snd.flight() > 0 {
-            self.resend_all();
-            self.dirty = true;
-        }
-    }
-
     /// An ICMP error came that may pass: the network or the host is unreachable. It ends a connection that is not
     /// established (RFC 5461, section 4.1); else it is remembered, as the reason when the connection times out.
     pub fn handle_soft_error(&mut self, error: Unreachable) {

@@ -172,8 +172,6 @@ pub struct TcpInfo {
 
 /// Linux' TCP_INFINITE_SSTHRESH.
 const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
-/// The delayed acknowledgment of Linux, before and after quickack (TCP_ATO_MIN).
-const ATO: Duration = Duration::from_millis(40);
 
 impl Connection {
     /// What the connection knows of itself, at `now`. Costs a walk over what was reported and lost, if anything was.
@@ -195,7 +193,7 @@ impl Connection {
             rcv_wscale: self.rcv.scale,
             delivery_rate_app_limited: self.tally.rate.was_app_limited(),
             rto: micros(self.rtt.rto()),
-            ato: micros(ATO),
+            ato: micros(self.delayed_ack.ato()),
             snd_mss: segment,
             rcv_mss: self.rcv_mss.into(),
             unacked: segments(self.snd.flight()),

@@ -6,6 +6,7 @@ use wharf_table::Instant;
 
 use super::Connection;
 use super::Settings;
+use super::path::Path;
 use super::seq::SeqNum;
 use super::user_timeout::UserTimeout;
 
@@ -19,6 +20,8 @@ pub(super) struct Rare {
     /// Since when nothing was acknowledged although it should, once the timer has run out.
     pub(super) stalled_since: Option<Instant>,
     pub(super) timeout: UserTimeout,
+    /// What is known of the path, once that is less than the link.
+    pub(super) path: Option<Path>,
 }
 
 impl Rare {
@@ -36,4 +39,4 @@ impl Connection {
     }
 }
 
-super::park::packed!(struct Rare { rcv_up, snd_up, stalled_since, timeout });
+super::park::packed!(struct Rare { rcv_up, snd_up, stalled_since, timeout, path });

@@ -249,6 +249,12 @@ impl Connection {
             if !lost {
                 self.mark_head_lost();
             }
+            if self.on_probe_lost() {
+                // It was too large for the path, which says nothing of congestion.
+                let snd_nxt = self.snd.snd_nxt;
+                self.recovery().recover = snd_nxt;
+                return;
+            }
             self.enter_fast_recovery();
         } else if delivery.acked > 0 {
             self.leave_disorder();
@@ -393,6 +399,7 @@ impl Connection {
             return self.give_up(CloseReason::TimedOut);
         }
         self.count_retry();
+        self.doubt_path(now);
         let (flight, mss) = (self.snd.flight().min(self.congestion.window()), u32::from(self.mss));
         let (snd_una, snd_nxt, clock) = (self.snd.snd_una, self.snd.snd_nxt, self.timestamps.clock(now));
         let again = self.retries > 1;

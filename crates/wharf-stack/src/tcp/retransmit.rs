@@ -63,6 +63,7 @@ impl Connection {
     /// `range` leaves again.
     pub(super) fn resend(&mut self, now: Instant, range: Range) -> SegmentOut {
         let (srtt, timestamp) = (self.rtt.srtt().unwrap_or_default(), self.timestamps.clock(now));
+        self.forget_resent_probe(range);
         self.board().on_resent(range, now, srtt);
         if let Some(recovery) = &mut self.recovery {
             recovery.on_sent(range.len());

@@ -257,6 +257,12 @@ impl Connection {
             return fits.then(|| self.new_segment(now, 0));
         }
         self.restart_after_idle(now);
+        if self.rare.is_some() {
+            self.raise_old_limit(now);
+            if let Some(probe) = self.path_probe(now, unsent) {
+                return Some(probe);
+            }
+        }
         let next = sendable(self.demand(unsent, fin_due));
         // What holds the data back in the end is what the congestion window's growth depends on (RFC 5681, section 3.1).
         self.window_filled = next == Sendable::CongestionWindow;
@@ -286,10 +292,9 @@ impl Connection {
             segment,
             most: self.payload_max(segment),
             max_wnd: self.snd.max_wnd,
-            small_waits: self.limits.nagle
-                && !fin_due
+            small_waits: !fin_due
                 && self.urgent_end().is_none()
-                && self.small_sent.after(self.snd.snd_una),
+                && (self.corked || self.limits.nagle && self.small_sent.after(self.snd.snd_una)),
         }
     }
 
@@ -317,6 +322,7 @@ impl Connection {
             segment.header.flags |= flags;
             segment.ecn = ecn;
             self.usage.on_sent();
+            self.delayed_ack.on_data_sent(now);
             self.pace(len, now);
             self.tally.rate.on_sent(right, left.since(self.snd.snd_una), self.tally.bytes_delivered, now);
         }
@@ -335,6 +341,7 @@ impl Connection {
             flags |= TcpFlags::FIN;
         }
         let segment = self.segment_size();
+        self.note_full_segment(range, segment);
         let header = self.header(now, range.left, flags);
         let payload = (range.left.since(self.send_start) as usize, len as usize);
         SegmentOut {
@@ -363,7 +370,7 @@ impl Connection {
                 self.out_of_order = None;
             }
         }
-        self.owed.ack = AckDue::None;
+        self.delayed_ack.on_ack_sent(core::mem::take(&mut self.owed.ack));
         self.timers.stop(Timer::DelayedAck);
         self.timestamps.last_ack_sent = self.rcv.rcv_nxt;
         header

@@ -59,6 +59,10 @@ pub struct Settings {
     pub user_timeout_option: Option<UserTimeoutOption>,
     /// What becomes of a segment without timestamps where both sides had agreed on them.
     pub missing_timestamps: MissingTimestamps,
+    /// What is known of the path: the largest segment that gets through, counted as `mss` is; 0 when nothing is.
+    pub path_mss: u16,
+    /// Whether the size that the path takes is searched for without the help of ICMP.
+    pub mtu_probing: MtuProbing,
     /// Hops that its packets may take (RFC 9293, section 3.9.2, MUST-49).
     pub hop_limit: u8,
     /// The differentiated services codepoint of its packets, 0 to 63 (RFC 9293, section 3.9.2, MUST-48).
@@ -86,6 +90,18 @@ impl Default for UserTimeoutOption {
             most: Duration::from_secs(86_400),
         }
     }
+}
+
+/// When the size that the path takes is searched for (RFC 4821; tcp_mtu_probing of Linux).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MtuProbing {
+    /// Never: ICMP will say.
+    #[default]
+    Off,
+    /// Once nothing comes back although something should.
+    OnBlackhole,
+    /// From the start, at a size that every path takes.
+    Always,
 }
 
 /// What becomes of a segment without timestamps on a connection that has them.
@@ -121,6 +137,8 @@ impl Default for Settings {
             user_timeout: None,
             user_timeout_option: None,
             missing_timestamps: MissingTimestamps::Dropped,
+            path_mss: 0,
+            mtu_probing: MtuProbing::Off,
             hop_limit: 64,
             dscp: 0,
         }
@@ -164,6 +182,8 @@ pub(crate) struct Limits {
     pub(super) keepalive_probes: u8,
     pub(super) max_retries: u8,
     pub(super) syn_retries: u8,
+    pub(super) path_mss: u16,
+    pub(super) mtu_probing: MtuProbing,
     pub(super) hop_limit: u8,
     pub(super) dscp: u8,
     pub(super) nagle: bool,
@@ -185,6 +205,8 @@ impl Limits {
             syn_retries: settings.syn_retries,
             nagle: settings.nagle,
             delayed_ack: settings.delayed_ack,
+            path_mss: settings.path_mss,
+            mtu_probing: settings.mtu_probing,
             hop_limit: settings.hop_limit.max(1),
             dscp: settings.dscp & DSCP_MASK,
             drops_missing_timestamps: settings.missing_timestamps == MissingTimestamps::Dropped,

@@ -18,7 +18,7 @@ impl Connection {
                 self.dirty = true;
                 match timer {
                     Timer::Retransmit => self.on_retransmit_timer(cx),
-                    Timer::DelayedAck => self.owe_ack(),
+                    Timer::DelayedAck => self.on_delayed_ack_timer(),
                     Timer::Idle => self.on_idle_timer(cx),
                 }
             }

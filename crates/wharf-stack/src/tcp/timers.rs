@@ -43,6 +43,11 @@ impl Timers {
         self.0[timer as usize] = at;
     }
 
+    /// When it runs out; never when it does not run.
+    pub(super) const fn at(&self, timer: Timer) -> Instant {
+        self.0[timer as usize]
+    }
+
     pub(super) const fn stop(&mut self, timer: Timer) {
         self.set(timer, Instant::NEVER);
     }

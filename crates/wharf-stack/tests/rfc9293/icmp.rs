@@ -4,23 +4,6 @@ use wharf_stack::stack::Event;
 use wharf_stack::tcp::{CloseReason, Events, Unreachable};
 
 use crate::bench::*;
-use crate::wire::sum;
-
-/// An ICMP message that quotes `segment`, which the host has sent.
-fn icmp(kind: u8, code: u8, word: u32, segment: &Segment) -> Vec<u8> {
-    let quoted = segment.bytes();
-    let mut message = vec![kind, code, 0, 0];
-    message.extend_from_slice(&word.to_be_bytes());
-    message.extend_from_slice(&quoted[..28]);
-    let right = !sum(&[&message]);
-    message[2..4].copy_from_slice(&right.to_be_bytes());
-    let mut packet =
-        vec![0x45, 0, 0, (20 + message.len()) as u8, 0, 1, 0, 0, 64, 1, 0, 0, 192, 0, 2, 9, 10, 0, 2, 1];
-    let right = !sum(&[&packet]);
-    packet[10..12].copy_from_slice(&right.to_be_bytes());
-    packet.extend_from_slice(&message);
-    packet
-}
 
 /// A connection with data on its way; its last segment.
 fn sending(host: &mut Host) -> (Talk, Segment) {

@@ -16,6 +16,7 @@ mod icmp;
 mod ip;
 mod opening;
 mod options;
+mod path;
 mod sending;
 mod urgent;
 mod window;

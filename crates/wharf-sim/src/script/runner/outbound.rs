@@ -32,7 +32,7 @@ impl Runner {
             Err(why) => return self.fail(position, why, Cause::Behaviour),
         };
         let seen = self.joined(line, seen, deadline)?;
-        self.compare(position, line, at, seen)?;
+        let shown = self.compare(position, line, at, seen)?;
         let late = !any && (at + tolerance < from || at > to + tolerance);
         if late {
             let when = if from == to {
@@ -44,7 +44,7 @@ impl Runner {
                 "expected {when} (within {} s), but it came at {} s: {}",
                 Seconds(tolerance),
                 Seconds(at),
-                line.packet
+                shown
             );
             return self.fail(position, message, Cause::Time);
         }
@@ -97,7 +97,7 @@ impl Runner {
         line: &PacketLine,
         at: u64,
         seen: Packet,
-    ) -> Result<(), Failure> {
+    ) -> Result<Packet, Failure> {
         let Some(flow) = self.flows.of_outbound(line, &self.setting) else {
             let message = format!("nobody speaks yet, but at {} s came  {seen}", Seconds(at));
             return self.fail(position, message, Cause::Behaviour);
@@ -123,7 +123,7 @@ impl Runner {
             false => Some("it belongs to another conversation".to_owned()),
         };
         match why {
-            None => Ok(()),
+            None => Ok(shown),
             Some(why) => {
                 let message = format!("{why}\nexpected  {said}\nbut at {} s came  {shown}", Seconds(at));
                 self.fail(position, message, Cause::Behaviour)

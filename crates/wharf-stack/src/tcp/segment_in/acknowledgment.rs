@@ -102,6 +102,7 @@ impl Connection {
         self.small_sent = self.small_sent.latest(arrival.ack);
         self.soft_error = None;
         self.restart_user_timeout();
+        self.on_path_progress(cx.now);
     }
 
     /// What the peer holds beyond its acknowledgment; how many bytes are new.

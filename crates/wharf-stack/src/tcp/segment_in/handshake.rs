@@ -111,6 +111,7 @@ impl Connection {
         }
         let default = if self.tuple.remote.addr.is_v4() { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
         self.mss = syn.options.mss.unwrap_or(default).max(MIN_MSS).min(self.limits.mss);
+        self.begin_path(now);
         self.snd.set(self.irs, self.iss, syn.window.into());
     }
 

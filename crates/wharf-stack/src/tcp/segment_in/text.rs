@@ -1,21 +1,15 @@
 //! The seventh and eighth checks: text, urgent or not, and FIN.
 
 use alloc::boxed::Box;
-use core::time::Duration;
 
 use wharf_table::{DropReason, Instant};
 use wharf_wire::tcp::TcpFlags;
 
 use super::Arrival;
 use crate::tcp::reassembly::Reassembly;
-use crate::tcp::segment_out::AckDue;
 use crate::tcp::seq::Range;
 use crate::tcp::state::{Events, State};
-use crate::tcp::timers::Timer;
 use crate::tcp::{Connection, Context};
-
-/// How long an acknowledgment may wait for company: Linux' least.
-const DELAYED_ACK: Duration = Duration::from_millis(40);
 
 impl Connection {
     /// Seventh: the text, as far as it is new and lies in the window.
@@ -118,22 +112,6 @@ impl Connection {
         }
     }
 
-    /// Every second full segment is acknowledged at once, others after a while (RFC 9293, section 3.8.6.3).
-    fn schedule_ack(&mut self, cx: &Context<'_>, len: u32) {
-        self.dirty = true;
-        if len <= u32::from(self.limits.mss) {
-            self.rcv_mss = self.rcv_mss.max(len as u16);
-        }
-        let unacknowledged = self.rcv.rcv_nxt.since(self.timestamps.last_ack_sent);
-        let many = len > u32::from(self.limits.mss) || unacknowledged >= 2 * u32::from(self.rcv_mss);
-        if many || !self.limits.delayed_ack {
-            self.owed.ack = AckDue::Now;
-        } else if self.owed.ack == AckDue::None {
-            self.owed.ack = AckDue::Delayed;
-            self.timers.set(Timer::DelayedAck, cx.now + DELAYED_ACK);
-        }
-    }
-
     fn has_gap(&self) -> bool {
         self.out_of_order.as_ref().is_some_and(|held| held.has_gap() || held.fin.is_some())
     }
@@ -143,6 +121,7 @@ impl Connection {
         let known = Range::new(range.left, range.right.earliest(self.rcv.rcv_nxt));
         if self.sack && self.state.is_synchronized() && !known.is_empty() {
             self.out_of_order.get_or_insert_with(|| Box::new(Reassembly::default())).note_duplicate(known);
+            self.acknowledge_quickly();
             self.owe_ack();
         }
     }

@@ -198,7 +198,7 @@ fn without_memory_the_sender_hears_that_nothing_came() {
 
 #[test]
 fn an_idle_connection_is_small() {
-    assert!(size_of::<Connection>() <= 680, "{}", size_of::<Connection>());
+    assert!(size_of::<Connection>() <= 688, "{}", size_of::<Connection>());
     let mut bench = Bench::plain();
     bench.take(ack(1, 1).data(b"ask")).expect("good");
     bench.consume(3);
@@ -207,4 +207,69 @@ fn an_idle_connection_is_small() {
     bench.take(ack(4, 7)).expect("good");
     assert_eq!(bench.pool.in_use(), 0);
     assert!(bench.conn.recovery.is_none() && bench.conn.out_of_order.is_none());
+}
+
+/// The first sixteen segments, as Linux has it (TCP_MAX_QUICKACKS).
+#[test]
+fn acknowledgments_are_quick_at_first() {
+    let mut bench = Bench::fresh(&plain());
+    for at in 0..16 {
+        bench.take(ack(1 + at * 1_000, 1).data(text(1_000))).expect("good");
+        assert_eq!(bench.one().ack(), 1_001 + at * 1_000);
+    }
+    bench.take(ack(16_001, 1).data(text(1_000))).expect("good");
+    bench.silent();
+    assert_eq!(bench.take(ack(16_001, 1).data(text(500))), Err(DropReason::Duplicate));
+    bench.sent();
+    bench.take(ack(17_001, 1).data(text(1_000))).expect("good");
+    assert_eq!(bench.one().ack(), 18_001, "and again after a duplicate");
+}
+
+#[test]
+fn who_answers_takes_the_acknowledgment_along_from_then_on() {
+    let mut bench = Bench::fresh(&plain());
+    bench.take(ack(1, 1).data(b"ask")).expect("good");
+    assert_eq!(bench.one().ack(), 4, "nobody knows yet");
+    bench.send(b"answer");
+    bench.sent();
+    bench.take(ack(4, 7).data(b"ask")).expect("good");
+    bench.silent();
+    bench.consume(6);
+    bench.silent();
+    bench.send(b"answer");
+    assert_eq!(bench.one().ack(), 7);
+}
+
+#[test]
+fn a_delay_in_vain_is_longer_the_next_time_but_no_longer_than_a_round_trip() {
+    let mut bench = Bench::established_after(&plain(), ms(100));
+    let mut waits = std::vec::Vec::new();
+    for at in 0..4 {
+        bench.take(ack(1 + at, 1).data(b"x")).expect("good");
+        waits.push(bench.expire());
+        assert_eq!(bench.one().ack(), 2 + at);
+    }
+    assert_eq!(waits[..2], [ms(40), ms(80)]);
+    assert!(waits[2..].iter().all(|&wait| wait <= ms(100)), "{waits:?}");
+}
+
+#[test]
+fn what_is_read_and_not_answered_is_acknowledged() {
+    let mut bench = Bench::plain();
+    bench.take(ack(1, 1).data(b"hello")).expect("good");
+    bench.silent();
+    bench.consume(2);
+    bench.silent();
+    bench.consume(3);
+    assert_eq!(bench.one().ack(), 6);
+}
+
+#[test]
+fn the_owner_may_ask_for_quick_acknowledgments() {
+    let mut bench = Bench::plain();
+    bench.take(ack(1, 1).data(b"hello")).expect("good");
+    bench.silent();
+    let (conn, mut cx) = bench.cx();
+    conn.change(&mut cx, Change::QuickAck(true));
+    assert_eq!(bench.one().ack(), 6);
 }

@@ -156,7 +156,7 @@ impl Bench {
         Bench { conn, pool: ChunkPool::new(16 << 20), now }
     }
 
-    /// Established by our SYN, everything offered that `settings` has, the peer's windows not scaled.
+    /// Established by our SYN, past the quick acknowledgments of the beginning, everything offered that `settings` has, the peer's windows not scaled.
     pub(super) fn established(settings: &Settings) -> Bench {
         Bench::established_after(settings, Duration::ZERO)
     }
@@ -177,6 +177,14 @@ impl Bench {
         assert_eq!(bench.conn.state(), State::Established);
         assert_eq!(bench.sent().len(), 1);
         bench.conn.take_events();
+        bench.conn.delayed_ack = DelayedAck::settled(bench.now);
+        bench
+    }
+
+    /// The same, and acknowledgments are still quick.
+    pub(super) fn fresh(settings: &Settings) -> Bench {
+        let mut bench = Bench::established(settings);
+        bench.conn.delayed_ack = DelayedAck::default();
         bench
     }
 

@@ -225,13 +225,13 @@ fn a_late_original_takes_the_recovery_back() {
 #[test]
 fn a_smaller_path_sends_smaller_segments_again_at_once() {
     let mut bench = sack();
-    bench.conn.handle_path_mtu(600);
+    bench.conn.handle_path_mtu(bench.now, 600, SeqNum::new(ISS + 1));
     let sent = bench.sent();
     assert_eq!(sent[0].shape(), (1, 600, ACK));
     assert_eq!(sent.iter().map(|sent| sent.payload.len()).sum::<usize>(), 10_000, "the window stays");
-    bench.conn.handle_path_mtu(40);
+    bench.conn.handle_path_mtu(bench.now, 40, SeqNum::new(ISS + 1));
     assert_eq!(bench.sent()[0].payload.len(), 512, "a forged one can't do much");
-    bench.conn.handle_path_mtu(5_000);
+    bench.conn.handle_path_mtu(bench.now, 5_000, SeqNum::new(ISS + 1));
     bench.silent();
 }
 

@@ -153,7 +153,7 @@ fn run(bench: &mut Bench, watch: &mut Watch, step: Step) {
         Step::Shutdown => bench.conn.shutdown(),
         Step::Close => bench.conn.close(),
         Step::Abort => bench.conn.abort(),
-        Step::PathMtu(mtu) => bench.conn.handle_path_mtu(mtu),
+        Step::PathMtu(mtu) => bench.conn.handle_path_mtu(bench.now, mtu, bench.conn.snd.snd_una),
         Step::Unreachable => bench.conn.handle_soft_error(Unreachable::Network),
     }
 }

@@ -237,3 +237,25 @@ fn an_idle_sender_starts_again_with_the_initial_window() {
     bench.send(&[0; 50_000]);
     assert_eq!(bench.sent().len(), 10);
 }
+
+/// TCP_CORK of Linux.
+#[test]
+fn a_cork_holds_small_segments_until_it_is_drawn_or_for_200_ms() {
+    let mut bench = Bench::plain();
+    let (conn, mut cx) = bench.cx();
+    conn.change(&mut cx, Change::Cork(true));
+    bench.send(&[0; 1_500]);
+    assert_eq!(bench.shapes(), [(1, 1_000, ACK)]);
+    bench.take(ack(1, 1_001)).expect("good");
+    bench.silent();
+    let (conn, mut cx) = bench.cx();
+    conn.change(&mut cx, Change::Cork(false));
+    assert_eq!(bench.shapes(), [(1_001, 500, ACK)]);
+    bench.take(ack(1, 1_501)).expect("good");
+    let (conn, mut cx) = bench.cx();
+    conn.change(&mut cx, Change::Cork(true));
+    bench.send(b"small");
+    bench.silent();
+    assert_eq!(bench.expire(), ms(200));
+    assert_eq!(bench.shapes(), [(1_501, 5, ACK)]);
+}

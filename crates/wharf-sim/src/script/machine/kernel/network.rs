@@ -22,7 +22,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("net/ipv4/conf/tun0/rp_filter", "0"),
     ("net/ipv4/tcp_rmem", "4096 131072 6291456"),
     ("net/ipv4/tcp_wmem", "4096 16384 4194304"),
-    ("net/ipv4/tcp_congestion_control", "cubic"),
     ("net/ipv4/tcp_no_metrics_save", "1"),
     ("net/ipv4/tcp_timestamps", "1"),
     ("net/ipv4/tcp_sack", "1"),
@@ -30,6 +29,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("net/ipv4/tcp_ecn", "2"),
     ("net/ipv4/tcp_syncookies", "1"),
 ];
+
+/// Who decides how much may be on its way, where a script does not say: Linux' own default.
+const CONGESTION: &str = "cubic";
 
 /// Whether namespaces and TUN devices can be had.
 ///
@@ -45,6 +47,8 @@ pub fn available() -> Result<(), String> {
 /// Moves this thread into a new network namespace, and makes the device in it.
 pub(super) fn make(setting: &Setting) -> Result<OwnedFd, String> {
     unshare(Namespaces::NETWORK).map_err(|error| format!("unshare the network: {error}"))?;
+    // A namespace may only choose what its machine allows to everybody; routes may say more.
+    let by_route = set_sysctl("net/ipv4/tcp_congestion_control", CONGESTION).err().map(|_| CONGESTION);
     let name = CString::new(TUN_NAME).map_err(|error| error.to_string())?;
     let tun = tap::open_tun(&name, TUN).map_err(|error| format!("{}: {error}", tap::TUN_DEVICE))?;
     let v4 = Prefix { address: IpAddr::from([192, 168, 0, 1]), length: 16 };
@@ -60,7 +64,7 @@ pub(super) fn make(setting: &Setting) -> Result<OwnedFd, String> {
             if prefix.address.is_ipv4() == setting.local.is_ipv4() { setting.local } else { prefix.address };
         batch.address(TUN, Prefix { address, ..prefix });
         let everywhere = Prefix { address, length: 0 };
-        batch.route(TUN, everywhere, Hop::OnLink { source: address }, None);
+        batch.route(TUN, everywhere, Hop::OnLink { source: address }, by_route);
     }
     let netlink = Netlink::open().map_err(|error| format!("netlink: {error}"))?;
     let refusals = netlink.run(&mut batch).map_err(|error| format!("netlink: {error}"))?;
