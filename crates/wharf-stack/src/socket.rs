@@ -172,7 +172,8 @@ const NOBODY: u32 = u32::MAX;
 impl Host {
     /// A host without sockets.
     pub fn new(config: HostConfig, now: Instant) -> Host {
-        Host {
+        let mut host = Host {
+            privileged_below: config.privileged_below,
             fresh: Arc::new(Options::new(User::ROOT, &config.stack.tcp)),
             stack: Stack::new(config.stack, now),
             fresh_is_stale: false,
@@ -182,8 +183,9 @@ impl Host {
             ready: VecDeque::new(),
             outgoing: VecDeque::new(),
             max_sockets: config.max_sockets,
-            privileged_below: config.privileged_below,
-        }
+        };
+        host.stack.set_privileged_below(host.privileged_below);
+        host
     }
 
     /// The stack, to look at: its table, its counters.

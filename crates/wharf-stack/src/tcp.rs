@@ -343,6 +343,11 @@ impl Connection {
         (self.limits.send_buffer as usize).saturating_sub(self.send_queue.len())
     }
 
+    /// Bytes that are queued and were never sent.
+    pub fn unsent_len(&self) -> usize {
+        self.data_end().since(self.snd.snd_nxt.earliest(self.data_end())) as usize
+    }
+
     /// Payload bytes of a full segment as it would leave now.
     pub fn segment_payload(&self) -> u16 {
         u16::try_from(self.segment_size()).unwrap_or(u16::MAX)

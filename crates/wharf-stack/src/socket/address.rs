@@ -1,6 +1,7 @@
 //! Addresses and ports: bind(2), the choice of a source, getsockname(2) and getpeername(2).
 
 use wharf_table::binding::BindError;
+use wharf_table::claim::{self, Claim, Sharing};
 use wharf_table::{Addr, Endpoint, Port, Protocol};
 
 use super::entry::{Body, Claimed, Domain, Privilege, Socket};
@@ -23,7 +24,8 @@ impl Host {
         if !may_be_bound {
             return Err(Errno::AddressNotAvailable);
         }
-        if at.port != 0 && at.port < self.privileged_below && options.user.privilege == Privilege::None {
+        let privileged = at.port == 0 || at.port >= self.privileged_below;
+        if !privileged && options.user.privilege == Privilege::None {
             return Err(Errno::Access);
         }
         let claimed = match body {
@@ -47,7 +49,9 @@ impl Host {
         let body = &self.entry(id)?.body;
         let nothing = Endpoint { addr: body.marks().domain().any(), port: 0 };
         Ok(match body {
-            Body::Idle(idle) => idle.claim.map_or(nothing, |claim| claim.local),
+            Body::Idle(idle) => {
+                idle.claim.map_or(Endpoint { port: idle.last_port, ..nothing }, |claim| claim.local)
+            }
             Body::Stream(stream) => self.stack.tuple(stream.conn()).local,
             Body::Listener(listener) => listener.claim.local,
             Body::Datagram(datagrams) => datagrams.local().unwrap_or(nothing),
@@ -61,7 +65,7 @@ impl Host {
     pub fn peer(&self, id: SocketId) -> Result<Endpoint, Errno> {
         match &self.entry(id)?.body {
             Body::Stream(stream) => match self.stack.state(stream.conn()) {
-                State::Closed | State::SynSent => Err(Errno::NotConnected),
+                State::Closed | State::TimeWait | State::SynSent => Err(Errno::NotConnected),
                 _ => Ok(self.stack.tuple(stream.conn()).remote),
             },
             Body::Datagram(datagrams) => datagrams.peer.ok_or(Errno::NotConnected),
@@ -75,8 +79,11 @@ impl Host {
         let dual = body.marks().domain() == Domain::V6 && !options.has(OptionName::V6Only);
         let protocol = if matches!(body, Body::Datagram(_)) { Protocol::Udp } else { Protocol::Tcp };
         let address = if at.addr == Addr::ANY_V6 && dual { None } else { Some(at.addr) };
-        let claim = self.stack.claim(protocol, address, Port::new(at.port), id.0);
-        let binding = claim.map_err(refused)?;
+        let privileged = options.user.privilege == Privilege::LowPorts;
+        let claim = Claim::new(protocol, address, Port::new(at.port), id.0)
+            .of(claim::User(options.user.uid), privileged)
+            .sharing(sharing(options));
+        let binding = self.stack.claim(&claim).map_err(refused)?;
         let port = self.stack.table().binding(binding).map_or(at.port, |binding| binding.port().number());
         let claimed = Claimed { binding, local: Endpoint { port, ..at } };
         match &mut self.entry_mut(id)?.body {
@@ -118,6 +125,14 @@ impl Host {
             return Err(Errno::NetworkUnreachable);
         }
         self.stack.config().role.source_for(remote).ok_or(Errno::NetworkUnreachable)
+    }
+}
+
+/// What a socket's options let others do with its port.
+pub(super) fn sharing(options: &Options) -> Sharing {
+    Sharing {
+        reuse_address: options.has(OptionName::ReuseAddress),
+        reuse_port: options.has(OptionName::ReusePort),
     }
 }
 

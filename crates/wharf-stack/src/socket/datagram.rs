@@ -190,20 +190,20 @@ impl Host {
         check_family(domain, &socket.options, to.addr, Errno::FamilyNotSupported, Errno::NetworkUnreachable)?;
         self.bind_implicitly(id)?;
         let remote = self.destination(domain, to);
-        let source = self.source_for(remote.addr)?;
-        self.forget_peer(id)?;
-        let broadcast = self.is_broadcast(remote.addr);
-        let Socket { options, body: Body::Datagram(datagrams) } = self.entry_mut(id)? else {
-            return Err(Errno::Invalid);
-        };
-        if broadcast && !options.has(OptionName::Broadcast) {
+        if self.is_broadcast(remote.addr) && !self.entry(id)?.options.has(OptionName::Broadcast) {
             return Err(Errno::Access);
         }
+        let source = self.source_for(remote.addr)?;
+        self.forget_peer(id)?;
+        let Socket { body: Body::Datagram(datagrams), .. } = self.entry_mut(id)? else {
+            return Err(Errno::Invalid);
+        };
         datagrams.peer = Some(remote);
         datagrams.source = Some(source);
         let local = datagrams.local().ok_or(Errno::Invalid)?;
-        // Where another socket has this very pair, the claim finds ours as well as it can.
-        let flow = self.stack.open_datagrams(now, local, remote, id.0).ok();
+        let binding = datagrams.claim.ok_or(Errno::Invalid)?.binding;
+        // Two sockets that share a port may have the same peer; the first of them hears it.
+        let flow = self.stack.open_datagrams(now, local, remote, binding, id.0).ok();
         if let Body::Datagram(datagrams) = &mut self.entry_mut(id)?.body {
             datagrams.flow = flow;
         }
@@ -283,14 +283,10 @@ impl Host {
         }
         let (source, destination) = self.ends(id, to)?;
         let mtu = usize::from(self.stack.mtu_to(destination.addr));
-        let broadcast = self.is_broadcast(destination.addr);
         let looped = self.stack.is_looped(destination.addr);
         let Socket { options, body: Body::Datagram(datagrams) } = self.entry_mut(id)? else {
             return Err(Errno::Invalid);
         };
-        if broadcast && !options.has(OptionName::Broadcast) {
-            return Err(Errno::Access);
-        }
         let v4 = destination.addr.is_v4();
         let (most, headers, discover) = match v4 {
             true => (PAYLOAD_MAX_V4, 28, options.mtu_discover),
@@ -334,6 +330,9 @@ impl Host {
             }
             None => datagrams.peer.ok_or(Errno::DestinationRequired)?,
         };
+        if self.is_broadcast(remote.addr) && !options.has(OptionName::Broadcast) {
+            return Err(Errno::Access);
+        }
         let local = datagrams.local().ok_or(Errno::Invalid)?;
         let chosen = || self.source_for(remote.addr);
         let addr = if local.addr.is_unspecified() { chosen()? } else { local.addr };

@@ -84,6 +84,8 @@ pub(super) struct Marks {
     pub(super) peer_finished: bool,
     /// Its connection is over.
     pub(super) over: bool,
+    /// The urgent byte was read, which stays in the stream until it is passed.
+    pub(super) urgent_read: bool,
 }
 
 impl Marks {
@@ -110,11 +112,13 @@ pub(super) struct Idle {
     pub(super) marks: Marks,
     pub(super) error: Option<Errno>,
     pub(super) claim: Option<Claimed>,
+    /// The port of a connection that is over and had none of its own: Linux goes on telling it.
+    pub(super) last_port: u16,
 }
 
 impl Idle {
     pub(super) fn new(domain: Domain) -> Box<Idle> {
-        Box::new(Idle { marks: Marks::new(domain), error: None, claim: None })
+        Box::new(Idle { marks: Marks::new(domain), error: None, claim: None, last_port: 0 })
     }
 }
 

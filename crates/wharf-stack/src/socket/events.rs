@@ -93,6 +93,7 @@ impl Host {
     fn on_progress(&mut self, id: SocketId, events: Events) {
         if let Some(Socket { body: Body::Stream(stream), .. }) = self.sockets.value_mut(id.0) {
             stream.marks.peer_finished |= events.contains(Events::PEER_FINISHED);
+            stream.marks.urgent_read &= !events.contains(Events::URGENT);
         }
         self.wake(id);
     }

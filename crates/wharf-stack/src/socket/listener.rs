@@ -108,6 +108,7 @@ impl Host {
         }
         let id = self.insert(Socket { options, body: Body::Stream(stream) })?;
         self.set_socket_of(conn, Some(id));
+        self.apply_options(now, id);
         self.wake(id);
         Ok((id, peer))
     }
@@ -160,8 +161,11 @@ impl Host {
         let body = &mut self.entry_mut(id)?.body;
         let Body::Listener(listener) = body else { return Err(Errno::Invalid) };
         let queue = core::mem::take(&mut listener.queue);
-        let idle = Idle { marks: listener.marks, error: listener.error, claim: Some(listener.claim) };
+        let idle =
+            Idle { marks: listener.marks, error: listener.error, claim: Some(listener.claim), last_port: 0 };
+        let binding = listener.claim.binding;
         *body = Body::Idle(Box::new(idle));
+        self.stack.stop_listening(binding);
         for conn in queue {
             self.drop_connection(now, conn);
         }

@@ -1,9 +1,11 @@
 //! setsockopt(2), getsockopt(2), and the counts that ioctl(2) gives.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use wharf_table::Instant;
 
+use super::address::sharing;
 use super::datagram;
 use super::entry::{Body, Domain, Socket};
 use super::errno::Errno;
@@ -34,7 +36,7 @@ impl Host {
         let stream = !matches!(body, Body::Datagram(_));
         let v6 = body.marks().domain() == Domain::V6;
         if name.is_of_streams() && !stream || name.is_of_v6() && !v6 {
-            return Err(if name.is_of_streams() { Errno::NotSupported } else { Errno::NoProtocolOption });
+            return Err(Errno::NoProtocolOption);
         }
         match name {
             OptionName::Type
@@ -66,20 +68,47 @@ impl Host {
 
     /// Lets a connection know what has changed.
     fn apply_option(&mut self, now: Instant, id: SocketId, name: OptionName) {
-        let _ = (now, id, name);
+        let Host { stack, sockets, claims, .. } = self;
+        let Some(Socket { options, body }) = sockets.value(id.0) else { return };
+        let claim = match body {
+            Body::Idle(idle) => idle.claim,
+            Body::Listener(listener) => Some(listener.claim),
+            Body::Datagram(datagrams) => datagrams.claim,
+            Body::Stream(_) => claims.get(&id.0).copied(),
+        };
+        if let (Some(claim), OptionName::ReuseAddress | OptionName::ReusePort) = (claim, name) {
+            stack.set_sharing(claim.binding, sharing(options));
+        }
+        if let (Body::Stream(stream), Some(change)) = (body, options.change(name)) {
+            stack.change(now, stream.conn(), change);
+        }
+    }
+
+    /// Lets an accepted connection know what its listener's options were.
+    pub(super) fn apply_options(&mut self, now: Instant, id: SocketId) {
+        let Ok(socket) = self.entry(id) else { return };
+        let options = Arc::clone(&socket.options);
+        if Arc::ptr_eq(&options, &self.fresh) {
+            return;
+        }
+        for &name in OptionName::ALL {
+            if options.change(name) != self.fresh.change(name) {
+                self.apply_option(now, id, name);
+            }
+        }
     }
 
     /// The value of an option. [`OptionName::Error`] is taken away by it.
     ///
     /// # Errors
-    /// [`Errno::NoProtocolOption`] for one that a socket of this kind does not have, [`Errno::NotConnected`] for
+    /// [`Errno::NotSupported`] for one that a socket of this kind does not have, [`Errno::NotConnected`] for
     /// [`OptionName::Mtu`] without a peer.
-    pub fn option(&mut self, id: SocketId, name: OptionName) -> Result<OptionValue, Errno> {
+    pub fn option(&mut self, now: Instant, id: SocketId, name: OptionName) -> Result<OptionValue, Errno> {
         let Socket { options, body } = self.entry_mut(id)?;
         let stream = !matches!(body, Body::Datagram(_));
         let domain = body.marks().domain();
         if name.is_of_streams() && !stream || name.is_of_v6() && domain == Domain::V4 {
-            return Err(if name.is_of_streams() { Errno::NotSupported } else { Errno::NoProtocolOption });
+            return Err(Errno::NotSupported);
         }
         if let Some(value) = options.value(name) {
             return Ok(value);
@@ -115,6 +144,7 @@ impl Host {
                 let own = options.max_segment;
                 return Ok(OptionValue::Number(self.segment_size(id, own)?));
             }
+            OptionName::Info => return self.info(now, id),
             OptionName::Mtu | OptionName::Mtu6 => {
                 let peer = self.peer(id)?;
                 self.stack.mtu_to(peer.addr).into()
@@ -122,6 +152,40 @@ impl Host {
             _ => return Err(Errno::NoProtocolOption),
         };
         Ok(OptionValue::Number(number))
+    }
+
+    /// TCP_INFO of a socket with a connection.
+    fn info(&self, now: Instant, id: SocketId) -> Result<OptionValue, Errno> {
+        match &self.entry(id)?.body {
+            Body::Stream(stream) => {
+                Ok(OptionValue::Info(Box::new(self.stack.connection(stream.conn()).info(now))))
+            }
+            _ => Err(Errno::NotConnected),
+        }
+    }
+
+    /// Whether the next byte to be read is the one that was sent as urgent (SIOCATMARK).
+    ///
+    /// # Errors
+    /// [`Errno::Invalid`] when the socket is no stream.
+    pub fn at_mark(&self, id: SocketId) -> Result<bool, Errno> {
+        match &self.entry(id)?.body {
+            Body::Stream(stream) => Ok(self.stack.connection(stream.conn()).urgent_mark() == Some(1)),
+            Body::Datagram(_) => Err(Errno::Invalid),
+            Body::Idle(_) | Body::Listener(_) => Ok(false),
+        }
+    }
+
+    /// Bytes that were never sent (SIOCOUTQNSD).
+    ///
+    /// # Errors
+    /// [`Errno::Invalid`] for a listener and for datagrams.
+    pub fn unsent(&self, id: SocketId) -> Result<usize, Errno> {
+        match &self.entry(id)?.body {
+            Body::Idle(_) => Ok(0),
+            Body::Stream(stream) => Ok(self.stack.connection(stream.conn()).unsent_len()),
+            Body::Listener(_) | Body::Datagram(_) => Err(Errno::Invalid),
+        }
     }
 
     fn segment_size(&self, id: SocketId, own: u16) -> Result<i32, Errno> {

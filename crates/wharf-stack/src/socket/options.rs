@@ -2,12 +2,13 @@
 //!
 //! A listener's options are shared by the sockets that it accepts, until one of them changes its own.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::entry::User;
 use super::errno::Errno;
-use crate::tcp::{CongestionKind, Keepalive, Settings};
+use crate::tcp::{Change, CongestionKind, Keepalive, Settings, TcpInfo};
 
 /// Levels of getsockopt(2).
 mod level {
@@ -184,6 +185,8 @@ pub enum OptionValue {
     Congestion(CongestionKind),
     /// [`OptionName::Error`].
     Error(Option<Errno>),
+    /// [`OptionName::Info`].
+    Info(Box<TcpInfo>),
 }
 
 impl OptionValue {
@@ -355,8 +358,40 @@ impl Options {
             keepalive,
             congestion: self.congestion,
             syn_retries: self.syn_count,
+            user_timeout: self.user_timeout().or(host.user_timeout),
+            hop_limit: self.time_to_live,
+            dscp: self.type_of_service >> 2,
             ..host.clone()
         }
+    }
+
+    /// What an option means for a connection that lives; `None` when it means nothing to it.
+    pub(super) fn change(&self, name: OptionName) -> Option<Change> {
+        Some(match name {
+            OptionName::NoDelay => Change::Nagle(!self.has(OptionName::NoDelay)),
+            OptionName::Cork => Change::Cork(self.has(OptionName::Cork)),
+            OptionName::QuickAck => Change::QuickAck(self.has(OptionName::QuickAck)),
+            OptionName::KeepAlive
+            | OptionName::KeepIdle
+            | OptionName::KeepInterval
+            | OptionName::KeepCount => Change::Keepalive(self.keepalive()),
+            OptionName::SynCount => Change::SynRetries(self.syn_count),
+            OptionName::UserTimeout => Change::UserTimeout(self.user_timeout()),
+            OptionName::MaxSegment if self.max_segment > 0 => Change::MaxSegment(self.max_segment),
+            OptionName::SendBuffer => Change::SendBuffer(self.send_buffer? / 2),
+            OptionName::ReceiveBuffer => Change::ReceiveBuffer(self.receive_buffer? / 2),
+            OptionName::WindowClamp if self.window_clamp > 0 => Change::ReceiveBuffer(self.window_clamp),
+            OptionName::Congestion => Change::Congestion(self.congestion),
+            OptionName::TimeToLive => Change::HopLimit(self.time_to_live),
+            OptionName::UnicastHops => Change::HopLimit(self.unicast_hops.unwrap_or(HOP_LIMIT)),
+            OptionName::TypeOfService => Change::Dscp(self.type_of_service >> 2),
+            OptionName::TrafficClass => Change::Dscp(self.traffic_class >> 2),
+            _ => return None,
+        })
+    }
+
+    fn user_timeout(&self) -> Option<Duration> {
+        (self.user_timeout > 0).then(|| Duration::from_millis(self.user_timeout.into()))
     }
 
     pub(super) fn keepalive(&self) -> Option<Keepalive> {

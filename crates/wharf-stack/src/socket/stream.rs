@@ -3,15 +3,17 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
+use wharf_table::claim;
+use wharf_table::flow::Origin;
 use wharf_table::{Endpoint, Instant, Protocol};
 
-use super::address::check_family;
+use super::address::{check_family, sharing};
 use super::entry::{Body, Idle, Marks, Socket, Stream};
 use super::errno::Errno;
-use super::options::Options;
+use super::options::{OptionName, Options};
 use super::{Host, How, ReceiveFlags, Received, SendFlags, SocketId};
-use crate::stack::ConnId;
-use crate::tcp::State;
+use crate::stack::{ConnId, Stack};
+use crate::tcp::{Change, State};
 
 impl Host {
     /// Connects a socket. A stream's connection begins; [`Readiness::OUT`](super::Readiness::OUT) says that it is decided,
@@ -46,8 +48,16 @@ impl Host {
         match &mut self.entry_mut(id)?.body {
             Body::Datagram(_) => self.disconnect_datagrams(id),
             Body::Listener(_) => return self.stop_listening(now, id),
-            Body::Stream(_) => {
-                self.abandon(now, id, None);
+            Body::Stream(stream) => {
+                let conn = stream.conn();
+                let told = match self.stack.state(conn) {
+                    State::Closed | State::TimeWait | State::LastAck | State::Closing => None,
+                    _ => Some(Errno::ConnectionReset),
+                };
+                self.abandon(now, id, told);
+                if let Body::Idle(idle) = &mut self.entry_mut(id)?.body {
+                    idle.marks.connecting = false;
+                }
             }
             Body::Idle(idle) => idle.marks.connecting = false,
         }
@@ -78,9 +88,17 @@ impl Host {
                 port.ok_or(Errno::AddressNotAvailable)?.number()
             }
         };
+        let origin = match claim {
+            Some(claim) => Origin::Bound(claim.binding),
+            None => Origin::Implicit {
+                user: claim::User(options.user.uid),
+                sharing: sharing(&options),
+                v6_only: options.has(OptionName::V6Only),
+            },
+        };
         let conn = self
             .stack
-            .connect_as(now, Endpoint { addr, port }, remote, |host| options.settings(host))
+            .connect_as(now, Endpoint { addr, port }, remote, origin, |host| options.settings(host))
             .map_err(|reason| super::errno_of(reason).unwrap_or(Errno::NoBuffers))?;
         self.set_socket_of(conn, Some(id));
         if let Some(claim) = claim {
@@ -117,11 +135,14 @@ impl Host {
     /// instead.
     fn abandon(&mut self, now: Instant, id: SocketId, error: Option<Errno>) -> Option<Errno> {
         let claim = self.claims.remove(&id.0);
-        let Ok(Socket { body, .. }) = self.entry_mut(id) else { return None };
-        let Body::Stream(stream) = *body else { return None };
+        let Ok(Socket { body: Body::Stream(stream), .. }) = self.entry(id) else { return None };
+        let stream = *stream;
+        let last_port = self.stack.tuple(stream.conn()).local.port;
         let Marks { v6, queued, connecting, .. } = stream.marks;
         let marks = Marks { v6, queued, connecting, ..Marks::default() };
-        *body = Body::Idle(Box::new(Idle { marks, error, claim }));
+        if let Ok(socket) = self.entry_mut(id) {
+            socket.body = Body::Idle(Box::new(Idle { marks, error, claim, last_port }));
+        }
         self.give_up(now, stream.conn(), Ending::Reset);
         self.wake(id);
         stream.error
@@ -137,10 +158,10 @@ impl Host {
 
     pub(super) fn close_stream(&mut self, now: Instant, id: SocketId, stream: Stream, options: &Options) {
         let ending = if options.linger == Some(0) { Ending::Reset } else { Ending::Finish };
-        self.give_up(now, stream.conn(), ending);
         if let Some(claim) = self.claims.remove(&id.0) {
-            self.stack.give_up_claim(claim.binding);
+            self.stack.give_up_claim_of(stream.conn(), claim.binding);
         }
+        self.give_up(now, stream.conn(), ending);
     }
 
     /// Sends on a connected socket: of a stream as much as there is room for, of a datagram all or nothing.
@@ -205,7 +226,15 @@ impl Host {
         if stream.marks.over || stream.marks.write_shut || stream.error.is_some() {
             return Err(stream.error.take().unwrap_or(Errno::BrokenPipe));
         }
-        match stack.send(now, conn, bytes) {
+        let corked = socket.options.has(OptionName::Cork);
+        if flags.more || !corked && stack.connection(conn).is_corked() {
+            stack.change(now, conn, Change::Cork(flags.more || corked));
+        }
+        let sent = match flags.out_of_band {
+            true => stack.send_urgent(now, conn, bytes),
+            false => stack.send(now, conn, bytes),
+        };
+        match sent {
             0 if !bytes.is_empty() => Err(Errno::Again),
             sent => Ok(sent),
         }
@@ -245,12 +274,21 @@ impl Host {
         let Host { stack, sockets, .. } = self;
         let socket = sockets.value_mut(id.0).ok_or(Errno::BadDescriptor)?;
         let Body::Stream(stream) = &mut socket.body else { return Err(Errno::NotConnected) };
+        let inline = socket.options.has(OptionName::OobInline);
         if flags.out_of_band {
-            return Err(Errno::Invalid);
+            return urgent_byte(stack, stream, inline, buffer, flags);
         }
-        let len = stack.connection(stream.conn()).received_len();
+        let conn = stack.connection(stream.conn());
+        let (mut len, mark) = (conn.received_len(), conn.urgent_mark().filter(|_| !inline));
+        drop(conn);
+        if mark == Some(1) && len > 0 && !flags.peek {
+            // The urgent byte is passed over.
+            stack.consume(now, stream.conn(), 1);
+            len -= 1;
+        }
+        let until_mark = mark.filter(|&mark| mark > 1).map_or(usize::MAX, |mark| mark - 1);
         if len > 0 {
-            let count = len.min(buffer.len());
+            let count = len.min(buffer.len()).min(until_mark);
             if !flags.truncate {
                 copy(stack.connection(stream.conn()).receive_slices(), &mut buffer[..count]);
             }
@@ -259,7 +297,7 @@ impl Host {
             }
             return Ok(Received { count, ..Received::default() });
         }
-        if buffer.is_empty() || stream.marks.peer_finished {
+        if stream.marks.peer_finished {
             return Ok(Received::default());
         }
         if let Some(error) = stream.error.take() {
@@ -310,7 +348,7 @@ impl Host {
                 }
                 return Ok(());
             }
-            State::Closed => {
+            State::Closed | State::TimeWait => {
                 stream.marks.read_shut |= how.reads();
                 stream.marks.write_shut |= how.writes();
                 return Err(Errno::NotConnected);
@@ -319,6 +357,9 @@ impl Host {
         }
         stream.marks.connecting = false;
         stream.marks.read_shut |= how.reads();
+        if how.reads() {
+            stack.stop_reading(now, stream.conn());
+        }
         if how.writes() {
             stream.marks.write_shut = true;
             stack.shutdown(now, stream.conn());
@@ -343,6 +384,28 @@ enum Ending {
     Finish,
     /// With a RST.
     Reset,
+}
+
+/// The byte that the peer has marked as urgent (MSG_OOB); it is not part of the stream then.
+fn urgent_byte(
+    stack: &Stack,
+    stream: &mut Stream,
+    inline: bool,
+    buffer: &mut [u8],
+    flags: ReceiveFlags,
+) -> Result<Received, Errno> {
+    let conn = stack.connection(stream.conn());
+    let mark = conn.urgent_mark().filter(|_| !inline && !stream.marks.urgent_read).ok_or(Errno::Invalid)?;
+    let byte = conn.receive_slices().flatten().nth(mark - 1);
+    let Some(byte) = byte else {
+        let over = stream.marks.over || stream.marks.peer_finished || stream.marks.read_shut;
+        return if over { Ok(Received::default()) } else { Err(Errno::Again) };
+    };
+    if let Some(first) = buffer.first_mut() {
+        *first = *byte;
+    }
+    stream.marks.urgent_read = !flags.peek;
+    Ok(Received { count: buffer.len().min(1), ..Received::default() })
 }
 
 fn copy<'a>(slices: impl Iterator<Item = &'a [u8]>, mut buffer: &mut [u8]) {

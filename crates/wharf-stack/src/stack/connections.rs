@@ -144,7 +144,7 @@ impl Stack {
         let settings = self.tcp_settings(destination.addr);
         let iss = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
         let conn = Connection::connect(&settings, tuple, iss, now);
-        let id = self.open(now, conn, None, Opening::Ours)?;
+        let id = self.open(now, conn, None, Opening::Ours(Origin::IMPLICIT))?;
         self.settle(now, id.0);
         Ok(id)
     }
@@ -316,7 +316,7 @@ impl Stack {
             return Err(DropReason::NoFlow);
         }
         let key = self.connections.next_key().ok_or(DropReason::NoFlow)?;
-        let origin = if opening == Opening::Ours { Origin::IMPLICIT } else { Origin::Transit };
+        let origin = if let Opening::Ours(origin) = opening { origin } else { Origin::Transit };
         let flow = self
             .table
             .open(conn.tuple(), Far::Application(key), origin, now)
@@ -487,7 +487,7 @@ impl Work {
 /// From where a connection is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opening {
-    Ours,
+    Ours(Origin),
     Listener,
     Outside,
 }

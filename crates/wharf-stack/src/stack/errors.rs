@@ -136,7 +136,11 @@ impl Stack {
             self.drops.count(DropReason::RateLimited);
             return;
         }
-        let source = if self.is_own(dst) { Some(dst) } else { self.config.role.source_for(src) };
+        let source = if self.is_own(dst) || self.is_looped(dst) {
+            Some(dst)
+        } else {
+            self.config.role.source_for(src)
+        };
         if let Some(source) = source {
             self.push_icmp(source, src, error, quote);
         }

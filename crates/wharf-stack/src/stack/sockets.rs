@@ -1,8 +1,10 @@
 //! What the socket layer asks of the stack beyond what every owner may.
 
 use wharf_table::binding::{BindError, BindingId};
-use wharf_table::flow::{Far, FlowId, OpenError, Origin};
-use wharf_table::{Addr, Claim, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
+use wharf_table::{
+    Addr, Claim, DropReason, Endpoint, Far, FlowId, Holder, Instant, OpenError, Origin, Port, Protocol,
+    Sharing, Tuple,
+};
 
 use super::connections::Opening;
 use super::{ConnId, DatagramOut, Medium, Role, Stack};
@@ -10,20 +12,44 @@ use crate::interface::{FrameSink, OffloadOut};
 use crate::tcp::{self, Connection, Settings};
 
 impl Stack {
-    /// Claims a port for the socket `token`; one is chosen where none is named.
-    pub(crate) fn claim(
-        &mut self,
-        protocol: Protocol,
-        address: Option<Addr>,
-        port: Option<Port>,
-        token: u32,
-    ) -> Result<BindingId, BindError> {
-        self.table.bind(&Claim::new(protocol, address, port, token))
+    /// Claims a port; one is chosen where none is named.
+    pub(crate) fn claim(&mut self, claim: &Claim) -> Result<BindingId, BindError> {
+        self.table.bind(claim)
+    }
+
+    /// What a socket lets others do with its port has changed.
+    pub(crate) fn set_sharing(&mut self, id: BindingId, sharing: Sharing) {
+        self.table.set_sharing(id, sharing);
+    }
+
+    /// The ports below which a claim needs a right.
+    pub(crate) fn set_privileged_below(&mut self, port: u16) {
+        self.table.set_privileged_below(port);
+    }
+
+    /// Gives up the claim of a socket whose connection may go on without it.
+    pub(crate) fn give_up_claim_of(&mut self, conn: ConnId, binding: BindingId) {
+        let flow = match self.table.holder(&self.tuple(conn)) {
+            Some(Holder::Flow(flow)) => Some(flow),
+            _ => None,
+        };
+        let own = flow.filter(|&flow| self.table.flow(flow).and_then(|it| it.bound()) == Some(binding));
+        match own {
+            Some(flow) => {
+                self.table.orphan(flow);
+            }
+            None => self.give_up_claim(binding),
+        }
     }
 
     /// Lets connections come through a claim.
     pub(crate) fn listen_on(&mut self, id: BindingId) -> Result<(), BindError> {
         self.table.listen(id)
+    }
+
+    /// Lets no more connections come through a claim.
+    pub(crate) fn stop_listening(&mut self, id: BindingId) {
+        self.table.stop_listening(id);
     }
 
     /// Gives a claim up.
@@ -42,10 +68,11 @@ impl Stack {
         now: Instant,
         local: Endpoint,
         remote: Endpoint,
+        binding: BindingId,
         token: u32,
     ) -> Result<FlowId, OpenError> {
         let tuple = Tuple { protocol: Protocol::Udp, local, remote };
-        self.table.open(tuple, Far::Application(token), Origin::Transit, now)
+        self.table.open(tuple, Far::Application(token), Origin::Bound(binding), now)
     }
 
     /// Ends that.
@@ -59,15 +86,21 @@ impl Stack {
         now: Instant,
         local: Endpoint,
         remote: Endpoint,
+        origin: Origin,
         adjust: impl FnOnce(&Settings) -> Settings,
     ) -> Result<ConnId, DropReason> {
         let tuple = Tuple { protocol: Protocol::Tcp, local, remote };
         let settings = adjust(&self.tcp_settings(remote.addr));
         let iss = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
         let conn = Connection::connect(&settings, tuple, iss, now);
-        let id = self.open(now, conn, None, Opening::Ours)?;
+        let id = self.open(now, conn, None, Opening::Ours(origin))?;
         self.settle(now, id.number());
         Ok(id)
+    }
+
+    /// The owner of a connection reads no more.
+    pub(crate) fn stop_reading(&mut self, now: Instant, id: ConnId) {
+        self.with(now, id, |conn, _| conn.stop_reading());
     }
 
     /// Whether there is memory for data to be sent.

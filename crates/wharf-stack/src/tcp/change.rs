@@ -85,6 +85,17 @@ impl Connection {
         }
     }
 
+    /// Whether small segments wait ([`Change::Cork`]).
+    pub const fn is_corked(&self) -> bool {
+        self.corked
+    }
+
+    /// The owner reads no more. What still comes is taken and lost; once the owner has finished as well, data is answered
+    /// with RST (RFC 1122, section 4.2.2.13).
+    pub fn stop_reading(&mut self) {
+        self.rare().deaf = true;
+    }
+
     /// Hops that its packets may take.
     pub const fn hop_limit(&self) -> u8 {
         self.limits.hop_limit

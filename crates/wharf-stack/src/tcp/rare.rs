@@ -22,6 +22,8 @@ pub(super) struct Rare {
     pub(super) timeout: UserTimeout,
     /// What is known of the path, once that is less than the link.
     pub(super) path: Option<Path>,
+    /// The owner reads no more: what comes after it has finished too is answered with RST.
+    pub(super) deaf: bool,
 }
 
 impl Rare {
@@ -39,4 +41,4 @@ impl Connection {
     }
 }
 
-super::park::packed!(struct Rare { rcv_up, snd_up, stalled_since, timeout, path });
+super::park::packed!(struct Rare { rcv_up, snd_up, stalled_since, timeout, path, deaf });

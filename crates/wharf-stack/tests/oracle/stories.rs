@@ -217,7 +217,7 @@ pub(super) const STORIES: &[(&str, &str)] = &[
     ),
     (
         "buffers",
-        "c = udp4; get c SO_RCVBUF; get c SO_SNDBUF; set c SO_RCVBUF 10000; get c SO_RCVBUF; set c SO_RCVBUF 1; get c SO_RCVBUF; set c SO_SNDBUF 1; get c SO_SNDBUF; set c SO_SNDBUF 50000; get c SO_SNDBUF; set c SO_RCVBUF 100000000; get c SO_RCVBUF; d = tcp4; set d SO_SNDBUF 30000; get d SO_SNDBUF; set d SO_RCVBUF 5000; get d SO_RCVBUF",
+        "c = udp4; get c SO_RCVBUF; get c SO_SNDBUF; set c SO_RCVBUF 10000; get c SO_RCVBUF; set c SO_RCVBUF 1; get c SO_RCVBUF; set c SO_SNDBUF 1; get c SO_SNDBUF; set c SO_SNDBUF 50000; get c SO_SNDBUF; d = tcp4; set d SO_SNDBUF 30000; get d SO_SNDBUF; set d SO_RCVBUF 5000; get d SO_RCVBUF",
     ),
     (
         "hops and classes",

@@ -85,6 +85,27 @@ impl Table {
         Some(id)
     }
 
+    /// The socket of a flow is closed while its connection goes on: the claim is given up, and the flow holds the port by
+    /// itself, with the user and the options that the socket had. `None` when the flow has no binding; nothing changes
+    /// then.
+    pub fn orphan(&mut self, id: FlowId) -> Option<()> {
+        let flow = self.flows.flow(id)?;
+        let bound = flow.bound()?;
+        let binding = self.bindings.binding(bound)?;
+        let v6_open = binding.is_v6_open() && !flow.tuple().local.addr.is_v4();
+        let open = if v6_open { marks::V6_OPEN } else { 0 };
+        let marks = marks::OWNER | Class::new(binding.sharing()).marks() | open;
+        let (tuple, holder) = (*flow.tuple(), binding.user().0);
+        // The port must not be forgotten in between.
+        if let Some(owner) = owner_of(&tuple, marks, holder) {
+            self.ports.add(&owner, Arrival::Quiet);
+        }
+        self.unbind(bound);
+        let flow = self.flows.flow_mut(id)?;
+        (flow.marks, flow.holder) = (marks, holder);
+        Some(())
+    }
+
     /// The waiting row with this number.
     pub fn waiting(&self, id: WaitingId) -> Option<Waiting> {
         self.waits.waiting(id)

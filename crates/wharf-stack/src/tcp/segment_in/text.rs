@@ -37,7 +37,8 @@ impl Connection {
             let old = !whole.right.after(self.rcv.rcv_nxt);
             return if old { Ok(()) } else { Err(DropReason::OutOfWindow) };
         }
-        if self.detached {
+        let deaf = self.rare.as_ref().is_some_and(|rare| rare.deaf);
+        if self.detached || deaf && matches!(self.state, State::FinWait1 | State::FinWait2) {
             // Nobody will ever read it (RFC 9293, section 3.6.1).
             self.abort();
             return Err(DropReason::StateMismatch);
