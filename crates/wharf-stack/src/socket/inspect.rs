@@ -43,7 +43,7 @@ impl Host {
     pub fn at_mark(&self, id: SocketId) -> Result<bool, Errno> {
         match &self.entry(id)?.body {
             Body::Datagram(_) => Err(Errno::Invalid),
-            Body::Stream(stream) => Ok(self.stack.connection(stream.conn()).urgent_mark() == Some(0)),
+            Body::Stream(stream) => Ok(self.stack.connection(stream.conn()).urgent_mark() == Some(1)),
             Body::Idle(_) | Body::Listener(_) => Ok(false),
         }
     }

@@ -1,6 +1,5 @@
 //! setsockopt(2), getsockopt(2), and the counts that ioctl(2) gives.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use wharf_table::Instant;
@@ -98,12 +97,12 @@ impl Host {
         }
     }
 
-    /// The value of an option. [`OptionName::Error`] is taken away by it.
+    /// The value of an option. [`OptionName::Error`] is taken away by it; for [`OptionName::Info`] there is [`Host::info`].
     ///
     /// # Errors
     /// [`Errno::NotSupported`] for one that a socket of this kind does not have, [`Errno::NotConnected`] for
     /// [`OptionName::Mtu`] without a peer.
-    pub fn option(&mut self, now: Instant, id: SocketId, name: OptionName) -> Result<OptionValue, Errno> {
+    pub fn option(&mut self, id: SocketId, name: OptionName) -> Result<OptionValue, Errno> {
         let Socket { options, body } = self.entry_mut(id)?;
         let stream = !matches!(body, Body::Datagram(_));
         let domain = body.marks().domain();
@@ -144,7 +143,6 @@ impl Host {
                 let own = options.max_segment;
                 return Ok(OptionValue::Number(self.segment_size(id, own)?));
             }
-            OptionName::Info => return self.info(now, id),
             OptionName::Mtu | OptionName::Mtu6 => {
                 let peer = self.peer(id)?;
                 self.stack.mtu_to(peer.addr).into()
@@ -152,40 +150,6 @@ impl Host {
             _ => return Err(Errno::NoProtocolOption),
         };
         Ok(OptionValue::Number(number))
-    }
-
-    /// TCP_INFO of a socket with a connection.
-    fn info(&self, now: Instant, id: SocketId) -> Result<OptionValue, Errno> {
-        match &self.entry(id)?.body {
-            Body::Stream(stream) => {
-                Ok(OptionValue::Info(Box::new(self.stack.connection(stream.conn()).info(now))))
-            }
-            _ => Err(Errno::NotConnected),
-        }
-    }
-
-    /// Whether the next byte to be read is the one that was sent as urgent (SIOCATMARK).
-    ///
-    /// # Errors
-    /// [`Errno::Invalid`] when the socket is no stream.
-    pub fn at_mark(&self, id: SocketId) -> Result<bool, Errno> {
-        match &self.entry(id)?.body {
-            Body::Stream(stream) => Ok(self.stack.connection(stream.conn()).urgent_mark() == Some(1)),
-            Body::Datagram(_) => Err(Errno::Invalid),
-            Body::Idle(_) | Body::Listener(_) => Ok(false),
-        }
-    }
-
-    /// Bytes that were never sent (SIOCOUTQNSD).
-    ///
-    /// # Errors
-    /// [`Errno::Invalid`] for a listener and for datagrams.
-    pub fn unsent(&self, id: SocketId) -> Result<usize, Errno> {
-        match &self.entry(id)?.body {
-            Body::Idle(_) => Ok(0),
-            Body::Stream(stream) => Ok(self.stack.connection(stream.conn()).unsent_len()),
-            Body::Listener(_) | Body::Datagram(_) => Err(Errno::Invalid),
-        }
     }
 
     fn segment_size(&self, id: SocketId, own: u16) -> Result<i32, Errno> {

@@ -2,13 +2,12 @@
 //!
 //! A listener's options are shared by the sockets that it accepts, until one of them changes its own.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::entry::User;
 use super::errno::Errno;
-use crate::tcp::{Change, CongestionKind, Keepalive, Settings, TcpInfo};
+use crate::tcp::{Change, CongestionKind, Keepalive, Settings};
 
 /// Levels of getsockopt(2).
 mod level {
@@ -102,7 +101,7 @@ options! {
     DeferAccept = "TCP_DEFER_ACCEPT" TCP 9,
     /// The largest window that is offered, in bytes.
     WindowClamp = "TCP_WINDOW_CLAMP" TCP 10,
-    /// How the connection fares. To be read only.
+    /// How the connection fares: see [`Host::info`](super::Host::info). To be read only.
     Info = "TCP_INFO" TCP 11,
     /// Acknowledgments are not delayed, for now.
     QuickAck = "TCP_QUICKACK" TCP 12,
@@ -185,8 +184,6 @@ pub enum OptionValue {
     Congestion(CongestionKind),
     /// [`OptionName::Error`].
     Error(Option<Errno>),
-    /// [`OptionName::Info`].
-    Info(Box<TcpInfo>),
 }
 
 impl OptionValue {

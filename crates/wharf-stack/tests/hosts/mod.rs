@@ -151,7 +151,7 @@ pub fn write(host: &mut Host, now: Instant, id: SocketId, bytes: &[u8]) -> Resul
 
 /// SO_ERROR.
 pub fn error(host: &mut Host, id: SocketId) -> Option<Errno> {
-    match host.option(Instant::ZERO, id, OptionName::Error) {
+    match host.option(id, OptionName::Error) {
         Ok(OptionValue::Error(error)) => error,
         other => panic!("SO_ERROR is {other:?}"),
     }

@@ -120,7 +120,7 @@ impl World for Ours {
     }
 
     fn error(&mut self, name: &str) -> Answer {
-        match self.host.option(self.now, self.id(name), OptionName::Error) {
+        match self.host.option(self.id(name), OptionName::Error) {
             Ok(OptionValue::Error(error)) => Ok(error.map_or("none", Errno::name).to_owned()),
             other => panic!("SO_ERROR is {other:?}"),
         }
@@ -153,7 +153,7 @@ impl World for Ours {
 
     fn get(&mut self, name: &str, option: &str) -> Answer {
         let option = OptionName::from_name(option).unwrap();
-        match self.host.option(self.now, self.id(name), option) {
+        match self.host.option(self.id(name), option) {
             Ok(OptionValue::Linger(linger)) => Ok(linger.map_or(-1, i32::from).to_string()),
             Ok(value) => Ok(value.as_number().unwrap().to_string()),
             Err(errno) => Err(errno.name().to_owned()),
