@@ -25,9 +25,11 @@ pub(super) struct Reassembly {
 }
 
 impl Reassembly {
-    /// The parts of `range` that are not held. `None` when no more ranges can be kept apart.
-    pub(super) fn wanted(&self, range: Range) -> Option<ArrayVec<Range, 16>> {
-        if self.ranges.as_slice().len() >= RANGES_MAX && self.ranges.find(range.left).is_none() {
+    /// The parts of `range` that are not held. `None` when no more ranges can be kept apart; what continues the data in order,
+    /// at `rcv_nxt`, never has to be, or the gap would never be filled.
+    pub(super) fn wanted(&self, range: Range, rcv_nxt: SeqNum) -> Option<ArrayVec<Range, 16>> {
+        let full = self.ranges.as_slice().len() >= RANGES_MAX;
+        if full && range.left != rcv_nxt && self.ranges.find(range.left).is_none() {
             return None;
         }
         Some(self.ranges.gaps(range).take(16).collect())
@@ -136,8 +138,10 @@ mod tests {
         for at in (0..).step_by(4).take(RANGES_MAX) {
             held.insert(range(at + 1, at + 2));
         }
-        assert!(held.wanted(range(100_000, 100_001)).is_none());
-        let gaps: Vec<Range> = held.wanted(range(1, 8)).expect("it joins one").into_iter().collect();
+        assert!(held.wanted(range(100_000, 100_001), SeqNum::new(0)).is_none());
+        assert!(held.wanted(range(0, 1), SeqNum::new(0)).is_some(), "it fills the gap");
+        let gaps: Vec<Range> =
+            held.wanted(range(1, 8), SeqNum::new(0)).expect("it joins one").into_iter().collect();
         assert_eq!(gaps, [range(2, 5), range(6, 8)]);
     }
 }

@@ -76,7 +76,7 @@ impl Connection {
     ) -> Result<(), DropReason> {
         let rcv_nxt = self.rcv.rcv_nxt;
         let held = self.out_of_order.get_or_insert_with(|| Box::new(Reassembly::default()));
-        let gaps = held.wanted(range).ok_or(DropReason::NoBuffer)?;
+        let gaps = held.wanted(range, rcv_nxt).ok_or(DropReason::NoBuffer)?;
         let mut right = if gaps.is_full() { gaps[gaps.len() - 1].right } else { range.right };
         for gap in gaps {
             let from = gap.left.since(range.left) as usize;
