@@ -140,6 +140,8 @@ impl Station {
     fn on_event(&mut self, now: Instant, event: Event) {
         let known = self.by_conn.len();
         let at = match event {
+            // The laboratory's listeners have no backlog.
+            Event::Acceptable { .. } => return,
             Event::Incoming(conn) => {
                 let at = self.stream_of(conn);
                 self.incoming.push(at);

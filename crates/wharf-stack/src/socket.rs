@@ -305,7 +305,7 @@ impl Host {
             let Host { stack, sockets, ready, .. } = self;
             stack.handle_looped(now, &mut events::Inbox { now, sockets, ready });
             while let Some(event) = self.stack.poll_event() {
-                self.on_event(now, event);
+                self.on_event(event);
             }
             if !self.stack.has_looped() {
                 return;

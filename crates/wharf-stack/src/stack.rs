@@ -17,18 +17,22 @@
 
 mod config;
 mod connections;
+mod cookies;
 mod datagrams;
 mod errors;
 mod ingress;
+mod listeners;
 mod local;
 mod loopback;
 mod paths;
 pub(crate) mod places;
+mod requests;
 mod segments;
 mod slots;
 mod socket_options;
 mod sockets;
 mod starved;
+mod waits;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -61,6 +65,8 @@ pub struct Stack {
     config: Config,
     table: Table,
     connections: slots::Connections,
+    listeners: listeners::Listeners,
+    requests: requests::Requests,
     pool: ChunkPool,
     wheel: Wheel,
     /// Connections with events that nobody has polled.
@@ -90,6 +96,8 @@ impl Stack {
         Stack {
             table,
             connections: slots::Connections::new(),
+            listeners: listeners::Listeners::new(cookies::Cookies::new(&config.isn_key)),
+            requests: requests::Requests::new(now),
             pool: ChunkPool::new(config.buffer_limit),
             wheel: Wheel::new(now),
             ready: VecDeque::new(),
@@ -138,9 +146,14 @@ impl Stack {
         &self.drops
     }
 
-    /// How many TCP connections exist, those in TIME-WAIT included.
+    /// How many TCP connections exist, those in SYN-RECEIVED and in TIME-WAIT included.
     pub fn connection_count(&self) -> usize {
-        self.connections.len()
+        self.held_count() + self.table.waiting_count() as usize
+    }
+
+    /// How many of them are more than what is left in TIME-WAIT.
+    fn held_count(&self) -> usize {
+        self.connections.len() + self.table.request_count() as usize
     }
 
     /// How many of them work now. The others are idle and kept in few bytes, until something happens to them.
@@ -188,6 +201,8 @@ impl Stack {
             self.on_connection_timer(now, key);
         }
         self.expired = expired;
+        self.on_request_timeout(now);
+        self.on_waiting_timeout(now);
         self.on_reassembly_timeout(now);
         self.on_neighbor_timeout(now);
         self.paths.handle_timeout(now);
@@ -197,6 +212,8 @@ impl Stack {
     pub fn poll_timeout(&self) -> Option<Instant> {
         [
             self.wheel.next(),
+            self.requests.next(&self.table),
+            self.table.next_waiting_expiry(),
             self.reassembler.poll_timeout(),
             self.neighbors.poll_timeout(),
             self.paths.poll_timeout(),

@@ -281,6 +281,8 @@ impl Pump {
                     let refused = self.streams.dial(now, id, target, &self.poller, &mut self.stack);
                     refused.into_iter().for_each(|tuple| self.log.flow("refused", tuple, None));
                 }
+                // The one listener, for DNS, has no backlog.
+                Event::Acceptable { .. } => {}
                 Event::Connected(id) if self.stack.listener_of(id) == Some(DNS_TOKEN) => {
                     self.resolver.on_connected(now, id, &mut self.stack);
                 }

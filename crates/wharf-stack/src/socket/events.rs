@@ -56,14 +56,16 @@ impl DatagramSink for Inbox<'_> {
 }
 
 impl Host {
-    pub(super) fn on_event(&mut self, now: Instant, event: Event) {
+    pub(super) fn on_event(&mut self, event: Event) {
         match event {
             // A host accepts by itself.
             Event::Incoming(_) => {}
-            Event::Connected(conn) => match self.socket_of(conn) {
-                Some(id) => self.wake(id),
-                None => self.on_connection(now, conn),
-            },
+            Event::Acceptable { token, .. } => self.on_acceptable(token),
+            Event::Connected(conn) => {
+                if let Some(id) = self.socket_of(conn) {
+                    self.wake(id);
+                }
+            }
             Event::Progress(conn, events) => {
                 if let Some(id) = self.socket_of(conn) {
                     self.on_progress(id, events);

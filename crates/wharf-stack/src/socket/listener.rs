@@ -1,16 +1,14 @@
 //! Listening sockets: listen(2), accept(2), and the queue between them.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
-use wharf_table::{DropReason, Endpoint, Instant};
+use wharf_table::{Endpoint, Instant};
 
 use super::address::refused;
 use super::entry::{Body, Claimed, Idle, Marks, Socket, Stream};
 use super::errno::Errno;
 use super::{Host, SocketId};
-use crate::stack::ConnId;
 use crate::tcp::State;
 
 /// net.core.somaxconn: the longest queue.
@@ -23,18 +21,18 @@ pub(super) struct Listener {
     pub(super) error: Option<Errno>,
     pub(super) claim: Claimed,
     backlog: u32,
-    /// Connections that nobody has accepted, the oldest first.
-    queue: VecDeque<ConnId>,
+    /// How many connections wait in the stack to be accepted.
+    waiting: usize,
 }
 
 impl Listener {
     pub(super) fn is_ready(&self) -> bool {
-        !self.queue.is_empty()
+        self.waiting > 0
     }
 
     /// Connections that wait, and how many may.
     pub(super) fn backlog(&self) -> (usize, u32) {
-        (self.queue.len(), self.backlog)
+        (self.waiting, self.backlog)
     }
 }
 
@@ -52,7 +50,8 @@ impl Host {
             Body::Stream(_) => return Err(Errno::Invalid),
             Body::Listener(listener) => {
                 listener.backlog = limit;
-                return Ok(());
+                let binding = listener.claim.binding;
+                return self.stack.listen_on(binding, id.0, Some(limit)).map_err(refused);
             }
             Body::Idle(idle) if idle.marks.connecting => return Err(Errno::Invalid),
             Body::Idle(idle) if idle.claim.is_some() => {}
@@ -64,14 +63,14 @@ impl Host {
         if let Body::Idle(idle) = &self.entry(id)?.body
             && let Some(claim) = idle.claim
         {
-            self.stack.listen_on(claim.binding).map_err(refused)?;
+            self.stack.listen_on(claim.binding, id.0, Some(limit)).map_err(refused)?;
         }
         let body = &mut self.entry_mut(id)?.body;
         if let Body::Idle(idle) = body
             && let Some(claim) = idle.claim
         {
             let Idle { marks, error, .. } = **idle;
-            let listener = Listener { marks, error, claim, backlog: limit, queue: VecDeque::new() };
+            let listener = Listener { marks, error, claim, backlog: limit, waiting: 0 };
             *body = Body::Listener(Box::new(listener));
         }
         Ok(())
@@ -95,8 +94,13 @@ impl Host {
         if full && listener.is_ready() {
             return Err(Errno::TooManyOpen);
         }
-        let conn = listener.queue.pop_front().ok_or(Errno::Again)?;
-        let (options, domain) = (Arc::clone(options), listener.marks.domain());
+        let (binding, domain) = (listener.claim.binding, listener.marks.domain());
+        let options = Arc::clone(options);
+        let conn = self.stack.accept_next(now, binding).ok_or(Errno::Again)?;
+        let waiting = self.stack.acceptable_count(binding);
+        if let Body::Listener(listener) = &mut self.entry_mut(id)?.body {
+            listener.waiting = waiting;
+        }
         let mut stream = Stream::new(conn, Marks::new(domain));
         let peer = self.stack.tuple(conn).remote;
         match self.stack.state(conn) {
@@ -124,51 +128,27 @@ impl Host {
         }
     }
 
-    /// A connection of a listener is established.
-    pub(super) fn on_connection(&mut self, now: Instant, conn: ConnId) {
-        let listener = self.stack.listener_of(conn);
-        self.set_socket_of(conn, None);
-        let socket = listener.and_then(|index| self.sockets.value_mut(index));
-        let Some(Socket { body: Body::Listener(at), .. }) = socket else {
-            return self.drop_connection(now, conn);
-        };
-        // As many as the backlog says and one more, as in Linux.
-        if at.queue.len() > at.backlog as usize {
-            self.stack.count_drop(DropReason::ListenQueueFull);
-            return self.drop_connection(now, conn);
+    /// Connections wait at a listener.
+    pub(super) fn on_acceptable(&mut self, listener: u32) {
+        if let Some(Socket { body: Body::Listener(at), .. }) = self.sockets.value_mut(listener) {
+            at.waiting = self.stack.acceptable_count(at.claim.binding);
+            self.wake(SocketId(listener));
         }
-        at.queue.push_back(conn);
-        if let Some(index) = listener {
-            self.wake(SocketId(index));
-        }
-    }
-
-    fn drop_connection(&mut self, now: Instant, conn: ConnId) {
-        self.stack.abort(now, conn);
-        self.stack.release(now, conn);
     }
 
     /// Nobody will accept what waits.
     pub(super) fn close_listener(&mut self, now: Instant, listener: Listener) {
-        self.stack.give_up_claim(listener.claim.binding);
-        for conn in listener.queue {
-            self.drop_connection(now, conn);
-        }
+        self.stack.close_listener(now, listener.claim.binding);
     }
 
     /// SHUT_RD ends the listening; the port stays bound.
     pub(super) fn stop_listening(&mut self, now: Instant, id: SocketId) -> Result<(), Errno> {
         let body = &mut self.entry_mut(id)?.body;
         let Body::Listener(listener) = body else { return Err(Errno::Invalid) };
-        let queue = core::mem::take(&mut listener.queue);
-        let idle =
-            Idle { marks: listener.marks, error: listener.error, claim: Some(listener.claim), last_port: 0 };
-        let binding = listener.claim.binding;
+        let claim = listener.claim;
+        let idle = Idle { marks: listener.marks, error: listener.error, claim: Some(claim), last_port: 0 };
         *body = Body::Idle(Box::new(idle));
-        self.stack.stop_listening(binding);
-        for conn in queue {
-            self.drop_connection(now, conn);
-        }
+        self.stack.stop_listening(now, claim.binding);
         self.settle(now);
         self.wake(id);
         Ok(())

@@ -48,6 +48,13 @@ impl ConnId {
 pub enum Event {
     /// A SYN to an address outside asks for this connection. It waits for [`Stack::accept`] or [`Stack::refuse`].
     Incoming(ConnId),
+    /// Connections wait for [`Stack::accept_next`] on this listener, which has this token.
+    Acceptable {
+        /// The listener.
+        listener: BindingId,
+        /// Its token.
+        token: u32,
+    },
     /// The connection is established: ours was answered, or the far end's, accepted, was acknowledged.
     Connected(ConnId),
     /// Data, room or the end of a direction: look at the getters.
@@ -89,20 +96,6 @@ impl Stack {
     /// The connection itself, to look at.
     pub fn connection(&self, id: ConnId) -> impl Deref<Target = Connection> {
         self.connections.look(id.0, &self.table).expect(VALID)
-    }
-
-    /// Listens on a port of one of the stack's own addresses, or of all (`None`). Connections that come are accepted
-    /// and announced by [`Event::Connected`]; `token` tells the listener.
-    ///
-    /// # Errors
-    /// [`BindError`] when the port is taken.
-    pub fn listen(&mut self, addr: Option<Addr>, port: Port, token: u32) -> Result<BindingId, BindError> {
-        let id = self.table.bind(&Claim::new(Protocol::Tcp, addr, Some(port), token))?;
-        let listening = self.table.listen(id);
-        if listening.is_err() {
-            self.table.unbind(id);
-        }
-        listening.map(|()| id)
     }
 
     /// Takes UDP datagrams for a port of one of the stack's own addresses, or of all (`None`). They come with `token`.
@@ -270,10 +263,13 @@ impl Stack {
 
     /// The next thing that happened, or `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if let Some(event) = self.poll_acceptable() {
+            return Some(event);
+        }
         while let Some(key) = self.ready.pop_front() {
             let Some(work) = self.connections.at_work(key) else { continue };
             work.in_ready = false;
-            if !work.held {
+            if !work.held || work.unaccepted {
                 continue;
             }
             let id = ConnId(key);
@@ -316,18 +312,26 @@ impl Stack {
             return Err(DropReason::NoFlow);
         }
         let key = self.connections.next_key().ok_or(DropReason::NoFlow)?;
-        let origin = if let Opening::Ours(origin) = opening { origin } else { Origin::Transit };
+        let origin = match opening {
+            Opening::Ours(origin) => origin,
+            Opening::Listener(binding) => Origin::Child(binding),
+            Opening::Outside => Origin::Transit,
+        };
         let flow = self
             .table
             .open(conn.tuple(), Far::Application(key), origin, now)
             .map_err(|_| DropReason::NoFlow)?;
         let work = Work {
             incoming: opening == Opening::Outside,
-            unannounced: opening == Opening::Listener,
-            held: opening != Opening::Listener,
+            unaccepted: matches!(opening, Opening::Listener(binding) if self.listeners.is_queueing(binding)),
             ..Work::new(conn, flow, listener)
         };
-        self.connections.insert(work).map(ConnId).ok_or(DropReason::NoFlow)
+        self.connections.insert(work).ok_or(DropReason::NoFlow)?;
+        if let Opening::Listener(binding) = opening {
+            self.settle(now, key);
+            self.on_request_established(binding, key);
+        }
+        Ok(ConnId(key))
     }
 
     /// Runs a command on a connection and settles what follows from it.
@@ -355,9 +359,6 @@ impl Stack {
         }
         let doubted = events.contains(Events::SOFT_ERROR) && work.conn.is_unanswered();
         let doubted = doubted.then(|| work.conn.tuple().remote.addr);
-        if work.unannounced && work.events.contains(Events::CONNECTED) {
-            (work.unannounced, work.held) = (false, true);
-        }
         if work.conn.has_output(now) && !work.in_output {
             work.in_output = true;
             let remote = work.conn.tuple().remote.addr;
@@ -374,6 +375,15 @@ impl Stack {
             if !work.held {
                 self.remove(key);
             }
+            return;
+        }
+        if !work.held
+            && let Some(leaving) = work.conn.leaving()
+        {
+            if let Some(flow) = work.flow.take() {
+                self.leave_waiting(now, flow, &leaving);
+            }
+            self.remove(key);
             return;
         }
         if let Some(at) = work.conn.poll_timeout()
@@ -477,7 +487,7 @@ fn ip_fields(conn: &Connection) -> Fields {
 
 impl Work {
     fn requeue_ready(&mut self, key: u32, ready: &mut alloc::collections::VecDeque<u32>) {
-        if !self.in_ready && (self.incoming || !self.events.is_empty()) {
+        if !self.in_ready && !self.unaccepted && (self.incoming || !self.events.is_empty()) {
             self.in_ready = true;
             ready.push_back(key);
         }
@@ -488,6 +498,6 @@ impl Work {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opening {
     Ours(Origin),
-    Listener,
+    Listener(BindingId),
     Outside,
 }

@@ -398,6 +398,9 @@ impl Stack {
     }
 
     fn on_unreachable(&mut self, now: Instant, quoted: &Quoted, why: Unreachable) -> Result<(), DropReason> {
+        if let Some(id) = self.quoted_request(quoted) {
+            return self.on_request_unreachable(id, quoted.tcp_seq, why);
+        }
         let id = self.quoted_connection(quoted)?;
         self.with(now, id, |conn, _| conn.handle_soft_error(why));
         Ok(())

@@ -1,6 +1,5 @@
 //! How a TCP segment finds its connection, a listener, or nobody.
 
-use wharf_table::binding::BindingId;
 use wharf_table::flow::{Far, FlowId};
 use wharf_table::policy::Verdict;
 use wharf_table::table::Found;
@@ -11,7 +10,7 @@ use wharf_wire::tcp::{TcpFlags, TcpRepr};
 use super::connections::Opening;
 use super::{IcmpError, Role, Stack, Unreachable};
 use crate::ip::Packet;
-use crate::tcp::{self, Connection, Context, State};
+use crate::tcp::{self, Connection, Context, SeqNum};
 
 impl Stack {
     /// A segment has arrived: to its connection, to a listener, or to a gateway that asks its owner.
@@ -29,21 +28,45 @@ impl Stack {
         match self.table.find(&tuple, &mut Silent) {
             Found::Flow(flow) => {
                 let key = self.connection_of(flow);
-                if self.is_reopened_by(key, &segment) {
-                    self.remove(key);
-                    return self.on_tcp(now, packet);
-                }
                 let work = self.connections.work(key, &self.table).ok_or(DropReason::NoConnection)?;
                 let mut cx = Context { now, pool: &mut self.pool };
                 let result = work.conn.handle_segment(&mut cx, &segment, payload, packet.ecn);
                 self.settle(now, key);
                 result
             }
-            Found::Binding(binding) => self.on_segment_for_listener(now, tuple, &segment, payload, binding),
-            Found::Request(_) | Found::Waiting(_) | Found::Nothing => {
-                self.on_segment_for_nobody(now, packet, tuple, &segment, payload)
+            Found::Request(id) => self.on_segment_for_request(now, id, (&segment, payload), packet.ecn),
+            Found::Waiting(id) => match self.on_segment_for_waiting(now, id, &segment, payload.len())? {
+                Some(after) => {
+                    self.on_segment_for_newcomer(now, packet, tuple, (&segment, payload), Some(after))
+                }
+                None => Ok(()),
+            },
+            Found::Binding(_) | Found::Nothing => {
+                self.on_segment_for_newcomer(now, packet, tuple, (&segment, payload), None)
             }
         }
+    }
+
+    /// A segment whose tuple nobody has. What begins a connection begins it behind the number `after`.
+    fn on_segment_for_newcomer(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        tuple: Tuple,
+        (segment, payload): (&TcpRepr, &[u8]),
+        after: Option<SeqNum>,
+    ) -> Result<(), DropReason> {
+        let Found::Binding(binding) = self.table.find(&tuple, &mut Silent) else {
+            return self.on_segment_for_nobody(now, packet, tuple, segment, payload);
+        };
+        if is_opening(segment) {
+            return self.on_syn_for_listener(now, tuple, segment, binding, after);
+        }
+        if let Some(taken) = self.on_cookie(now, tuple, binding, (segment, payload), packet.ecn) {
+            return taken;
+        }
+        self.reply_reset(tuple, segment, payload.len());
+        Err(DropReason::NoConnection)
     }
 
     pub(super) fn connection_of(&self, flow: FlowId) -> u32 {
@@ -51,34 +74,6 @@ impl Stack {
             Some(Far::Application(key)) => key,
             _ => unreachable!("a TCP flow of a stack ends at one of its connections"),
         }
-    }
-
-    /// A SYN may take over the tuple of a connection in TIME-WAIT (RFC 6191; RFC 9293, section 3.6.1).
-    fn is_reopened_by(&self, key: u32, segment: &TcpRepr) -> bool {
-        // One in TIME-WAIT is never parked.
-        let Some(work) = self.connections.look_at_work(key) else { return false };
-        !work.held
-            && work.conn.state() == State::TimeWait
-            && segment.flags.contains(TcpFlags::SYN)
-            && !segment.flags.contains(TcpFlags::ACK)
-            && work.conn.may_be_reopened_by(segment)
-    }
-
-    fn on_segment_for_listener(
-        &mut self,
-        now: Instant,
-        tuple: Tuple,
-        segment: &TcpRepr,
-        payload: &[u8],
-        binding: BindingId,
-    ) -> Result<(), DropReason> {
-        let listener = self.table.binding(binding).map(|binding| binding.app());
-        if !is_opening(segment) {
-            self.reply_reset(tuple, segment, payload.len());
-            return Err(DropReason::NoConnection);
-        }
-        self.open_incoming(now, tuple, segment, listener)?;
-        Ok(())
     }
 
     fn on_segment_for_nobody(
@@ -113,26 +108,15 @@ impl Stack {
             }
             Verdict::Allow => {}
         }
-        self.open_incoming(now, tuple, segment, None)
+        self.open_incoming(now, tuple, segment)
     }
 
-    fn open_incoming(
-        &mut self,
-        now: Instant,
-        tuple: Tuple,
-        syn: &TcpRepr,
-        listener: Option<u32>,
-    ) -> Result<(), DropReason> {
+    /// A SYN to an address outside: its answer waits for the owner.
+    fn open_incoming(&mut self, now: Instant, tuple: Tuple, syn: &TcpRepr) -> Result<(), DropReason> {
         let settings = self.tcp_settings(tuple.remote.addr);
         let iss = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
-        let mut conn = Connection::incoming(&settings, tuple, iss, syn, now);
-        let opening = if listener.is_some() {
-            conn.accept();
-            Opening::Listener
-        } else {
-            Opening::Outside
-        };
-        match self.open(now, conn, listener, opening) {
+        let conn = Connection::incoming(&settings, tuple, iss, syn, now);
+        match self.open(now, conn, None, Opening::Outside) {
             Ok(id) => {
                 self.settle(now, id.number());
                 Ok(())

@@ -39,8 +39,8 @@ pub(super) struct Work {
     pub(super) incoming: bool,
     pub(super) in_ready: bool,
     pub(super) in_output: bool,
-    /// It came to a listener and is not established: nobody has heard of it, and nobody will if it ends before.
-    pub(super) unannounced: bool,
+    /// It waits in the queue of a listener: nobody has heard of it yet.
+    pub(super) unaccepted: bool,
     /// It waits for memory to send.
     pub(super) starving: bool,
     /// Whether the owner still holds its id.
@@ -62,7 +62,7 @@ impl Work {
             incoming: false,
             in_ready: false,
             in_output: false,
-            unannounced: false,
+            unaccepted: false,
             starving: false,
             held: true,
             used: true,
@@ -71,7 +71,7 @@ impl Work {
     }
 
     fn may_park(&self) -> bool {
-        let in_a_list = self.incoming || self.in_ready || self.in_output || self.unannounced || self.starving;
+        let in_a_list = self.incoming || self.in_ready || self.in_output || self.starving;
         !in_a_list && self.events.is_empty() && self.flow.is_some() && self.conn.may_park()
     }
 }
@@ -216,7 +216,7 @@ impl Connections {
         }
     }
 
-    /// The listener of a connection, and whether its owner holds it.
+    /// The token of a connection's listener.
     pub(super) fn listener(&self, key: u32, table: &Table) -> Option<u32> {
         match self.slots.value(key)? {
             Slot::Work(work) => work.listener,
@@ -254,6 +254,7 @@ impl Connections {
         let Some(flow) = work.flow else { return false };
         let Some(limits) = self.limits.take(work.conn.limits()) else { return false };
         work.listener.pack(&mut self.packer);
+        work.unaccepted.pack(&mut self.packer);
         let held = work.held;
         work.conn.park(&mut self.packer);
         let bytes = self.packer.take();
@@ -336,11 +337,11 @@ impl Interned {
     /// The connection as it was before it was put away.
     fn wake(&self, parked: &Parked, table: &Table) -> Box<Work> {
         let mut from = Unpacker::new(&parked.bytes);
-        let listener = Packed::unpack(&mut from);
+        let (listener, unaccepted) = (Packed::unpack(&mut from), Packed::unpack(&mut from));
         let limits = self.values[usize::from(parked.limits)].0.clone();
         let conn = Connection::wake(&mut from, tuple_of(table, parked.flow), limits);
         debug_assert!(from.is_finished(), "what was packed is unpacked whole");
         let scheduled = conn.poll_timeout().unwrap_or(Instant::NEVER);
-        Box::new(Work { scheduled, held: parked.held, ..Work::new(conn, parked.flow, listener) })
+        Box::new(Work { scheduled, unaccepted, held: parked.held, ..Work::new(conn, parked.flow, listener) })
     }
 }

@@ -42,16 +42,6 @@ impl Stack {
         }
     }
 
-    /// Lets connections come through a claim.
-    pub(crate) fn listen_on(&mut self, id: BindingId) -> Result<(), BindError> {
-        self.table.listen(id)
-    }
-
-    /// Lets no more connections come through a claim.
-    pub(crate) fn stop_listening(&mut self, id: BindingId) {
-        self.table.stop_listening(id);
-    }
-
     /// Gives a claim up.
     pub(crate) fn give_up_claim(&mut self, id: BindingId) {
         self.table.unbind(id);

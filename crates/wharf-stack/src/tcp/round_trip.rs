@@ -45,6 +45,11 @@ impl Connection {
     /// The SYN, or SYN-ACK, is acknowledged.
     pub(super) fn measure_handshake(&mut self, now: Instant, segment: &TcpRepr) {
         let rtt = match self.retries {
+            // A cookie does not tell when it left.
+            0 if self.last_sent == Instant::NEVER => {
+                self.last_sent = now;
+                None
+            }
             0 => Some(now.since(self.last_sent)),
             _ => self.echoed_round_trip(now, segment),
         };

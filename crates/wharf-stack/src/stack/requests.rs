@@ -1,0 +1,373 @@
+//! Requests: connections in SYN-RECEIVED that came to a listener, each a row of the port table and a place in a queue.
+//!
+//! The SYN-ACK is repeated after 1, 2, 4, 8 and 16 s, and the row forgotten 32 s later (Linux' `tcp_synack_retries`). All
+//! rows that were answered equally often wait equally long, so each repetition has its queue in the order of time, and
+//! no request needs a timer of its own. A row that is gone is recognized by its stamp when its place comes to the front.
+//!
+//! Invariants: a row's listener exists; the front of each queue is a row that waits.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use wharf_table::binding::BindingId;
+use wharf_table::request::{Request, RequestId};
+use wharf_table::table::{Found, Table};
+use wharf_table::trace::Silent;
+use wharf_table::{DropReason, Instant, Protocol, Tuple};
+use wharf_wire::quoted::Quoted;
+use wharf_wire::tcp::{TcpFlags, TcpRepr};
+
+use super::connections::Opening;
+use super::cookies::Cookies;
+use super::listeners::COOKIES_VALID_MS;
+use super::{Role, Stack, Unreachable};
+use crate::egress::{Fields, NextHop};
+use crate::ip::protocol;
+use crate::tcp::request::{Pending, Sent, sent_at};
+use crate::tcp::{self, Connection, Context, Ecn, SegmentOut, SeqNum, State};
+
+/// How often the SYN-ACK is repeated.
+const RETRIES: usize = 5;
+/// The wait for the first acknowledgment (RFC 6298, rule 2.1).
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Places of a piece of a queue.
+const PIECE: usize = 512;
+
+/// A queue in pieces, so that it grows without moving and shrinks as it empties.
+#[derive(Default)]
+struct Queue {
+    pieces: VecDeque<Vec<Waiting>>,
+    gone: usize,
+}
+
+/// A request and its stamp.
+type Waiting = (RequestId, u32);
+
+impl Queue {
+    fn push(&mut self, waiting: Waiting) {
+        if self.pieces.back().is_none_or(|piece| piece.len() == PIECE) {
+            self.pieces.push_back(Vec::with_capacity(PIECE));
+        }
+        if let Some(piece) = self.pieces.back_mut() {
+            piece.push(waiting);
+        }
+    }
+
+    fn front(&self) -> Option<Waiting> {
+        self.pieces.front()?.get(self.gone).copied()
+    }
+
+    fn pop(&mut self) {
+        self.gone += 1;
+        if self.pieces.front().is_some_and(|piece| self.gone >= piece.len()) {
+            self.pieces.pop_front();
+            self.gone = 0;
+            self.pieces.shrink_to(2 * self.pieces.len());
+        }
+    }
+}
+
+/// When the requests of a stack want to be looked at.
+pub(super) struct Requests {
+    /// By how often the SYN-ACK was repeated.
+    queues: [Queue; RETRIES + 1],
+    stamp: u32,
+    /// A moment not before any row's answer, and not hours after: what their times are counted back from.
+    latest: Instant,
+}
+
+fn pending(table: &Table, (id, stamp): Waiting) -> Option<Pending> {
+    let pending = Pending::from_row(table.request(id)?.payload);
+    (pending.stamp == stamp).then_some(pending)
+}
+
+impl Requests {
+    pub(super) fn new(now: Instant) -> Requests {
+        Requests { queues: Default::default(), stamp: 0, latest: now }
+    }
+
+    /// Puts a row that was answered just now behind the others.
+    fn arm(&mut self, now: Instant, id: RequestId, pending: &mut Pending) {
+        self.latest = self.latest.max(now);
+        self.stamp = self.stamp.wrapping_add(1);
+        (pending.sent, pending.stamp) = (sent_at(now), self.stamp);
+        self.queues[usize::from(pending.retries).min(RETRIES)].push((id, self.stamp));
+    }
+
+    /// Forgets places of rows that are gone, as far as they stand in front.
+    fn tidy(&mut self, table: &Table) {
+        for queue in &mut self.queues {
+            while queue.front().is_some_and(|waiting| pending(table, waiting).is_none()) {
+                queue.pop();
+            }
+        }
+    }
+
+    fn due(&self, pending: &Pending) -> Instant {
+        pending.sent_before(self.latest) + FIRST_WAIT * (1 << usize::from(pending.retries).min(RETRIES))
+    }
+
+    /// When the first of them wants to be looked at.
+    pub(super) fn next(&self, table: &Table) -> Option<Instant> {
+        let fronts = self.queues.iter().filter_map(|queue| pending(table, queue.front()?));
+        fronts.map(|pending| self.due(&pending)).min()
+    }
+}
+
+impl Stack {
+    /// A SYN for a listener. Beyond the most that the stack holds it is refused; a full accept queue drops it (the peer
+    /// tries again), a full queue of requests answers it with a cookie.
+    pub(super) fn on_syn_for_listener(
+        &mut self,
+        now: Instant,
+        tuple: Tuple,
+        syn: &TcpRepr,
+        binding: BindingId,
+        after: Option<SeqNum>,
+    ) -> Result<(), DropReason> {
+        if self.held_count() >= self.config.max_connections {
+            self.reply_reset(tuple, syn, 0);
+            return Err(DropReason::NoFlow);
+        }
+        let Some(listener) = self.listeners.listener(binding) else {
+            self.reply_reset(tuple, syn, 0);
+            return Err(DropReason::NoListener);
+        };
+        if listener.is_full() {
+            return Err(DropReason::ListenQueueFull);
+        }
+        if listener.has_all_requests() {
+            listener.cookie_at = Some(now);
+            let pending = self.listeners.cookies.make(now, &tuple, syn);
+            return self.send_cookie(now, tuple, &pending);
+        }
+        let clock = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
+        // A connection that follows one in TIME-WAIT begins behind it (RFC 9293, section 3.10.7.4).
+        let iss = after.map_or(clock, |after| clock.latest(after));
+        let mut pending = Pending::new(iss, syn);
+        let request = Request { tuple, listener: binding, payload: pending.to_row() };
+        let Ok(id) = self.table.open_request(&request) else {
+            self.reply_reset(tuple, syn, 0);
+            return Err(DropReason::NoFlow);
+        };
+        if let Some(listener) = self.listeners.listener(binding) {
+            listener.requests += 1;
+        }
+        self.answer_request(now, id, tuple, &mut pending);
+        Ok(())
+    }
+
+    /// A segment for a request: it is taken by the connection that the request stands for.
+    pub(super) fn on_segment_for_request(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        (segment, payload): (&TcpRepr, &[u8]),
+        ecn: Ecn,
+    ) -> Result<(), DropReason> {
+        let request = self.table.request(id).ok_or(DropReason::NoConnection)?;
+        let pending = Pending::from_row(request.payload);
+        let sent = Sent::At(pending.sent_before(now));
+        self.take_for_request(now, &request, Some(id), &pending, sent, (segment, payload), ecn)
+    }
+
+    /// The last segment of a handshake whose cookie comes back; whether it was one.
+    pub(super) fn on_cookie(
+        &mut self,
+        now: Instant,
+        tuple: Tuple,
+        binding: BindingId,
+        (segment, payload): (&TcpRepr, &[u8]),
+        ecn: Ecn,
+    ) -> Option<Result<(), DropReason>> {
+        let made = self.listeners.listener(binding)?.cookie_at?;
+        let opening = TcpFlags::SYN | TcpFlags::RST;
+        if now.since(made).as_millis() > u128::from(COOKIES_VALID_MS)
+            || segment.flags.intersects(opening)
+            || !segment.flags.contains(TcpFlags::ACK)
+        {
+            return None;
+        }
+        let pending = self.listeners.cookies.check(now, &tuple, segment)?;
+        // The echo carries options in place of its lowest bits, so it tells no round trip.
+        let mut segment = *segment;
+        segment.options.timestamps = segment.options.timestamps.map(|(value, _)| (value, 0));
+        let request = Request { tuple, listener: binding, payload: pending.to_row() };
+        let taken =
+            self.take_for_request(now, &request, None, &pending, Sent::Sometime, (&segment, payload), ecn);
+        Some(taken)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a row, what it says, and what came for it")]
+    fn take_for_request(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        id: Option<RequestId>,
+        pending: &Pending,
+        sent: Sent,
+        (segment, payload): (&TcpRepr, &[u8]),
+        ecn: Ecn,
+    ) -> Result<(), DropReason> {
+        let settings = self.tcp_settings(request.tuple.remote.addr);
+        let mut cx = Context { now, pool: &mut self.pool };
+        let mut conn = Connection::from_request(&settings, request.tuple, pending, sent, &mut cx);
+        let ends = segment.flags.contains(TcpFlags::ACK) && !segment.flags.contains(TcpFlags::RST);
+        let listener = self.listeners.listener(request.listener).ok_or(DropReason::NoListener)?;
+        if ends && listener.is_full() {
+            return Err(DropReason::ListenQueueFull);
+        }
+        let result = conn.handle_segment(&mut cx, segment, payload, ecn);
+        if conn.state() == State::SynReceived || conn.is_closed() {
+            let is_over = conn.is_closed();
+            self.send_all_of(now, &mut conn);
+            conn.release(&mut self.pool);
+            if is_over && let Some(id) = id {
+                self.close_request(id);
+            }
+            return result;
+        }
+        if let Some(id) = id {
+            self.close_request(id);
+        }
+        self.establish(now, conn, request.listener)?;
+        result
+    }
+
+    /// A handshake is over: the row becomes a flow.
+    fn establish(&mut self, now: Instant, conn: Connection, binding: BindingId) -> Result<(), DropReason> {
+        let token = self.listeners.listener(binding).map(|listener| listener.token);
+        let id = self.open(now, conn, token, Opening::Listener(binding))?;
+        self.settle(now, id.number());
+        Ok(())
+    }
+
+    /// Sends the SYN-ACK of a request and notes when.
+    fn answer_request(&mut self, now: Instant, id: RequestId, tuple: Tuple, pending: &mut Pending) {
+        let settings = self.tcp_settings(tuple.remote.addr);
+        let mut cx = Context { now, pool: &mut self.pool };
+        let mut conn = Connection::from_request(&settings, tuple, pending, Sent::Never, &mut cx);
+        self.send_all_of(now, &mut conn);
+        self.requests.arm(now, id, pending);
+        if let Some(row) = self.table.request_payload_mut(id) {
+            *row = pending.to_row();
+        }
+    }
+
+    fn send_cookie(&mut self, now: Instant, tuple: Tuple, pending: &Pending) -> Result<(), DropReason> {
+        let settings = self.tcp_settings(tuple.remote.addr);
+        let mut cx = Context { now, pool: &mut self.pool };
+        let mut conn = Connection::from_request(&settings, tuple, pending, Sent::Never, &mut cx);
+        let Some(mut answer) = conn.poll_segment(&mut cx) else { return Err(DropReason::NoFlow) };
+        if let Some((clock, _)) = &mut answer.header.options.timestamps {
+            *clock = Cookies::stamp(*clock, pending);
+        }
+        self.reply_segment(tuple, &answer);
+        Ok(())
+    }
+
+    /// Sends what a connection has to send that is not kept.
+    fn send_all_of(&mut self, now: Instant, conn: &mut Connection) {
+        let tuple = conn.tuple();
+        loop {
+            let mut cx = Context { now, pool: &mut self.pool };
+            let Some(segment) = conn.poll_segment(&mut cx) else { break };
+            self.reply_segment(tuple, &segment);
+        }
+    }
+
+    /// Sends a segment without payload that no connection keeps.
+    pub(super) fn reply_segment(&mut self, tuple: Tuple, segment: &SegmentOut) {
+        let fields = Fields {
+            hop_limit: self.config.tcp.hop_limit.max(1),
+            dscp: self.config.tcp.dscp & 0x3f,
+            ..Fields::default()
+        };
+        let to = self.link_address(tuple.remote.addr);
+        match (to, &self.config.role) {
+            (Some(to), _) => {
+                let frame = self.egress.whole_segment(to, tuple, segment, fields, &[]);
+                self.reply_to(to, frame);
+            }
+            (None, Role::Host(host)) => {
+                let frame = self.egress.whole_segment(NextHop::UNKNOWN, tuple, segment, fields, &[]);
+                if let Err(reason) = self.neighbors.hold(host, tuple.remote.addr, frame) {
+                    self.drops.count(reason);
+                }
+            }
+            (None, Role::Gateway(_)) => self.drops.count(DropReason::NeighborUnresolved),
+        }
+    }
+
+    fn close_request(&mut self, id: RequestId) {
+        let Some(request) = self.table.close_request(id) else { return };
+        if let Some(listener) = self.listeners.listener(request.listener) {
+            listener.requests -= 1;
+        }
+        self.requests.tidy(&self.table);
+    }
+
+    /// A listener is gone, and its requests with it.
+    pub(super) fn forget_requests_of(&mut self, binding: BindingId) {
+        let all = self.table.requests_after(None);
+        let of = all.filter(|(_, request)| request.listener == binding);
+        let of: Vec<RequestId> = of.map(|(id, _)| id).collect();
+        for id in of {
+            self.table.close_request(id);
+        }
+        self.requests.tidy(&self.table);
+    }
+
+    /// Repeats the SYN-ACKs that are due, and forgets requests that nobody acknowledges.
+    pub(super) fn on_request_timeout(&mut self, now: Instant) {
+        self.requests.tidy(&self.table);
+        for retries in 0..=RETRIES {
+            while let Some((id, stamp)) = self.requests.queues[retries].front() {
+                let Some(mut pending) = pending(&self.table, (id, stamp)) else {
+                    self.requests.queues[retries].pop();
+                    continue;
+                };
+                if self.requests.due(&pending) > now {
+                    break;
+                }
+                self.requests.queues[retries].pop();
+                let Some(request) = self.table.request(id) else { continue };
+                if retries == RETRIES {
+                    self.close_request(id);
+                } else {
+                    pending.retries += 1;
+                    self.answer_request(now, id, request.tuple, &mut pending);
+                }
+            }
+        }
+    }
+
+    /// The request whose SYN-ACK an ICMP error quotes.
+    pub(super) fn quoted_request(&self, quoted: &Quoted) -> Option<RequestId> {
+        let tuple = Tuple { protocol: Protocol::Tcp, local: quoted.src, remote: quoted.dst };
+        match self.table.find(&tuple, &mut Silent) {
+            Found::Request(id) if quoted.protocol == protocol::TCP => Some(id),
+            _ => None,
+        }
+    }
+
+    /// An ICMP error about the SYN-ACK of a request. It ends the request when it says that nothing gets there, as in Linux
+    /// (`tcp_req_err`).
+    pub(super) fn on_request_unreachable(
+        &mut self,
+        id: RequestId,
+        seq: Option<u32>,
+        why: Unreachable,
+    ) -> Result<(), DropReason> {
+        let request = self.table.request(id).ok_or(DropReason::NoConnection)?;
+        let iss = Pending::from_row(request.payload).iss;
+        if seq != Some(iss.value()) {
+            return Err(DropReason::IcmpInvalid);
+        }
+        if matches!(why, Unreachable::Network | Unreachable::Host | Unreachable::HopLimit) {
+            self.close_request(id);
+        }
+        Ok(())
+    }
+}
