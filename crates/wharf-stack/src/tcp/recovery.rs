@@ -256,7 +256,7 @@ impl Connection {
                 return;
             }
             self.enter_fast_recovery();
-        } else if delivery.acked > 0 {
+        } else if delivery.acked > 0 || self.snd.flight() == 0 {
             self.leave_disorder();
         }
     }

@@ -110,7 +110,11 @@ impl Connection {
         let blocks = &arrival.header.options.sack;
         let snd_una = self.snd.snd_una;
         let tells = |&(left, _): &(u32, u32)| SeqNum::new(left).after(snd_una);
-        if !self.sack || arrival.ack.before(snd_una) || !blocks.as_slice().iter().any(tells) {
+        if !self.sack
+            || self.snd.flight() == 0
+            || arrival.ack.before(snd_una)
+            || !blocks.as_slice().iter().any(tells)
+        {
             return 0;
         }
         self.board().on_blocks(blocks, hearing, delivered)

@@ -261,3 +261,17 @@ fn when_everything_is_acknowledged_nothing_is_kept() {
     assert!(bench.conn.board.is_none() && bench.conn.recovery.is_none());
     assert_eq!(bench.conn.poll_timeout(), None);
 }
+
+/// Nor does a report of what was never sent leave anything behind, or a DSACK that comes when all is over.
+#[test]
+fn reports_to_an_idle_connection_leave_nothing() {
+    let mut bench = ten(&plain(), 0);
+    bench.take(ack(1, 1).blocks(&[(1_001, 4_001)])).expect("good");
+    assert_eq!(seqs(&mut bench), [1]);
+    bench.take(ack(1, 10_001)).expect("good");
+    for blocks in [(1, 1_001), (12_001, 13_001), (10_001, 10_002)] {
+        bench.take(ack(1, 10_001).blocks(&[blocks])).expect("good");
+        bench.sent();
+        assert!(bench.conn.board.is_none() && bench.conn.recovery.is_none(), "{blocks:?}");
+    }
+}
