@@ -38,6 +38,26 @@ pub struct Config {
     pub isn_key: HashKey,
 }
 
+impl Config {
+    /// A host with these addresses, without a way off the link, on a link of 1,500 bytes that takes nothing off it. Its
+    /// hardware address is local and the same for all: change it where stations share a link.
+    pub fn host(medium: Medium, addresses: Vec<Cidr>, table_key: HashKey, isn_key: HashKey) -> Config {
+        Config {
+            role: Role::Host(HostRole { addresses, gateway_v4: None, gateway_v6: None }),
+            medium,
+            hardware_address: [2, 0, 0, 0, 0, 1],
+            mtu: 1_500,
+            capabilities: Capabilities::default(),
+            tcp: Settings::default(),
+            buffer_limit: 64 << 20,
+            max_connections: 65_536,
+            ephemeral_ports: PortRange::DYNAMIC,
+            table_key,
+            isn_key,
+        }
+    }
+}
+
 /// What the link carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Medium {
