@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     server.listen(now, listener, 16)?;
 
     let socket = client.socket(User::ordinary(1_000), Domain::V4, Kind::Stream)?;
-    let started = client.connect(now, socket, Endpoint::new([10, 0, 0, 2], 7));
+    let started = client.connect(now, socket, "10.0.0.2:7".parse()?);
     assert_eq!(started, Err(Errno::InProgress), "the SYN has not left yet");
     carry(now, &mut client, &mut server);
     let (served, peer) = server.accept(now, listener)?;
@@ -68,7 +68,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     client.shutdown(now, socket, How::Write)?;
     carry(now, &mut client, &mut server);
-    assert_eq!(server.receive(now, served, &mut buffer, ReceiveFlags::default())?.count, 0, "the end of input");
+    assert_eq!(
+        server.receive(now, served, &mut buffer, ReceiveFlags::default())?.count,
+        0,
+        "the end of input"
+    );
     println!("{peer} has finished");
     Ok(())
 }

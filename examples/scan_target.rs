@@ -7,24 +7,24 @@
 //! Ports 22, 80 and 443 are open and greet, 1000 to 1099 are filtered (nothing answers), all others are closed (RST).
 
 use std::error::Error;
-use std::ffi::CString;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::time::{Duration, Instant as Clock};
+use std::io::{IoSlice, Read};
+use std::time::Instant as Clock;
 
 use wharf_stack::interface::{FrameIn, FrameSink, OffloadOut};
 use wharf_stack::socket::{Domain, Host, HostConfig, Kind, SendFlags, SocketId, User};
 use wharf_stack::stack::{Config, Medium};
-use wharf_sys::epoll::{Interest, Poller};
+use wharf_sys::tun::Tun;
 use wharf_table::{Addr, DropReason, Endpoint, HashKey, Instant};
 use wharf_wire::{ipv4::Ipv4Repr, protocol, tcp::TcpRepr};
 
-/// The device: one packet a write.
-struct Tun(File);
+/// The device as the stack's link.
+struct Link(Tun);
 
-impl FrameSink for Tun {
+impl FrameSink for Link {
     fn frame(&mut self, head: &[u8], payload: &[&[u8]], _: OffloadOut) -> Result<(), DropReason> {
-        self.0.write_all(&[head, &payload.concat()].concat()).map_err(|_| DropReason::LinkFull)
+        let packet = [head, &payload.concat()].concat();
+        self.0.write(&[IoSlice::new(&packet)]).map_err(|_| DropReason::LinkFull)
     }
 }
 
@@ -52,16 +52,14 @@ fn listen(host: &mut Host, port: u16) -> Result<SocketId, Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [device, address] = &arguments[..] else { return Err("give DEVICE ADDRESS/PREFIX".into()) };
-    let mut tun = Tun(File::from(wharf_sys::tap::open_tun(&CString::new(device.as_str())?, 0)?));
-    let mut poller = Poller::new(1)?;
-    poller.add(&tun.0, 0, Interest::Read)?;
+    let mut link = Link(Tun::open(device)?);
     let config = Config::host(Medium::Ip, vec![address.parse()?], key()?, key()?);
     let mut host = Host::new(HostConfig::new(config), Instant::ZERO);
     let listeners = [22, 80, 443].map(|port| listen(&mut host, port));
     let (start, mut packet) = (Clock::now(), [0; 65_536]);
     loop {
         let now = Instant::from_micros(start.elapsed().as_micros() as u64);
-        while let Ok(length) = tun.0.read(&mut packet) {
+        while let Some(length) = link.0.read(&mut packet)? {
             if !is_filtered(&packet[..length]) {
                 host.handle_frames(now, &[FrameIn::plain(&packet[..length])]);
             }
@@ -75,8 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 host.close(now, socket)?;
             }
         }
-        host.poll_frames(now, &mut tun);
-        let due = host.poll_timeout().map_or(Duration::MAX, |due| due.since(now));
-        poller.wait(Some(due.min(Duration::from_secs(1))))?;
+        host.poll_frames(now, &mut link);
+        link.0.wait(host.poll_timeout().map(|due| due.since(now)))?;
     }
 }

@@ -34,6 +34,7 @@ pub mod process;
 pub mod signal;
 pub mod socket;
 pub mod tap;
+pub mod tun;
 
 pub use epoll::Poller;
 pub use frame::{FrameBuffers, VnetHeader};

@@ -88,6 +88,18 @@ impl Sum {
     }
 }
 
+/// What `checksum` becomes where `new` takes the place of `old` under it, both of the same even number of bytes (RFC 1624,
+/// section 3). Of the two zeros of one's complement it says 0xffff, which is the one that UDP may send (RFC 768).
+pub fn replaced(checksum: u16, old: &[u8], new: &[u8]) -> u16 {
+    let mut sum = Sum::new();
+    sum.add_u16(!checksum);
+    old.chunks_exact(2).for_each(|word| sum.add_u16(!u16::from_be_bytes([word[0], word[1]])));
+    match sum.with(new).finish() {
+        0 => 0xffff,
+        checksum => checksum,
+    }
+}
+
 /// The sum of whole blocks, in halves of words so that no step carries and the compiler uses vectors; 2^32 of them fit,
 /// which is more than any packet has.
 fn sum_blocks(blocks: &[[u8; 32]]) -> u64 {

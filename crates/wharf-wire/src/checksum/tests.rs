@@ -52,3 +52,28 @@ fn the_pseudo_header_is_what_the_rfc_draws() {
     let drawn = [&[0x20; 16][..], &[0xfe; 16], &[0, 1, 0x12, 0x34], &[0, 0, 0, 58]].concat();
     assert_eq!(pseudo_header(src, dst, 58, 0x0001_1234).fold(), model(&drawn));
 }
+
+#[test]
+fn the_example_of_rfc_1624() {
+    // Section 4: a field goes from 5555 to 3285 under the checksum DD2F, and the right answer is 0000, for which UDP says ffff.
+    assert_eq!(replaced(0xdd2f, &[0x55, 0x55], &[0x32, 0x85]), 0xffff);
+}
+
+#[test]
+fn a_replaced_part_gives_the_checksum_of_the_new_whole() {
+    let mut whole: Vec<u8> = (0..64u32).map(|i| (i * 97 + 3) as u8).collect();
+    for round in 0..200u32 {
+        let before = checksum(&whole);
+        let at = (round as usize * 6) % 48;
+        let old: Vec<u8> = whole[at..at + 12].to_vec();
+        whole[at..at + 12]
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, byte)| *byte = (round * 31 + i as u32 * 7) as u8);
+        let after = match checksum(&whole) {
+            0 => 0xffff,
+            sum => sum,
+        };
+        assert_eq!(replaced(before, &old, &whole[at..at + 12]), after, "round {round}");
+    }
+}
