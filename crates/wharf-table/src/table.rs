@@ -44,7 +44,7 @@ use crate::waiting::{Waiting, WaitingId, WaitingPayload};
 use bindings::Bindings;
 pub use choice::Chosen;
 use choice::Crowds;
-use flows::Flows;
+use flows::{Flows, Guess};
 use ports::owner::Asking;
 pub(crate) use ports::owner::{Class, Kind, Owner};
 use ports::{Arrival, Ports};
@@ -451,18 +451,25 @@ impl Table {
     /// line of the index is read, then for each the row, and only then are they looked up: no read waits for another, and
     /// the processor has many under way.
     pub fn find_batch(&self, tuples: &[Tuple], found: &mut [Found]) {
-        let mut hashes = [0; BATCH];
+        let (mut hashes, mut guesses) = ([0; BATCH], [Guess::NONE; BATCH]);
         for (tuples, found) in tuples.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
             for (hash, tuple) in hashes.iter_mut().zip(tuples) {
                 *hash = self.key.hash_tuple(tuple);
             }
-            let hashes = &hashes[..tuples.len()];
+            let (hashes, guesses) = (&hashes[..tuples.len()], &mut guesses[..tuples.len()]);
             let touched = hashes.iter().fold(0, |sum, &hash| sum ^ self.flows.touch_index(hash));
             core::hint::black_box(touched);
-            let touched = hashes.iter().fold(0, |sum, &hash| sum ^ self.flows.touch_row(hash));
+            for (guess, &hash) in guesses.iter_mut().zip(hashes) {
+                *guess = self.flows.guess(hash);
+            }
+            let touched = guesses.iter().fold(0, |sum, &guess| sum ^ self.flows.touch_row(guess));
             core::hint::black_box(touched);
-            for ((found, tuple), &hash) in found.iter_mut().zip(tuples).zip(hashes) {
-                *found = self.find_hashed(hash, tuple, &mut Silent);
+            let asked = tuples.iter().zip(hashes).zip(guesses);
+            for (found, ((tuple, &hash), &mut guess)) in found.iter_mut().zip(asked) {
+                *found = match self.flows.check_guess(guess, tuple) {
+                    Some(id) => Found::Flow(id),
+                    None => self.find_hashed(hash, tuple, &mut Silent),
+                };
             }
         }
     }

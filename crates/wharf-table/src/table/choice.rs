@@ -25,7 +25,7 @@ use crate::waiting::{Waiting, WaitingId};
 /// How many candidates may fail before a destination is crowded.
 const TRIES: usize = 16;
 /// How many waiting tuples are offered to the caller when nothing else is left.
-const OFFERS: usize = 64;
+const OFFERS: usize = 16;
 
 /// A port that was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,6 +239,9 @@ impl Table {
             let passed = if port >= from { port - from } else { last - from + (port - first) + 1 };
             self.ephemeral.pass_over(&candidates, passed);
             return Some(Chosen { port: Port::new(port)?, over: None });
+        }
+        if self.waits.count() == 0 || wanted.protocol != Protocol::Tcp {
+            return None;
         }
         (0..OFFERS).find_map(|_| {
             let port = self.ephemeral.next(&mut candidates);

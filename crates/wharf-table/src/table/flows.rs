@@ -21,6 +21,17 @@ fn kept(hash: u64) -> u32 {
     hash as u32
 }
 
+/// An entry of the index that is likely the one that is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Guess(u32);
+
+/// Above every entry: a look-up finds no flow, or finds it behind the first line.
+const NO_GUESS: u32 = u32::MAX;
+
+impl Guess {
+    pub(super) const NONE: Guess = Guess(NO_GUESS);
+}
+
 /// The far tuple of a translated flow.
 #[derive(Debug)]
 struct Wire(Tuple);
@@ -97,11 +108,22 @@ impl Flows {
         self.index.touch(kept(hash))
     }
 
-    /// Reads the row that a look-up of this hash is likely to need, once its line of the index is there.
+    /// What a look-up of this hash is likely to find, once its line of the index is there.
     #[inline]
-    pub(super) fn touch_row(&self, hash: u64) -> u32 {
-        let row = self.index.guess(kept(hash)).and_then(|entry| self.slots.value(entry >> 1));
-        row.map_or(0, |flow| flow.far)
+    pub(super) fn guess(&self, hash: u64) -> Guess {
+        Guess(self.index.guess(kept(hash)).unwrap_or(NO_GUESS))
+    }
+
+    /// Reads the row of a guess. What comes back means nothing.
+    #[inline]
+    pub(super) fn touch_row(&self, Guess(entry): Guess) -> u32 {
+        self.slots.touch(entry >> 1)
+    }
+
+    /// The flow of a guess, when it is right.
+    #[inline]
+    pub(super) fn check_guess(&self, Guess(entry): Guess, tuple: &Tuple) -> Option<FlowId> {
+        (entry != NO_GUESS && self.is(entry, tuple)).then_some(FlowId(entry >> 1))
     }
 
     /// How many lines of the index a look-up of this hash may read.

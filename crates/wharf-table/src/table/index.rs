@@ -123,12 +123,13 @@ impl Index {
         }
     }
 
-    /// The first number under this hash, whatever it stands for: a guess that is nearly always right.
+    /// The first number under this hash in its bucket, whatever it stands for: a guess that is nearly always right.
     #[inline]
     pub(super) fn guess(&self, hash: u32) -> Option<u32> {
         let bucket = self.bucket(self.home(hash))?;
         let matches = bucket.matches(hash);
-        if matches == 0 { None } else { Some(bucket.numbers[matches.trailing_zeros() as usize]) }
+        let number = *bucket.numbers.get(matches.trailing_zeros() as usize)?;
+        (number != NONE).then_some(number)
     }
 
     /// How many lines a look-up of this hash reads until it knows that nothing more is there.
