@@ -116,7 +116,8 @@ impl Table {
         self.waits.payload_mut(id)
     }
 
-    /// Puts off when a waiting row goes, as a FIN that comes again does (RFC 9293, section 3.10.7.4).
+    /// Puts off when a waiting row goes, as a FIN that comes again does (RFC 9293, section 3.10.7.4). None goes early; one
+    /// that comes behind may go late, by as much as this one was put off.
     pub fn renew_waiting(&mut self, id: WaitingId, expires: Instant) -> Option<()> {
         self.waits.renew(id, expires)
     }

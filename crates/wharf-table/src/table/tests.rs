@@ -1,12 +1,14 @@
 //! The table against a model that scans lists from end to end.
 
+mod handshakes;
+
 use std::format;
 use std::vec::Vec;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Addr, Endpoint};
 use crate::trace::Written;
 
 /// The rules, written as plainly as they can be.
