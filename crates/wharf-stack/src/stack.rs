@@ -21,6 +21,7 @@ mod cookies;
 mod datagrams;
 mod errors;
 mod ingress;
+mod limiter;
 mod listeners;
 mod local;
 mod loopback;
@@ -84,7 +85,7 @@ pub struct Stack {
     paths: paths::Paths,
     egress: Egress,
     drops: DropCounters,
-    limiter: errors::Limiter,
+    limiter: limiter::Limiter,
     expired: Vec<u32>,
 }
 
@@ -111,7 +112,7 @@ impl Stack {
             paths: paths::Paths::default(),
             egress: Egress::new(config.hardware_address, config.mtu, config.capabilities),
             drops: DropCounters::default(),
-            limiter: errors::Limiter::new(now),
+            limiter: limiter::Limiter::new(config.table_key, now),
             expired: Vec::new(),
             config,
         }

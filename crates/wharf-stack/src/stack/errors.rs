@@ -1,7 +1,6 @@
 //! ICMP errors into the link: those of the stack itself, and those that its owner relays from outside.
 
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use wharf_table::{Addr, DropReason, Instant, Protocol, Tuple};
 use wharf_wire::ipv6::{self, Ipv6Repr};
@@ -12,10 +11,6 @@ use crate::egress;
 use crate::ip::{Packet, protocol};
 use crate::tcp::{self, Ecn, SegmentOut, Unreachable};
 
-/// Errors of the stack's own that may go out at once.
-const BURST: u32 = 100;
-/// Errors of the stack's own a second, beyond the burst (RFC 1812, section 4.3.2.8; RFC 4443, section 2.4).
-const RATE: u32 = 1_000;
 /// An ICMP error is at most this long with its IP header, so that it always arrives (RFC 1812, section 4.3.2.3; RFC 4443,
 /// section 2.4 (c) allows 1280).
 const QUOTE_MAX_V4: usize = 576 - 20 - 8;
@@ -85,33 +80,6 @@ const fn code_v6(why: Unreachable) -> u8 {
     }
 }
 
-/// Holds the stack's own errors to a rate.
-pub(super) struct Limiter {
-    tokens: u32,
-    filled: Instant,
-}
-
-impl Limiter {
-    pub(super) fn new(now: Instant) -> Limiter {
-        Limiter { tokens: BURST, filled: now }
-    }
-
-    fn allows(&mut self, now: Instant) -> bool {
-        let gained = now.since(self.filled).as_micros() * u128::from(RATE) / 1_000_000;
-        if gained > 0 {
-            let gained = u32::try_from(gained).unwrap_or(BURST);
-            self.tokens = self.tokens.saturating_add(gained).min(BURST);
-            self.filled += Duration::from_micros(u64::from(gained) * 1_000_000 / u64::from(RATE));
-            if self.tokens == BURST {
-                self.filled = now;
-            }
-        }
-        let allowed = self.tokens > 0;
-        self.tokens -= u32::from(allowed);
-        allowed
-    }
-}
-
 impl Stack {
     /// Answers a packet with an error of the stack's own, within the rate.
     pub(super) fn reply_icmp(&mut self, now: Instant, packet: &Packet<'_>, error: IcmpError) {
@@ -132,7 +100,7 @@ impl Stack {
         if src.is_unspecified() || src.is_multicast() || is_icmp_error(quote) {
             return;
         }
-        if !self.limiter.allows(now) {
+        if !self.limiter.allows(now, src) {
             self.drops.count(DropReason::RateLimited);
             return;
         }
@@ -189,7 +157,7 @@ impl Stack {
 
     /// Answers the SYN of an incoming connection with an error.
     pub(super) fn reply_icmp_to_syn(&mut self, now: Instant, tuple: Tuple, syn: &TcpRepr, error: IcmpError) {
-        if !self.limiter.allows(now) {
+        if !self.limiter.allows(now, tuple.remote.addr) {
             self.drops.count(DropReason::RateLimited);
             return;
         }

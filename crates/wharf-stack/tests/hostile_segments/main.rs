@@ -95,7 +95,7 @@ fn fragment_v4(offset: u16, more: bool, payload: &[u8]) -> Vec<u8> {
     let mut packet = blank(0, 5_000).bytes();
     packet.truncate(20);
     packet[2..4].copy_from_slice(&(20 + payload.len() as u16).to_be_bytes());
-    packet[6..8].copy_from_slice(&(offset / 8 | u16::from(more) << 13).to_be_bytes());
+    packet[6..8].copy_from_slice(&((offset / 8) | (u16::from(more) << 13)).to_be_bytes());
     packet.extend_from_slice(payload);
     mended(packet)
 }
@@ -111,7 +111,7 @@ fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn fragment_v6(next: u8, offset: u16, more: bool, payload: &[u8]) -> Vec<u8> {
-    let [high, low] = (offset & !7 | u16::from(more)).to_be_bytes();
+    let [high, low] = ((offset & !7) | u16::from(more)).to_be_bytes();
     ipv6(44, &[&[next, 0, high, low, 0, 0, 0, 9], payload].concat())
 }
 
@@ -202,7 +202,7 @@ fn data_after_fin_is_not_delivered() {
     assert_eq!(host.received(&talk), b"all");
     assert_eq!(host.stack.state(talk.id).name(), "close_wait");
     // A FIN that came early ends the stream where it stands, whatever lies behind it.
-    let mut host = crate::bench::host(|_| {});
+    let mut host = bench::host(|_| {});
     let talk = host.opened();
     host.take(talk.segment(4, 1).flags(FIN | ACK));
     host.take(talk.segment(1, 1).data(b"all"));
@@ -234,7 +234,7 @@ fn timestamps_that_vanish() {
 #[test]
 fn challenges_are_limited_for_each_connection_alone() {
     let mut counts = Vec::new();
-    for _ in 0..1 {
+    {
         let mut host = host(|_| {});
         for port in 6_000..6_064 {
             let answer = host.take(Segment { seq: IRS, ..blank(0, port).flags(SYN) }).remove(0);
