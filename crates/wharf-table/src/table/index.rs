@@ -11,8 +11,8 @@ use crate::slots::Slots;
 
 /// The places of a bucket: seven numbers and seven hashes fill a line but for the link.
 const PLACES: usize = 7;
-/// The numbers per bucket, in halves, above which the index grows: 11.6 bytes a number, and some for overflow.
-const GROW_ABOVE: usize = 11;
+/// The numbers per bucket, in halves, above which the index grows: 12.8 bytes a number, and some for overflow.
+const GROW_ABOVE: usize = 10;
 /// The same, below which it shrinks. The distance keeps it from going back and forth.
 const SHRINK_BELOW: usize = 7;
 const CHUNK_BITS: u32 = 10;
