@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use wharf_stack::interface::{Capabilities, ChecksumIn, FrameIn, FrameSink, OffloadOut};
-use wharf_stack::stack::{Config, ConnId, DatagramIn, Event, HostRole, Medium, Role, Stack};
+use wharf_stack::stack::{Config, ConnId, DatagramIn, Event, Medium, Stack};
 use wharf_stack::tcp::{CongestionKind, Settings, State};
 use wharf_table::hash::HashKey;
 use wharf_table::notation::Cidr;
-use wharf_table::{Addr, DropReason, Endpoint, Instant, Port, PortRange};
+use wharf_table::{Addr, DropReason, Endpoint, Instant, Port};
 
 use crate::host::{Congestion, Host, MTU, Offload, Setup, Side};
 use crate::wire::{Link, RING};
@@ -29,9 +29,8 @@ fn config(setup: &Setup, side: Side) -> Config {
     let address = Cidr::new(Addr::v4(side.address()), 24).expect("24 bits are a prefix of IPv4");
     let offload = setup.offload == Offload::Segments;
     let buffer = u32::try_from(setup.buffer).expect("a buffer is below 4 GiB");
+    let [table_key, isn_key] = [0, 100].map(|purpose| HashKey::new([side.address()[3] + purpose; 16]));
     Config {
-        role: Role::Host(HostRole { addresses: vec![address], gateway_v4: None, gateway_v6: None }),
-        medium: Medium::Ethernet,
         hardware_address: side.hardware(),
         mtu: MTU as u16,
         capabilities: Capabilities { checksum: offload, tso: offload, uso: offload },
@@ -48,9 +47,7 @@ fn config(setup: &Setup, side: Side) -> Config {
         },
         buffer_limit: 256 << 20,
         max_connections: setup.connections,
-        ephemeral_ports: PortRange::DYNAMIC,
-        table_key: HashKey::new([side.address()[3]; 16]),
-        isn_key: HashKey::new([side.address()[3] + 100; 16]),
+        ..Config::host(Medium::Ethernet, vec![address], table_key, isn_key)
     }
 }
 

@@ -43,7 +43,9 @@ fn fill(flows: u32) -> Table {
     let mut table = Table::new(HashKey::new(*b"no secret needed"));
     table.set_max_flows(flows);
     for number in 0..flows {
-        table.open(tuple(number), Far::Application(number), Origin::Transit, Instant::ZERO).expect("tuples differ");
+        table
+            .open(tuple(number), Far::Application(number), Origin::Transit, Instant::ZERO)
+            .expect("tuples differ");
     }
     table
 }
