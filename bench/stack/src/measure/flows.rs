@@ -21,6 +21,9 @@ pub const SECTION: Section = Section {
 const SMOLTCP_FLOWS: usize = 5_000;
 /// The buffer of each direction: the least that wharf-stack takes.
 const BUFFER: usize = 4_096;
+/// SYNs to one port that find room in its queue, and so many that most are answered with cookies.
+const QUEUED: usize = 4_000;
+const FLOOD: usize = 60_000;
 /// Longer than TIME-WAIT.
 const TIME_WAIT: Duration = Duration::from_secs(61);
 
@@ -29,6 +32,7 @@ struct Bytes {
     server: f64,
     client: f64,
     syn_received: f64,
+    flooded: f64,
     time_wait: f64,
     left: f64,
 }
@@ -68,11 +72,10 @@ fn settle<H: Host>(pair: &mut Pair<H>) {
     pair.turns(3);
 }
 
-/// SYNs whose answers get lost.
-fn syn_received<H: Host>(flows: usize) -> f64 {
+/// SYNs whose answers get lost, so many to each port.
+fn syn_received<H: Host>(flows: usize, per_port: usize) -> f64 {
     let mut pair = Pair::<H>::new(&setup(flows));
     let before = pair.server_bytes.bytes();
-    let per_port = usize::from(u16::MAX - FIRST_PORT);
     let mut count = 0;
     while count < flows {
         let (port, offset) = (80 + (count / per_port) as u16, count % per_port);
@@ -96,7 +99,8 @@ fn syn_received<H: Host>(flows: usize) -> f64 {
 
 fn bytes<H: Host>(flows: usize) -> Bytes {
     let (server, client, time_wait, left) = life::<H>(flows);
-    Bytes { server, client, syn_received: syn_received::<H>(flows), time_wait, left }
+    let [syn_received, flooded] = [QUEUED, FLOOD].map(|per_port| syn_received::<H>(flows, per_port));
+    Bytes { server, client, syn_received, flooded, time_wait, left }
 }
 
 /// Prints every row.
@@ -111,7 +115,8 @@ pub fn run(report: &mut Report, effort: Effort) {
         };
         row("established, server", wharf.server, smoltcp.server);
         row("established, client", wharf.client, smoltcp.client);
-        row("SYN-RECEIVED", wharf.syn_received, smoltcp.syn_received);
+        row("SYN-RECEIVED, 4,000 a port", wharf.syn_received, smoltcp.syn_received);
+        row("SYN-RECEIVED, 60,000 a port", wharf.flooded, smoltcp.flooded);
         // smoltcp has none of its own then: its sockets were taken away.
         report.alone(SECTION, format!("{flows} flows, TIME-WAIT"), wharf.time_wait);
         report.alone(SECTION, format!("{flows} flows, left when all are gone"), wharf.left);
