@@ -107,7 +107,8 @@ pub(crate) fn refresh(state: &mut State) {
         let value = at.numbers(name).get(which).and_then(|bytes| u32::try_from(*bytes).ok());
         *field = value.unwrap_or(*field);
     };
-    buffer(&mut tcp.receive_buffer, "net.ipv4.tcp_rmem", 1);
+    // It begins with 64 KiB and grows when it is read, up to the last number, from which the window scale follows.
+    buffer(&mut tcp.receive_buffer, "net.ipv4.tcp_rmem", 2);
     buffer(&mut tcp.send_buffer, "net.ipv4.tcp_wmem", 1);
     if let Some(mode) = at.tcp("ecn") {
         tcp.ecn = match mode {
