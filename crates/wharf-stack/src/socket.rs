@@ -206,7 +206,10 @@ impl Host {
     /// Takes a batch of frames that arrived.
     pub fn handle_frames(&mut self, now: Instant, frames: &[FrameIn<'_>]) {
         let Host { stack, sockets, ready, .. } = self;
-        stack.handle_frames(now, frames, &mut events::Inbox { now, sockets, ready });
+        let mut inbox = events::Inbox { now, sockets, ready, lost: 0 };
+        stack.handle_frames(now, frames, &mut inbox);
+        let lost = inbox.lost;
+        self.count_lost(lost);
         self.settle(now);
     }
 
@@ -303,7 +306,10 @@ impl Host {
     fn settle(&mut self, now: Instant) {
         loop {
             let Host { stack, sockets, ready, .. } = self;
-            stack.handle_looped(now, &mut events::Inbox { now, sockets, ready });
+            let mut inbox = events::Inbox { now, sockets, ready, lost: 0 };
+            stack.handle_looped(now, &mut inbox);
+            let lost = inbox.lost;
+            self.count_lost(lost);
             while let Some(event) = self.stack.poll_event() {
                 self.on_event(event);
             }
@@ -311,6 +317,10 @@ impl Host {
                 return;
             }
         }
+    }
+
+    fn count_lost(&mut self, count: u64) {
+        (0..count).for_each(|_| self.stack.count_drop(DropReason::NoBuffer));
     }
 
     /// The readiness of a socket may have changed.

@@ -99,12 +99,12 @@ impl Datagrams {
         (self.queue.front().map_or(0, |kept| kept.payload.len()), self.unsent)
     }
 
-    /// Takes a datagram that has come; whether there was room.
-    pub(super) fn take(&mut self, now: Instant, options: &Options, datagram: &DatagramIn<'_>) -> bool {
+    /// Takes a datagram that has come, which may be many of one size; how many of them found no room.
+    pub(super) fn take(&mut self, now: Instant, options: &Options, datagram: &DatagramIn<'_>) -> u64 {
         let most = options.receive_buffer.unwrap_or(BUFFER) as usize;
         let size = if datagram.gso_size == 0 { usize::MAX } else { usize::from(datagram.gso_size) };
         let mut rest = datagram.payload;
-        let mut taken = false;
+        let before = self.lost;
         loop {
             let (payload, behind) = rest.split_at(rest.len().min(size));
             if self.held >= most {
@@ -118,11 +118,10 @@ impl Datagrams {
                     at: now,
                     payload: payload.into(),
                 });
-                taken = true;
             }
             rest = behind;
             if rest.is_empty() {
-                return taken;
+                return self.lost - before;
             }
         }
     }

@@ -26,14 +26,16 @@ pub(super) struct Inbox<'a> {
     pub(super) now: Instant,
     pub(super) sockets: &'a mut Places<Socket>,
     pub(super) ready: &'a mut VecDeque<u32>,
+    /// Datagrams that found their queue full.
+    pub(super) lost: u64,
 }
 
 impl DatagramSink for Inbox<'_> {
     fn datagram(&mut self, datagram: DatagramIn<'_>) {
         let Some(index) = datagram.binding else { return };
-        if let Some(Socket { options, body: Body::Datagram(datagrams) }) = self.sockets.value_mut(index)
-            && datagrams.take(self.now, options, &datagram)
-        {
+        if let Some(Socket { options, body: Body::Datagram(datagrams) }) = self.sockets.value_mut(index) {
+            let lost = datagrams.take(self.now, options, &datagram);
+            self.lost += lost;
             wake(self.sockets, self.ready, index);
         }
     }

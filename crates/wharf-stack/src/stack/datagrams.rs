@@ -215,6 +215,10 @@ impl Stack {
     /// Whether a datagram that no binding takes may go outside; says no inside where it may not.
     fn check_outward(&mut self, now: Instant, packet: &Packet<'_>, tuple: &Tuple) -> Result<(), DropReason> {
         let Role::Gateway(gateway) = &self.config.role else {
+            if self.is_group(packet.dst) {
+                // Many would answer at once (RFC 1122, section 3.2.2).
+                return Err(DropReason::NoListener);
+            }
             self.reply_icmp(now, packet, IcmpError::Unreachable(Unreachable::Port));
             return Err(DropReason::NoListener);
         };

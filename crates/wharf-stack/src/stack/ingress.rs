@@ -256,7 +256,12 @@ impl Stack {
             return Err(DropReason::SourceInvalid);
         }
         if self.is_group(packet.dst) {
-            return Err(DropReason::DestinationInvalid);
+            let heard = packet.protocol == protocol::UDP && self.is_told_to_all(packet.dst);
+            return if heard {
+                self.on_udp(now, packet, datagrams)
+            } else {
+                Err(DropReason::DestinationInvalid)
+            };
         }
         if !self.is_own(packet.dst) && !self.is_looped(packet.dst) {
             self.check_forwarding(now, packet)?;
@@ -297,6 +302,16 @@ impl Stack {
         };
         self.reply_icmp(now, packet, error);
         Err(reason)
+    }
+
+    /// Whether a host hears what is sent there without having joined a group: the broadcasts of its links, and the groups of
+    /// all hosts (RFC 1112, section 4; RFC 4291, section 2.8).
+    fn is_told_to_all(&self, dst: Addr) -> bool {
+        const ALL_NODES: Addr = Addr::v6([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        const ALL_HOSTS: Addr = Addr::v4([224, 0, 0, 1]);
+        let host = matches!(self.config.role, Role::Host(_));
+        let everyone = dst.is_limited_broadcast() || dst == ALL_HOSTS || dst == ALL_NODES;
+        host && (everyone || self.is_subnet_broadcast(dst))
     }
 
     fn is_subnet_broadcast(&self, dst: Addr) -> bool {
@@ -395,6 +410,21 @@ impl Stack {
         let seq = crate::tcp::SeqNum::new(quoted.tcp_seq.ok_or(DropReason::IcmpInvalid)?);
         self.with(now, id, |conn, _| conn.handle_path_mtu(now, payload, seq));
         Ok(())
+    }
+
+    /// A neighbour does not answer: who has sent the packet that waited for it hears what a router would say (RFC 1122,
+    /// section 2.4; RFC 4861, section 7.2.2).
+    pub(super) fn on_silent_neighbor(&mut self, now: Instant, frame: &[u8]) {
+        self.drops.count(DropReason::NeighborUnresolved);
+        let Ok((ethernet, packet)) = EthernetRepr::parse(frame) else { return };
+        let quoted = match ethernet.ether_type {
+            EtherType::IPV4 => Quoted::parse_ipv4(packet),
+            _ => Quoted::parse_ipv6(packet),
+        };
+        if let Ok(quoted) = quoted {
+            // Packets of others than connections are only lost.
+            let _ = self.on_unreachable(now, &quoted, Unreachable::Host);
+        }
     }
 
     fn on_unreachable(&mut self, now: Instant, quoted: &Quoted, why: Unreachable) -> Result<(), DropReason> {

@@ -188,6 +188,9 @@ impl Stack {
 
     pub(super) fn on_neighbor_timeout(&mut self, now: Instant) {
         self.neighbors.handle_timeout(now);
+        while let Some((_, frame)) = self.neighbors.poll_failed() {
+            self.on_silent_neighbor(now, &frame);
+        }
     }
 
     /// Puts what the neighbour cache has to say into the queue for the link: questions, and frames that waited for answers.
