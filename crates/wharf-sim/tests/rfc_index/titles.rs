@@ -35,6 +35,7 @@ pub(crate) const TITLES: &[(u32, &str)] = &[
     (2474, "Definition of the Differentiated Services Field in the IPv4 and IPv6 Headers"),
     (2525, "Known TCP Implementation Problems"),
     (2675, "IPv6 Jumbograms"),
+    (2710, "Multicast Listener Discovery (MLD) for IPv6"),
     (2711, "IPv6 Router Alert Option"),
     (2782, "A DNS RR for specifying the location of services (DNS SRV)"),
     (2861, "TCP Congestion Window Validation"),
