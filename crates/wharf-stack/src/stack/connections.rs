@@ -137,7 +137,12 @@ impl Stack {
         let settings = self.tcp_settings(destination.addr);
         let iss = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
         let conn = Connection::connect(&settings, tuple, iss, now);
-        let id = self.open(now, conn, None, Opening::Ours(Origin::IMPLICIT))?;
+        // A gateway speaks in the name of others, whose ports are not its own.
+        let origin = match self.config.role {
+            Role::Gateway(_) => Origin::Transit,
+            Role::Host(_) => Origin::IMPLICIT,
+        };
+        let id = self.open(now, conn, None, Opening::Ours(origin))?;
         self.settle(now, id.0);
         Ok(id)
     }

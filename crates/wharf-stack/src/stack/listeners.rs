@@ -90,8 +90,22 @@ impl Stack {
     /// # Errors
     /// [`BindError`] when the port is taken.
     pub fn listen(&mut self, addr: Option<Addr>, port: Port, token: u32) -> Result<BindingId, BindError> {
+        self.listen_with_backlog(addr, port, token, None)
+    }
+
+    /// The same with a backlog: see [`Stack::listen_on`].
+    ///
+    /// # Errors
+    /// [`BindError`] when the port is taken.
+    pub fn listen_with_backlog(
+        &mut self,
+        addr: Option<Addr>,
+        port: Port,
+        token: u32,
+        backlog: Option<u32>,
+    ) -> Result<BindingId, BindError> {
         let id = self.table.bind(&Claim::new(Protocol::Tcp, addr, Some(port), token))?;
-        let listening = self.listen_on(id, token, None);
+        let listening = self.listen_on(id, token, backlog);
         if listening.is_err() {
             self.table.unbind(id);
         }
