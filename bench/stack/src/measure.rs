@@ -8,7 +8,9 @@ pub mod receive;
 pub mod round_trips;
 pub mod throughput;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// How long and how often.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +25,7 @@ pub struct Effort {
 
 impl Effort {
     /// Some minutes.
-    pub const FULL: Effort = Effort { rounds: 5, round: Duration::from_millis(500), quick: false };
+    pub const FULL: Effort = Effort { rounds: 8, round: Duration::from_millis(250), quick: false };
     /// Well below a minute.
     pub const QUICK: Effort = Effort { rounds: 2, round: Duration::from_millis(100), quick: true };
 
@@ -36,12 +38,18 @@ impl Effort {
         best
     }
 
-    /// The seconds that one of `run` takes: it is repeated until a round is full. `run` says how many it did.
+    /// The seconds of the processor that one of `run` takes: it is repeated until a round is full. `run` says how many it did.
     pub fn seconds_each(self, mut run: impl FnMut() -> usize) -> f64 {
-        let (start, mut count) = (Instant::now(), 0);
-        while start.elapsed() < self.round {
+        let (start, mut count) = (processor_time(), 0);
+        while processor_time() - start < self.round {
             count += run();
         }
-        start.elapsed().as_secs_f64() / count as f64
+        (processor_time() - start).as_secs_f64() / count as f64
     }
+}
+
+/// How long this thread has run: what others do on the same machine does not count.
+pub fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }

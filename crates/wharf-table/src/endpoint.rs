@@ -32,15 +32,14 @@ impl Addr {
 
     /// Whether this is an IPv4 address.
     pub const fn is_v4(self) -> bool {
-        matches!(self.0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..])
+        // As one number: byte by byte this took a tenth of a segment's time, so often is it asked.
+        u128::from_be_bytes(self.0) >> 32 == 0xffff
     }
 
     /// The four octets of an IPv4 address; `None` for IPv6.
     pub const fn v4_octets(self) -> Option<[u8; 4]> {
-        match self.0 {
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => Some([a, b, c, d]),
-            _ => None,
-        }
+        let [.., a, b, c, d] = self.0;
+        if self.is_v4() { Some([a, b, c, d]) } else { None }
     }
 
     /// The address as the standard library writes it: `V4` for mapped addresses.
@@ -58,12 +57,12 @@ impl Addr {
 
     /// 127.0.0.0/8 or `::1`.
     pub const fn is_loopback(self) -> bool {
-        self.ip().is_loopback()
+        if self.is_v4() { self.0[12] == 127 } else { u128::from_be_bytes(self.0) == 1 }
     }
 
     /// 224.0.0.0/4 or ff00::/8.
     pub const fn is_multicast(self) -> bool {
-        self.ip().is_multicast()
+        if self.is_v4() { self.0[12] >> 4 == 0xe } else { self.0[0] == 0xff }
     }
 
     /// 255.255.255.255.
