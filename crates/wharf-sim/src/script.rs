@@ -19,8 +19,8 @@
 //! script says so in a comment (`// kernel: no, because ...`).
 //!
 //! Beyond packetdrill a script can name addresses (`[src "192.0.2.7"]`), give payloads (`"text"` behind a segment or
-//! datagram, and in `read` and `write`), put any bytes among TCP options (`<hex 0300>`), and call `getsockname` and
-//! `getpeername`. Beneath it: no GRE, MPLS, PSP, MPTCP or mutation of packets.
+//! datagram, and in `read` and `write`), put any bytes among TCP options (`<hex 0300>`), give a wrong data
+//! offset (`offset 4`), and call `getsockname` and `getpeername`. Beneath it: no GRE, MPLS, PSP, MPTCP or mutation of packets.
 //!
 //! Invariants: nothing here uses `wharf-stack` or `wharf-wire` to say what a packet is, so that neither is its own judge; a
 //! script that fails says where, what was expected and what was seen.

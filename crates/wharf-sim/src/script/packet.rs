@@ -109,6 +109,8 @@ pub struct Segment {
     pub window: u16,
     /// The urgent pointer.
     pub urgent: u16,
+    /// The data offset in words of 32 bits, where a script gives a wrong one.
+    pub data_offset: Option<u8>,
     /// In their order.
     pub options: Vec<TcpOption>,
     /// What follows the header.

@@ -88,7 +88,7 @@ fn tcp(segment: &Segment) -> Vec<u8> {
     while !options.len().is_multiple_of(4) {
         options.push(0);
     }
-    let offset = (20 + options.len()) / 4;
+    let offset = segment.data_offset.map_or((20 + options.len()) / 4, usize::from);
     let mut bytes = Vec::with_capacity(20 + options.len() + segment.payload.len());
     bytes.extend_from_slice(&segment.source_port.to_be_bytes());
     bytes.extend_from_slice(&segment.destination_port.to_be_bytes());

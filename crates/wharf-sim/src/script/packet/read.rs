@@ -138,6 +138,7 @@ fn tcp(bytes: &[u8]) -> Result<Segment, Unreadable> {
         flags: flags_and_offset & 0x1ff,
         window: word(bytes, 14),
         urgent: word(bytes, 18),
+        data_offset: None,
         options: options(&bytes[20..header])?,
         payload: Payload { bytes: bytes[header..].to_vec(), said: true },
     })

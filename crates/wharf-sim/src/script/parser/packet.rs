@@ -1,7 +1,7 @@
 //! Packets: `< [ect0] 1000 > 8080 P. 1:1001(1000) ack 1 win 257 <nop,nop,TS val 1 ecr 2>`.
 //!
 //! Beside what packetdrill knows, a line can name addresses (`[src "192.0.2.7"]`), give the payload (`"text"` at the
-//! end), and put any bytes among the options (`<hex 0300>`).
+//! end), put any bytes among the options (`<hex 0300>`), and lie about where the data begins (`offset 4`, in words).
 
 use super::super::lexer::{Token, error};
 use super::super::packet::{Body, Datagram, Packet, Payload, Segment, TcpOption, flag};
@@ -122,6 +122,9 @@ impl Parser {
         }
         if self.eat_word("urg") {
             segment.urgent = self.u16("an urgent pointer")?;
+        }
+        if direction == Direction::Inbound && self.eat_word("offset") {
+            segment.data_offset = Some(self.integer("a data offset", 15)? as u8);
         }
         if self.is_sign('<') {
             let position = self.position();

@@ -82,6 +82,14 @@ fn sack_blocks_and_raw_options() {
 }
 
 #[test]
+fn a_data_offset_that_lies_reaches_the_wire() {
+    let mut packet = inbound("P. 1:3(2) ack 1 win 9 offset 4 \"no\"").packet;
+    (packet.source, packet.destination) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    assert_eq!(super::super::packet::emit(&packet)[32] >> 4, 4);
+    assert!(error_of("0 > . 1:1(0) ack 1 offset 4").contains("`offset`"));
+}
+
+#[test]
 fn icmp_and_udp() {
     let line = inbound("icmp unreachable frag_needed mtu 1200 [1:1001(1000)]");
     let Body::Icmp(icmp) = &line.packet.body else { panic!() };
