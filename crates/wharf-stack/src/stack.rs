@@ -20,6 +20,7 @@ mod connections;
 mod cookies;
 mod datagrams;
 mod errors;
+mod icmp;
 mod ingress;
 mod limiter;
 mod listeners;

@@ -9,19 +9,14 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use wharf_table::table::Found;
-use wharf_table::trace::Silent;
-use wharf_table::{Addr, DropReason, Instant, Protocol, Tuple};
+use wharf_table::{Addr, DropReason, Instant};
 use wharf_wire::ethernet::{EtherType, EthernetRepr};
-use wharf_wire::icmpv4::{self, Icmpv4Repr};
-use wharf_wire::icmpv6::{self, Icmpv6Repr};
 use wharf_wire::ipv4::{self, Ipv4Repr};
 use wharf_wire::ipv6::Ipv6Repr;
 use wharf_wire::ipv6::extension::{self, UpperLayer};
 use wharf_wire::malformed::Malformed;
 use wharf_wire::protocol::NO_NEXT_HEADER;
-use wharf_wire::quoted::Quoted;
-use wharf_wire::{tcp, udp};
+use wharf_wire::{icmpv4, icmpv6, tcp, udp};
 
 use super::{DatagramSink, IcmpError, Medium, Role, Stack, Unreachable};
 use crate::interface::{ChecksumIn, FrameIn};
@@ -269,8 +264,8 @@ impl Stack {
         match packet.protocol {
             protocol::TCP => self.on_tcp(now, packet),
             protocol::UDP => self.on_udp(now, packet, datagrams),
-            protocol::ICMP if packet.dst.is_v4() => self.on_icmpv4(now, packet, datagrams),
-            protocol::ICMPV6 if !packet.dst.is_v4() => self.on_icmpv6(now, packet, datagrams),
+            protocol::ICMP if packet.dst.is_v4() => self.on_icmp(now, packet, datagrams),
+            protocol::ICMPV6 if !packet.dst.is_v4() => self.on_icmp(now, packet, datagrams),
             number => {
                 // An IPv6 packet may say that nothing follows (RFC 8200, section 4.7).
                 if packet.dst.is_v4() {
@@ -320,135 +315,6 @@ impl Stack {
             Role::Host(host) => host.addresses.iter().any(|own| own.broadcast() == Some(dst)),
         }
     }
-
-    fn on_icmpv4<D: DatagramSink>(
-        &mut self,
-        now: Instant,
-        packet: &Packet<'_>,
-        datagrams: &mut D,
-    ) -> Result<(), DropReason> {
-        let message = Icmpv4Repr::parse(packet.payload).map_err(|_| DropReason::IcmpInvalid)?;
-        if let Some(quoted) = message.quoted().filter(|quoted| quoted.protocol == protocol::UDP) {
-            return self.on_datagram_error(packet, &quoted, datagrams);
-        }
-        match message {
-            Icmpv4Repr::EchoRequest { ident, .. } => self.on_echo(now, packet, ident, datagrams),
-            Icmpv4Repr::FragmentationNeeded { mtu, .. } => {
-                let quoted = message.quoted().ok_or(DropReason::IcmpInvalid)?;
-                self.on_too_big(now, &quoted, u32::from(mtu))
-            }
-            Icmpv4Repr::DestinationUnreachable { code, .. } => {
-                let quoted = message.quoted().ok_or(DropReason::IcmpInvalid)?;
-                self.on_unreachable(now, &quoted, unreachable_v4(code))
-            }
-            Icmpv4Repr::TimeExceeded { .. } => {
-                let quoted = message.quoted().ok_or(DropReason::IcmpInvalid)?;
-                self.on_unreachable(now, &quoted, Unreachable::HopLimit)
-            }
-            _ => Err(DropReason::IcmpIgnored),
-        }
-    }
-
-    fn on_icmpv6<D: DatagramSink>(
-        &mut self,
-        now: Instant,
-        packet: &Packet<'_>,
-        datagrams: &mut D,
-    ) -> Result<(), DropReason> {
-        let message = Icmpv6Repr::parse(packet.payload).map_err(|_| DropReason::IcmpInvalid)?;
-        if let Some(quoted) = message.quoted().filter(|quoted| quoted.protocol == protocol::UDP) {
-            return self.on_datagram_error(packet, &quoted, datagrams);
-        }
-        match message {
-            Icmpv6Repr::EchoRequest { ident, .. } => self.on_echo(now, packet, ident, datagrams),
-            Icmpv6Repr::PacketTooBig { mtu, .. } => {
-                let quoted = message.quoted().ok_or(DropReason::IcmpInvalid)?;
-                self.on_too_big(now, &quoted, mtu)
-            }
-            Icmpv6Repr::DestinationUnreachable { code, .. } => {
-                let quoted = message.quoted().ok_or(DropReason::IcmpInvalid)?;
-                self.on_unreachable(now, &quoted, unreachable_v6(code))
-            }
-            Icmpv6Repr::TimeExceeded { .. } => {
-                let quoted = message.quoted().ok_or(DropReason::IcmpInvalid)?;
-                self.on_unreachable(now, &quoted, Unreachable::HopLimit)
-            }
-            _ => Err(DropReason::IcmpIgnored),
-        }
-    }
-
-    fn on_echo<D: DatagramSink>(
-        &mut self,
-        now: Instant,
-        packet: &Packet<'_>,
-        ident: u16,
-        datagrams: &mut D,
-    ) -> Result<(), DropReason> {
-        let carried = match &self.config.role {
-            Role::Gateway(gateway) => !self.is_own(packet.dst) || gateway.policy.is_host(packet.dst),
-            Role::Host(_) => false,
-        };
-        if carried {
-            return self.on_echo_outward(now, packet, ident, datagrams);
-        }
-        self.reply_echo(packet);
-        Ok(())
-    }
-
-    /// An ICMP error that quotes a segment of ours: the path is smaller than the segment (RFC 1191, RFC 8201).
-    fn on_too_big(&mut self, now: Instant, quoted: &Quoted, mtu: u32) -> Result<(), DropReason> {
-        let id = self.quoted_connection(quoted)?;
-        let headers: u32 = if quoted.src.addr.is_v4() { 40 } else { 60 };
-        // Less than every path carries is a lie (RFC 791; RFC 8201, section 4). An IPv4 router that does not say how small is
-        // taken at what hosts accept (RFC 1191, section 5).
-        let mtu = match (quoted.src.addr.is_v4(), mtu) {
-            (true, 0) => 576,
-            (true, mtu) => mtu.max(68),
-            (false, mtu) => mtu.max(1280),
-        };
-        let payload = u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
-        let seq = crate::tcp::SeqNum::new(quoted.tcp_seq.ok_or(DropReason::IcmpInvalid)?);
-        self.with(now, id, |conn, _| conn.handle_path_mtu(now, payload, seq));
-        Ok(())
-    }
-
-    /// A neighbour does not answer: who has sent the packet that waited for it hears what a router would say (RFC 1122,
-    /// section 2.4; RFC 4861, section 7.2.2).
-    pub(super) fn on_silent_neighbor(&mut self, now: Instant, frame: &[u8]) {
-        self.drops.count(DropReason::NeighborUnresolved);
-        let Ok((ethernet, packet)) = EthernetRepr::parse(frame) else { return };
-        let quoted = match ethernet.ether_type {
-            EtherType::IPV4 => Quoted::parse_ipv4(packet),
-            _ => Quoted::parse_ipv6(packet),
-        };
-        if let Ok(quoted) = quoted {
-            // Packets of others than connections are only lost.
-            let _ = self.on_unreachable(now, &quoted, Unreachable::Host);
-        }
-    }
-
-    fn on_unreachable(&mut self, now: Instant, quoted: &Quoted, why: Unreachable) -> Result<(), DropReason> {
-        if let Some(id) = self.quoted_request(quoted) {
-            return self.on_request_unreachable(id, quoted.tcp_seq, why);
-        }
-        let id = self.quoted_connection(quoted)?;
-        self.with(now, id, |conn, _| conn.handle_soft_error(why));
-        Ok(())
-    }
-
-    /// The connection whose segment an ICMP error quotes, if the quoted sequence number is in flight (RFC 5927, section 4).
-    fn quoted_connection(&self, quoted: &Quoted) -> Result<super::ConnId, DropReason> {
-        if quoted.protocol != protocol::TCP {
-            return Err(DropReason::IcmpIgnored);
-        }
-        let tuple = Tuple { protocol: Protocol::Tcp, local: quoted.src, remote: quoted.dst };
-        let Found::Flow(flow) = self.table.find(&tuple, &mut Silent) else {
-            return Err(DropReason::NoConnection);
-        };
-        let id = super::ConnId::from_number(self.connection_of(flow));
-        let in_flight = quoted.tcp_seq.is_some_and(|seq| self.connection(id).is_on_its_way(seq));
-        if in_flight { Ok(id) } else { Err(DropReason::IcmpInvalid) }
-    }
 }
 
 /// Verifies the transport's checksum where nobody vouches for it.
@@ -488,27 +354,6 @@ fn quote_whole_v6(ip: &Ipv6Repr, next_header: u8, payload: &[u8]) -> Vec<u8> {
     whole.emit(&mut quote);
     quote.extend_from_slice(&payload[..payload.len().min(QUOTE_MAX)]);
     quote
-}
-
-/// What an IPv4 code of destination unreachable says (RFC 792; RFC 1812, section 5.2.7.1).
-const fn unreachable_v4(code: u8) -> Unreachable {
-    match code {
-        0 | 5 | 6 | 8 | 11 => Unreachable::Network,
-        2 => Unreachable::Protocol,
-        3 => Unreachable::Port,
-        9 | 10 | 13 => Unreachable::Prohibited,
-        _ => Unreachable::Host,
-    }
-}
-
-/// What an IPv6 code of destination unreachable says (RFC 4443, section 3.1).
-const fn unreachable_v6(code: u8) -> Unreachable {
-    match code {
-        0 => Unreachable::Network,
-        1 | 5 | 6 => Unreachable::Prohibited,
-        4 => Unreachable::Port,
-        _ => Unreachable::Host,
-    }
 }
 
 /// RS, RA, NS, NA and redirect (RFC 4861, section 4).
