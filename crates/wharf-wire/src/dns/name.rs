@@ -17,6 +17,9 @@ use crate::Malformed;
 pub const MAX_NAME_LEN: usize = 255;
 const MAX_LABEL_LEN: usize = 63;
 const POINTER: u8 = 0xc0;
+/// As many pointers as labels: those of any name that was compressed, and a bound to what a name costs to read. Without it a
+/// chain through all of a message, to which each of its records points, would cost its length squared.
+const MAX_POINTERS: usize = 127;
 
 /// A name within a message, perhaps compressed, known to be well-formed.
 #[derive(Clone, Copy)]
@@ -29,10 +32,11 @@ impl<'a> NameRef<'a> {
     /// Reads the name at `at` of `message`; gives back where its bytes end.
     ///
     /// A pointer must lead to before the place where the name, or the part that pointed, began: that makes loops impossible
-    /// (RFC 1035, section 4.1.4, speaks of a *prior* occurrence).
+    /// (RFC 1035, section 4.1.4, speaks of a *prior* occurrence). More pointers than a name can have labels are no name.
     pub(super) fn parse(message: &'a [u8], at: usize) -> Result<(NameRef<'a>, usize), Malformed> {
         let name = NameRef { message, at };
         let (mut pos, mut before, mut end, mut len) = (at, at, None, 1);
+        let mut pointers = 0;
         loop {
             let &first = message.get(pos).ok_or(Malformed::Name)?;
             match first {
@@ -47,7 +51,8 @@ impl<'a> NameRef<'a> {
                 POINTER.. => {
                     let &second = message.get(pos + 1).ok_or(Malformed::Name)?;
                     let target = usize::from(u16::from_be_bytes([first & !POINTER, second]));
-                    if target >= before {
+                    pointers += 1;
+                    if target >= before || pointers > MAX_POINTERS {
                         return Err(Malformed::Name);
                     }
                     end = end.or(Some(pos + 2));
