@@ -1,8 +1,9 @@
 //! What does wharf do?
 //!
 //! The work behind each verb, on top of the stack and of what Linux offers. On a packet's way: between the link and the host's
-//! sockets ([`run`]).
+//! sockets ([`run`]), or the end of the way ([`host`]).
 
 #![forbid(unsafe_code)]
 
+pub mod host;
 pub mod run;

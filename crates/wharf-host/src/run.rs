@@ -4,7 +4,7 @@
 //! typed becomes a [`config`], the config a sandbox ([`spawn`]) and a loop (`pump`), and the loop ends with the program.
 
 mod addresses;
-mod clock;
+pub(crate) mod clock;
 pub mod config;
 mod datagrams;
 mod echo;
@@ -14,10 +14,10 @@ pub mod publish;
 mod pump;
 mod resolver;
 pub mod spawn;
-mod start;
+pub(crate) mod start;
 mod streams;
-mod token;
-mod wire;
+pub(crate) mod token;
+pub(crate) mod wire;
 
 use std::io;
 

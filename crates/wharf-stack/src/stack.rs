@@ -34,7 +34,7 @@ mod slots;
 mod socket_options;
 mod sockets;
 mod starved;
-mod waits;
+pub(crate) mod waits;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -95,6 +95,7 @@ impl Stack {
     pub fn new(config: Config, now: Instant) -> Stack {
         let mut table = Table::new(config.table_key);
         table.set_max_flows(u32::try_from(config.max_connections).unwrap_or(u32::MAX));
+        table.set_ephemeral_range(config.ephemeral_ports);
         Stack {
             table,
             connections: slots::Connections::new(),

@@ -1,9 +1,14 @@
 //! Namespaces: making them, and setting what belongs to one.
 
+use std::fs::File;
 use std::io;
 use std::ops::BitOr;
+use std::os::fd::AsFd;
+use std::path::Path;
 
 use libc::c_int;
+use rustix::net::{AddressFamily, SocketType};
+use rustix::thread::LinkNameSpaceType;
 
 use crate::call::check;
 
@@ -43,6 +48,25 @@ pub fn unshare(namespaces: Namespaces) -> io::Result<()> {
     // SAFETY: none of the flags that a `Namespaces` can hold unshares memory or descriptors.
     check(unsafe { libc::unshare(namespaces.flags()) })?;
     Ok(())
+}
+
+/// Moves this process into an existing network namespace, `/run/netns/NAME` or `/proc/PID/ns/net` say.
+///
+/// # Errors
+/// There is no such file, it is no network namespace (`EINVAL`), or the rights are missing (`EPERM`).
+pub fn enter_network(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    let kind = LinkNameSpaceType::Network;
+    Ok(rustix::thread::move_into_link_name_space(file.as_fd(), Some(kind))?)
+}
+
+/// The number of the interface `name` of this network namespace.
+///
+/// # Errors
+/// There is none (`ENODEV`).
+pub fn interface_index(name: &str) -> io::Result<u32> {
+    let any = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    Ok(rustix::net::netdevice::name_to_index(any, name)?)
 }
 
 /// Writes a value below `/proc/sys`, say `net/ipv4/ip_forward`, of the namespaces of this process.

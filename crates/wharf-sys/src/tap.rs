@@ -35,14 +35,48 @@ pub fn open(name: &CStr, index: u32, offload: Offload) -> io::Result<(OwnedFd, L
     let fd = rustix::fs::open(TUN_DEVICE, flags, Mode::empty())?;
     set_index(&fd, index)?;
     make(&fd, name, libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR)?;
+    let capabilities = prepare(&fd, offload)?;
+    Ok((fd, capabilities))
+}
+
+/// What an interface carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Ethernet frames: a TAP.
+    Ethernet,
+    /// Bare IP packets: a TUN.
+    Ip,
+}
+
+/// Makes the interface `name`, or takes an existing one of this kind that is persistent and that nobody holds, and returns
+/// its other side, with virtio-net headers. An interface that was made here goes when the descriptor is closed.
+///
+/// # Errors
+/// As [`open`]; `EBUSY` when somebody holds it, `EINVAL` when it is of another kind.
+pub fn attach(name: &CStr, layer: Layer, offload: Offload) -> io::Result<(OwnedFd, LinkCapabilities)> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(TUN_DEVICE, flags, Mode::empty())?;
+    let kind = match layer {
+        Layer::Ethernet => libc::IFF_TAP,
+        Layer::Ip => libc::IFF_TUN,
+    };
+    make(&fd, name, kind | libc::IFF_NO_PI | libc::IFF_VNET_HDR)?;
+    let capabilities = prepare(&fd, offload)?;
+    Ok((fd, capabilities))
+}
+
+/// Sets the size of the header, and what the kernel may leave undone.
+fn prepare(fd: &OwnedFd, offload: Offload) -> io::Result<LinkCapabilities> {
     let size = VNET_HEADER_BYTES as c_int;
     // SAFETY: the kernel reads one integer from the pointer, which is valid for the call.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETVNETHDRSZ, &raw const size) })?;
-    let capabilities = match offload {
-        Offload::Full => negotiate(&fd)?,
-        Offload::None => LinkCapabilities::default(),
-    };
-    Ok((fd, capabilities))
+    match offload {
+        Offload::Full => negotiate(fd),
+        Offload::None => {
+            set_offload(fd, 0)?;
+            Ok(LinkCapabilities::default())
+        }
+    }
 }
 
 /// Makes a TUN interface, and returns its other side: bare IP packets, one a read or write, complete and without any

@@ -17,6 +17,11 @@ impl BindingId {
     pub const fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// The number that [`BindingId::index`] gave: where a report goes on after a page.
+    pub const fn from_index(index: u32) -> BindingId {
+        BindingId(index)
+    }
 }
 
 /// What the socket of a binding does.

@@ -24,6 +24,11 @@ impl FlowId {
     pub const fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// The number that [`FlowId::index`] gave: where a report goes on after a page.
+    pub const fn from_index(index: u32) -> FlowId {
+        FlowId(index)
+    }
 }
 
 /// What stands on the other side of a tuple.

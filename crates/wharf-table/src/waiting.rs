@@ -16,6 +16,11 @@ impl WaitingId {
     pub const fn number(self) -> u32 {
         self.0
     }
+
+    /// The number that [`WaitingId::number`] gave: where a report goes on after a page.
+    pub const fn from_number(number: u32) -> WaitingId {
+        WaitingId(number)
+    }
 }
 
 /// What a connection in TIME-WAIT needs to answer a segment and to judge a SYN (RFC 6191, section 2; RFC 7323,

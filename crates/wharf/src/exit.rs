@@ -50,8 +50,11 @@ pub(crate) fn usage(error: &clap::Error) -> Result<ExitCode, Failure> {
         }
         _ => {
             // The first word is the verb, as wharf has no options of its own that take a value.
-            let is_verb = std::env::args_os().nth(1).is_some_and(|word| word == "run");
-            let help = if is_verb { "wharf run --help" } else { "wharf --help" };
+            let help = match std::env::args_os().nth(1) {
+                Some(word) if word == "run" => "wharf run --help",
+                Some(word) if word == "host" => "wharf host --help",
+                _ => "wharf --help",
+            };
             Err(Failure::usage(one_line(&error.render().to_string(), help)))
         }
     }

@@ -1,3 +1,5 @@
 //! The verbs, one file each: from what was typed to the work of `wharf_host`, and back to an exit code.
 
+pub(crate) mod host;
+mod read;
 pub(crate) mod run;

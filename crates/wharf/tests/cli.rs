@@ -78,6 +78,122 @@ Usage: wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)
 }
 
 #[test]
+fn the_help_of_host_fits_a_screen_and_starts_with_examples() {
+    let help = said(&["host", "--help"]);
+    assert!(help.lines().count() <= 24, "{} lines", help.lines().count());
+    assert!(help.lines().all(|line| line.chars().count() < 80), "a line is too long");
+    assert_data_eq!(
+        help,
+        str![[r#"
+Examples:
+  wharf host --address 10.8.0.2/24 --socket h.sock -- bash
+  wharf host --address 10.8.0.2/24 --tap w0 --peer 10.8.0.1/24
+  wharf host --address fd00:8::2/64 --tun t0 --netns lab --clock virtual
+
+Usage: wharf host --address CIDR [OPTIONS] [-- COMMAND...]   (docs/host.md)
+
+      --address <CIDR>           The host's address and network
+      --gateway <ADDR>           Its gateway, for what lies beyond
+      --tap <NAME>               Its link: an Ethernet interface [wharf0]
+      --tun <NAME>               Its link: an interface of IP packets
+      --netns <NAME>             In this network namespace: a name or a path
+      --peer <CIDR>              The kernel's address on the link
+      --mtu <N>                  The largest packet of the link [1500]
+      --socket <PATH>            Requests come from a UNIX socket as well
+      --clock <KIND>             real, or virtual: time is told to move
+      --no-offload               Frames no larger than the MTU
+      --ports <RANGE>            Chosen ports: A-B, linux or iana [iana]
+      --algorithm <N>            How they are: 1 to 5, of RFC 6056 [4]
+      --reserve <PORTS>          Ports that are never chosen: 443,8000-8999
+      --privileged-below <PORT>  Ports below need a right [1024]
+      --uid <N>                  Whose sockets are [0, who has that right]
+      --setting <SETTING>        Of its TCP: ecn=active (a wrong one lists all)
+  -h, --help                     Print help
+
+"#]]
+        .raw()
+    );
+}
+
+#[test]
+fn hosts_that_make_no_sense() {
+    let told = refused(&[
+        &["host"],
+        &["host", "10.8.0.2/24"],
+        &["host", "--address", "10.8.0.2"],
+        &["host", "--address", "10.8.0.0/24"],
+        &["host", "--address", "10.8.0.2/24", "--peer", "10.9.0.1/24", "--tap", "w0"],
+        &["host", "--address", "10.8.0.2/24", "--peer", "10.8.0.2/24", "--tap", "w0"],
+        &["host", "--address", "10.8.0.2/24", "--gateway", "10.9.0.1"],
+        &["host", "--address", "10.8.0.2/24", "--tap", "a/b"],
+        &["host", "--address", "10.8.0.2/24", "--tap", "a", "--tun", "b"],
+        &["host", "--address", "10.8.0.2/24", "--tun", "t0", "--", "true"],
+        &["host", "--address", "10.8.0.2/24", "--netns", "lab", "--", "true"],
+        &["host", "--address", "10.8.0.2/32", "--", "true"],
+        &["host", "--address", "10.8.0.2/24", "--mtu", "99"],
+        &["host", "--address", "10.8.0.2/24", "--clock", "slow"],
+        &["host", "--address", "10.8.0.2/24", "--ports", "9000-8000"],
+        &["host", "--address", "10.8.0.2/24", "--ports", "all"],
+        &["host", "--address", "10.8.0.2/24", "--algorithm", "6"],
+        &["host", "--address", "10.8.0.2/24", "--reserve", "80,x"],
+        &["host", "--address", "10.8.0.2/24", "--privileged-below", "70000"],
+        &["host", "--address", "10.8.0.2/24", "--uid", "root"],
+        &["host", "--address", "10.8.0.2/24", "--setting", "ecn=maybe"],
+        &["host", "--address", "10.8.0.2/24", "--setting", "enc=on"],
+        &["host", "--address", "10.8.0.2/24", "--netns", "no-such-namespace"],
+    ]);
+    assert_data_eq!(told, str![[r#"
+$ wharf host
+2: wharf: --address: missing (the host's address and network, 10.8.0.2/24 say)
+$ wharf host 10.8.0.2/24
+2: wharf: unexpected argument '10.8.0.2/24' found (wharf host --help lists all)
+$ wharf host --address 10.8.0.2
+2: wharf: --address "10.8.0.2": a prefix length is missing (write 10.0.2.100/24 or fd00::1/64)
+$ wharf host --address 10.8.0.0/24
+2: wharf: --address "10.8.0.0/24": no host can have this address (choose another one of the network)
+$ wharf host --address 10.8.0.2/24 --peer 10.9.0.1/24 --tap w0
+2: wharf: --peer "10.9.0.1": lies in none of the host's networks (see --address)
+$ wharf host --address 10.8.0.2/24 --peer 10.8.0.2/24 --tap w0
+2: wharf: --peer "10.8.0.2": the host has this address (give the kernel's side another one)
+$ wharf host --address 10.8.0.2/24 --gateway 10.9.0.1
+2: wharf: --gateway "10.9.0.1": lies in none of the host's networks (see --address)
+$ wharf host --address 10.8.0.2/24 --tap a/b
+2: wharf: --tap "a/b": not a name for an interface (1 to 15 letters, digits, "-", "_" or ".")
+$ wharf host --address 10.8.0.2/24 --tap a --tun b
+2: wharf: the argument '--tap <NAME>' cannot be used with '--tun <NAME>' (wharf host --help lists all)
+$ wharf host --address 10.8.0.2/24 --tun t0 -- true
+2: wharf: --tun: a COMMAND runs in a network of its own, which has its own interface (leave out --tun, or the COMMAND)
+$ wharf host --address 10.8.0.2/24 --netns lab -- true
+2: wharf: --netns: a COMMAND runs in a network of its own, which has its own interface (leave out --netns, or the COMMAND)
+$ wharf host --address 10.8.0.2/32 -- true
+2: wharf: --peer: the network of 10.8.0.2/32 has no second address (write a shorter prefix, or give --peer)
+$ wharf host --address 10.8.0.2/24 --mtu 99
+2: wharf: --mtu "99": not an MTU of this link (write 576 to 65520)
+$ wharf host --address 10.8.0.2/24 --clock slow
+2: wharf: --clock "slow": no such clock (write real or virtual)
+$ wharf host --address 10.8.0.2/24 --ports 9000-8000
+2: wharf: --ports "9000-8000": a range runs upwards (write 8000-9000)
+$ wharf host --address 10.8.0.2/24 --ports all
+2: wharf: --ports "all": not a port (write a number from 1 to 65535)
+$ wharf host --address 10.8.0.2/24 --algorithm 6
+2: wharf: --algorithm "6": no such algorithm (write 1 to 5, the numbers of RFC 6056, section 3.3)
+$ wharf host --address 10.8.0.2/24 --reserve 80,x
+2: wharf: --reserve 80,x: "x": not a port (write a number from 1 to 65535)
+$ wharf host --address 10.8.0.2/24 --privileged-below 70000
+2: wharf: --privileged-below "70000": not a port (write a number from 0 to 65535)
+$ wharf host --address 10.8.0.2/24 --uid root
+2: wharf: --uid "root": not the number of a user (write 1000 say)
+$ wharf host --address 10.8.0.2/24 --setting ecn=maybe
+2: wharf: --setting ecn=maybe: "maybe": no value of ecn (write off, passive or active)
+$ wharf host --address 10.8.0.2/24 --setting enc=on
+2: wharf: --setting enc=on: "enc": no such setting (there are congestion, ecn, sack, timestamps, window_scale, nagle, delayed_ack, receive_buffer, send_buffer, max_pacing_rate, max_retries, syn_retries, time_wait, user_timeout, keepalive, missing_timestamps, mtu_probing, hop_limit, dscp)
+$ wharf host --address 10.8.0.2/24 --netns no-such-namespace
+2: wharf: enter the network namespace "/run/netns/no-such-namespace": No such file or directory (ip netns list shows those with a name; a path has a slash in it)
+
+"#]].raw());
+}
+
+#[test]
 fn help_and_version() {
     assert_data_eq!(
         said(&["--help"]),
@@ -91,7 +207,8 @@ Examples:
 
 Usage: wharf <VERB>
 
-  run  Run a program in a network of its own
+  run   Run a program in a network of its own
+  host  Run a host of wharf's own stack, driven by JSON lines
 
   -h, --help     Print help
   -V, --version  Print version

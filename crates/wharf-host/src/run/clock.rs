@@ -5,14 +5,14 @@ use std::time;
 use wharf_table::Instant;
 
 /// Time since the start of the run, on the monotonic clock.
-pub(super) struct Clock(time::Instant);
+pub(crate) struct Clock(time::Instant);
 
 impl Clock {
-    pub(super) fn start() -> Clock {
+    pub(crate) fn start() -> Clock {
         Clock(time::Instant::now())
     }
 
-    pub(super) fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         Instant::from_micros(self.0.elapsed().as_micros() as u64)
     }
 }

@@ -78,8 +78,8 @@ pub enum RouterAdvertisements {
 pub struct Subnet {
     /// The program's address and the length of its network's prefix.
     pub prefix: Prefix,
-    /// The default route's gateway: an address of the same network, or a link-local one.
-    pub gateway: IpAddr,
+    /// The default route's gateway: an address of the same network, or a link-local one. `None` for no default route.
+    pub gateway: Option<IpAddr>,
 }
 
 /// The name of the program's interface.

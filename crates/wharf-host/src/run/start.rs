@@ -38,7 +38,10 @@ const FORWARDED: [Signal; 8] = [
     Signal::CONT,
 ];
 /// The signal of a closed terminal.
-pub(super) const HANG_UP: i32 = Signal::HUP.as_raw();
+pub(crate) const HANG_UP: i32 = Signal::HUP.as_raw();
+/// Those that end who has nobody to hand them on to.
+pub(crate) const ENDING: [i32; 4] =
+    [Signal::HUP.as_raw(), Signal::INT.as_raw(), Signal::QUIT.as_raw(), Signal::TERM.as_raw()];
 /// The hardware addresses of the two ends of the link: locally administered, and nobody else is there.
 const PROGRAM_HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 const GATEWAY_HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
@@ -52,7 +55,7 @@ const TIME_WAIT: Duration = Duration::from_secs(1);
 pub(super) const LINK_BATCH: usize = 32;
 
 /// A source of keys: the kernel's.
-pub(super) fn random_u64() -> io::Result<u64> {
+pub(crate) fn random_u64() -> io::Result<u64> {
     let mut bytes = [0; 8];
     random_bytes(&mut bytes)?;
     Ok(u64::from_ne_bytes(bytes))
@@ -75,7 +78,7 @@ fn random_bytes(bytes: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn random_key() -> io::Result<HashKey> {
+pub(crate) fn random_key() -> io::Result<HashKey> {
     let mut bytes = [0; 16];
     random_bytes(&mut bytes)?;
     Ok(HashKey::new(bytes))
@@ -135,7 +138,7 @@ pub(super) fn gateway_stack(
 pub(super) fn sandbox(config: &Lowered, open_files: OpenFiles, signals: Inherited) -> SandboxConfig {
     let subnet = |of: GatewayAddresses| Subnet {
         prefix: Prefix { address: of.program.addr().ip(), length: of.program.prefix_len() },
-        gateway: of.gateway.ip(),
+        gateway: Some(of.gateway.ip()),
     };
     let networks = [config.v4, config.v6].into_iter().flatten();
     SandboxConfig {
@@ -158,11 +161,11 @@ pub(super) fn sandbox(config: &Lowered, open_files: OpenFiles, signals: Inherite
 }
 
 /// Blocks the signals that the loop forwards, and reads them from now on.
-pub(super) fn take_signals() -> io::Result<Signals> {
+pub(crate) fn take_signals() -> io::Result<Signals> {
     Signals::take(&FORWARDED.map(Signal::as_raw))
 }
 
 /// The clock, the poller and the buffers of a loop.
-pub(super) fn engine() -> io::Result<(Clock, Poller, FrameBuffers)> {
+pub(crate) fn engine() -> io::Result<(Clock, Poller, FrameBuffers)> {
     Ok((Clock::start(), Poller::new(1024)?, FrameBuffers::new(LINK_BATCH)))
 }

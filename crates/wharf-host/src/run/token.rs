@@ -4,7 +4,7 @@ use wharf_stack::stack::ConnId;
 
 /// A token of the loop's epoll, 64 bits: the kind above, an index below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token {
+pub(crate) enum Token {
     /// The link to the program.
     Link,
     /// A signal for wharf.
@@ -27,7 +27,7 @@ const SHIFT: u32 = 56;
 
 impl Token {
     /// The first token of the name server's sockets.
-    pub(super) const NAMES_BASE: u64 = 8 << SHIFT;
+    pub(crate) const NAMES_BASE: u64 = 8 << SHIFT;
 }
 
 impl From<Token> for u64 {
@@ -48,7 +48,7 @@ impl From<Token> for u64 {
 
 impl Token {
     /// The token that was registered as `bits`.
-    pub(super) fn from_bits(bits: u64) -> Option<Token> {
+    pub(crate) fn from_bits(bits: u64) -> Option<Token> {
         let index = bits as u32;
         Some(match bits >> SHIFT {
             1 => Token::Link,

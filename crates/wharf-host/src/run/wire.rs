@@ -16,7 +16,7 @@ use super::token::Token;
 const SLICES_MAX: usize = 16;
 
 /// A [`Link`] with its state, and the impairments of both directions.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     link: Link,
     /// Set when the device took no more; cleared when it is ready again.
     full: bool,
@@ -29,7 +29,7 @@ pub(super) struct Wire {
 
 /// Whether the loop watches the link from now on, or only for something else.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Watch {
+pub(crate) enum Watch {
     Begin,
     Change,
 }
@@ -41,7 +41,7 @@ struct BadLine {
 
 impl Wire {
     /// Takes the link; `impairment` makes it a bad one in both directions.
-    pub(super) fn new(link: Link, impairment: Option<&Impairment>, seed: u64, now: Instant) -> Wire {
+    pub(crate) fn new(link: Link, impairment: Option<&Impairment>, seed: u64, now: Instant) -> Wire {
         let bad = impairment.map(|impairment| {
             Box::new(BadLine {
                 inward: ImpairedLink::new(*impairment, seed),
@@ -51,17 +51,17 @@ impl Wire {
         Wire { link, full: false, waiting: false, bad, now }
     }
 
-    pub(super) fn set_now(&mut self, now: Instant) {
+    pub(crate) fn set_now(&mut self, now: Instant) {
         self.now = now;
     }
 
     /// Whether the device took the last frame.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         !self.full
     }
 
     /// The device is ready for more.
-    pub(super) fn on_writable(&mut self, poller: &Poller) -> io::Result<()> {
+    pub(crate) fn on_writable(&mut self, poller: &Poller) -> io::Result<()> {
         self.full = false;
         if std::mem::take(&mut self.waiting) { self.register(poller, Watch::Change) } else { Ok(()) }
     }
@@ -71,7 +71,7 @@ impl Wire {
     ///
     /// # Errors
     /// The kernel's limit on watches is reached.
-    pub(super) fn register(&self, poller: &Poller, watch: Watch) -> io::Result<()> {
+    pub(crate) fn register(&self, poller: &Poller, watch: Watch) -> io::Result<()> {
         let interest = if self.waiting { Interest::ReadWrite } else { Interest::Read };
         match watch {
             Watch::Begin => poller.add(self.link.fd(), Token::Link.into(), interest),
@@ -80,7 +80,7 @@ impl Wire {
     }
 
     /// Before the loop sleeps: a full device has to say when it is ready again.
-    pub(super) fn await_room(&mut self, poller: &Poller) -> io::Result<()> {
+    pub(crate) fn await_room(&mut self, poller: &Poller) -> io::Result<()> {
         if !self.full || self.waiting {
             return Ok(());
         }
@@ -90,7 +90,7 @@ impl Wire {
 
     /// Reads a batch and hands it on as frames. Returns how many were read; with a bad line they arrive later, through
     /// [`Wire::poll_delayed`].
-    pub(super) fn read_batch(
+    pub(crate) fn read_batch(
         &mut self,
         buffers: &mut FrameBuffers,
         mut deliver: impl FnMut(&[FrameIn<'_>]),
@@ -122,7 +122,7 @@ impl Wire {
 
     /// Moves on what the bad line held back until now: frames from the program go to `deliver`, those to the program to
     /// the device.
-    pub(super) fn poll_delayed(&mut self, mut deliver: impl FnMut(&[FrameIn<'_>])) {
+    pub(crate) fn poll_delayed(&mut self, mut deliver: impl FnMut(&[FrameIn<'_>])) {
         let Some(bad) = &mut self.bad else { return };
         while let Some(frame) = bad.inward.poll(self.now) {
             deliver(&[FrameIn::plain(&frame)]);
@@ -134,13 +134,13 @@ impl Wire {
     }
 
     /// When [`Wire::poll_delayed`] has something to do.
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let bad = self.bad.as_ref()?;
         [bad.inward.poll_timeout(), bad.outward.poll_timeout()].into_iter().flatten().min()
     }
 
     /// What the stack may leave to the device. A bad line needs frames as they would be on a wire.
-    pub(super) fn capabilities(link: &Link, impaired: bool) -> Capabilities {
+    pub(crate) fn capabilities(link: &Link, impaired: bool) -> Capabilities {
         let offered = link.capabilities();
         if impaired {
             return Capabilities::default();

@@ -92,11 +92,11 @@ fn config(link: &OsString, command: Vec<OsString>) -> SandboxConfig {
         gateway_hardware: GATEWAY_HARDWARE,
         v4: Some(Subnet {
             prefix: Prefix { address: ip("10.0.2.100"), length: 24 },
-            gateway: ip("10.0.2.2"),
+            gateway: Some(ip("10.0.2.2")),
         }),
         v6: Some(Subnet {
             prefix: Prefix { address: ip("fd00:77::100"), length: 64 },
-            gateway: ip("fe80::2"),
+            gateway: Some(ip("fe80::2")),
         }),
         neighbors: vec![ip("10.0.2.2"), ip("fe80::2")],
         router_advertisements: RouterAdvertisements::Ignore,

@@ -168,6 +168,16 @@ impl Body {
         }
     }
 
+    /// The error that waits.
+    pub(super) const fn error(&self) -> Option<Errno> {
+        match self {
+            Body::Idle(idle) => idle.error,
+            Body::Stream(stream) => stream.error,
+            Body::Listener(listener) => listener.error,
+            Body::Datagram(datagrams) => datagrams.error,
+        }
+    }
+
     /// The error that waits, which is heard once.
     pub(super) const fn error_mut(&mut self) -> &mut Option<Errno> {
         match self {

@@ -1,12 +1,12 @@
 //! What a host tells about its sockets, and what may be changed about the host while it lives.
 
 use wharf_table::notation::Cidr;
-use wharf_table::{Addr, Instant};
+use wharf_table::{Addr, EphemeralAlgorithm, Instant, PortRange, Waiting};
 
 use super::entry::Body;
 use super::errno::Errno;
 use super::{Host, SocketId};
-use crate::tcp::{Settings, TcpInfo};
+use crate::tcp::{Settings, State, TcpInfo};
 
 impl Host {
     /// How the connection of a socket fares (TCP_INFO); `None` where there is none.
@@ -58,6 +58,30 @@ impl Host {
     /// Gives the host one more address of its own, with the prefix of what lies on its link.
     pub fn add_address(&mut self, address: Cidr) {
         self.stack.add_address(address);
+    }
+
+    /// Chooses ports from `range` by `algorithm` from now on, and never one of `reserved`, which can still be bound
+    /// (`net.ipv4.ip_local_port_range` and `ip_local_reserved_ports`).
+    pub fn choose_ports_from(
+        &mut self,
+        range: PortRange,
+        algorithm: EphemeralAlgorithm,
+        reserved: &[PortRange],
+    ) {
+        self.stack.set_port_choice(range, algorithm, reserved);
+    }
+
+    /// The error that waits at a socket, which stays there: [`OptionName::Error`](super::OptionName::Error) takes it.
+    ///
+    /// # Errors
+    /// [`Errno::BadDescriptor`].
+    pub fn waiting_error(&self, id: SocketId) -> Result<Option<Errno>, Errno> {
+        Ok(self.entry(id)?.body.error())
+    }
+
+    /// What a row of the port table stands for that waits: TIME-WAIT, or FIN-WAIT-2 that nobody waits for.
+    pub fn waiting_state(row: &Waiting) -> State {
+        crate::stack::waits::state_of(row)
     }
 
     /// Whether `addr` is one of the host's own.

@@ -2,8 +2,8 @@
 
 use wharf_table::binding::{BindError, BindingId};
 use wharf_table::{
-    Addr, Claim, DropReason, Endpoint, Far, FlowId, Holder, Instant, OpenError, Origin, Port, Protocol,
-    Sharing, Tuple,
+    Addr, Claim, DropReason, Endpoint, EphemeralAlgorithm, Far, FlowId, Holder, Instant, OpenError, Origin,
+    Port, PortRange, Protocol, Sharing, Tuple,
 };
 
 use super::connections::Opening;
@@ -25,6 +25,19 @@ impl Stack {
     /// The ports below which a claim needs a right.
     pub(crate) fn set_privileged_below(&mut self, port: u16) {
         self.table.set_privileged_below(port);
+    }
+
+    /// From which ports one is chosen, how, and which never are.
+    pub(crate) fn set_port_choice(
+        &mut self,
+        range: PortRange,
+        algorithm: EphemeralAlgorithm,
+        reserved: &[PortRange],
+    ) {
+        self.config.ephemeral_ports = range;
+        self.table.set_ephemeral_range(range);
+        self.table.set_ephemeral_algorithm(algorithm);
+        self.table.set_reserved_ports(reserved.iter().copied());
     }
 
     /// Gives up the claim of a socket whose connection may go on without it.

@@ -15,7 +15,7 @@ use wharf_wire::tcp::{TcpFlags, TcpOptions, TcpRepr};
 
 use super::Stack;
 use crate::tcp::leaving::{Leaving, Stage};
-use crate::tcp::{Ecn, SegmentOut, SeqNum};
+use crate::tcp::{Ecn, SegmentOut, SeqNum, State};
 
 /// Bits of [`WaitingPayload::ts_offset`]: the window field, whether timestamps are in use, whether the FIN is still to come,
 /// and when an acknowledgment was last given for nothing.
@@ -34,6 +34,11 @@ struct Late {
     rcv_nxt: SeqNum,
     ts_recent: u32,
     marks: u32,
+}
+
+/// What a row stands for.
+pub(crate) fn state_of(row: &Waiting) -> State {
+    if row.payload.ts_offset & FIN_TO_COME == 0 { State::TimeWait } else { State::FinWait2 }
 }
 
 /// What a segment means to a row.

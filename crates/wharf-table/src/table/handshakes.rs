@@ -149,6 +149,11 @@ impl Table {
         self.waits.count()
     }
 
+    /// The waiting rows behind `after` in the order in which they came, as [`Table::flows_after`].
+    pub fn waiting_after(&self, after: Option<WaitingId>) -> impl Iterator<Item = (WaitingId, Waiting)> {
+        self.waits.after(after)
+    }
+
     fn forget_waiting(&mut self, waiting: &Waiting, marks: u8) {
         if let Some(owner) = waiting_owner(&waiting.tuple, marks) {
             self.ports.remove(&owner);

@@ -223,6 +223,17 @@ impl Waits {
         Waiting { tuple: row.tuple(), payload: row.payload, expires }
     }
 
+    pub(super) fn after(&self, after: Option<WaitingId>) -> impl Iterator<Item = (WaitingId, Waiting)> {
+        let places = self.queue.chunks.iter().map(Vec::len).sum::<usize>();
+        // A row that has gone meanwhile stood before all that are left.
+        let behind = after.map_or(0, |id| id.0.wrapping_sub(self.queue.base) as usize + 1);
+        let first = if behind > places { 0 } else { behind };
+        (first..places).filter_map(|at| {
+            let number = self.queue.base.wrapping_add(at as u32);
+            Some((WaitingId(number), self.read(self.queue.row(number)?)))
+        })
+    }
+
     pub(super) fn payload_mut(&mut self, id: WaitingId) -> Option<&mut WaitingPayload> {
         self.queue.row_mut(id.0).map(|row| &mut row.payload)
     }

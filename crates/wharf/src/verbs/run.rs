@@ -1,7 +1,5 @@
 //! `wharf run`: a program in a network of its own.
 
-use std::fmt::Display;
-use std::net::IpAddr;
 use std::process::ExitCode;
 
 use wharf_host::run;
@@ -9,6 +7,7 @@ use wharf_host::run::config::{Families, Impairment, LinkChoice, Offload, RootMap
 use wharf_host::run::spawn::ProgramExit;
 use wharf_table::notation::{Cidr, PortSpec, PublishSpec};
 
+use super::read::{address, each, mtu, one};
 use crate::args::RunArgs;
 use crate::exit::Failure;
 use crate::services::LocalServices;
@@ -55,41 +54,6 @@ fn read(args: RunArgs) -> Result<Typed, Failure> {
         style: if args.json { Style::Json } else { Style::Text },
         command: args.command,
     })
-}
-
-fn each<T, E: Display>(
-    option: &str,
-    texts: &[String],
-    read: impl Fn(&str) -> Result<T, E>,
-) -> Result<Vec<T>, Failure> {
-    texts.iter().map(|text| read(text).map_err(|error| wrong(option, text, &error))).collect()
-}
-
-fn one<T, E: Display>(
-    option: &str,
-    text: Option<&str>,
-    read: impl Fn(&str) -> Result<T, E>,
-) -> Result<Option<T>, Failure> {
-    text.map(|text| read(text).map_err(|error| wrong(option, text, &error))).transpose()
-}
-
-/// What is wrong with an option's value; `error` quotes the offending part.
-fn wrong(option: &str, text: &str, error: &dyn Display) -> Failure {
-    let error = error.to_string();
-    // The whole value is not said twice.
-    if error.starts_with(&format!("{text:?}")) {
-        Failure::usage(format_args!("{option} {error}"))
-    } else {
-        Failure::usage(format_args!("{option} {}: {error}", text.escape_debug()))
-    }
-}
-
-fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| format!("{text:?}: not an address (write 10.0.2.2 or fd00::2 say)"))
-}
-
-fn mtu(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("{text:?}: not a number of bytes (write 1500 say)"))
 }
 
 fn device(text: &str) -> Result<LinkChoice, String> {

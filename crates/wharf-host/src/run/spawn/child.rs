@@ -311,6 +311,7 @@ impl Plan {
             self.note(if source.is_ipv4() { Step::Route4 } else { Step::Route6 });
         }
         for Subnet { prefix, gateway } in config.v4.into_iter().chain(config.v6) {
+            let Some(gateway) = gateway else { continue };
             let everything = Prefix { address: unspecified_like(prefix.address), length: 0 };
             self.batch.route(INTERFACE_INDEX, everything, Hop::Gateway(gateway), self.congestion);
             self.note(if gateway.is_ipv4() { Step::Route4 } else { Step::Route6 });

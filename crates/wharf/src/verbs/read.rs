@@ -1,0 +1,43 @@
+//! Values of options, which more than one verb reads: the text becomes what it means, or an error that quotes it.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use crate::exit::Failure;
+
+/// Each value of an option that may be given many times.
+pub(super) fn each<T, E: Display>(
+    option: &str,
+    texts: &[String],
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Result<Vec<T>, Failure> {
+    texts.iter().map(|text| read(text).map_err(|error| wrong(option, text, &error))).collect()
+}
+
+/// The value of an option that may be left out.
+pub(super) fn one<T, E: Display>(
+    option: &str,
+    text: Option<&str>,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, Failure> {
+    text.map(|text| read(text).map_err(|error| wrong(option, text, &error))).transpose()
+}
+
+/// What is wrong with an option's value; `error` quotes the offending part.
+pub(super) fn wrong(option: &str, text: &str, error: &dyn Display) -> Failure {
+    let error = error.to_string();
+    // The whole value is not said twice.
+    if error.starts_with(&format!("{text:?}")) {
+        Failure::usage(format_args!("{option} {error}"))
+    } else {
+        Failure::usage(format_args!("{option} {}: {error}", text.escape_debug()))
+    }
+}
+
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("{text:?}: not an address (write 10.0.2.2 or fd00::2 say)"))
+}
+
+pub(super) fn mtu(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{text:?}: not a number of bytes (write 1500 say)"))
+}
