@@ -2,7 +2,7 @@
 
 use libc::{c_int, c_uint, c_ulong};
 use wharf_stack::socket::{
-    Domain, How, Kind, OptionName, OptionValue, Privilege, ReceiveFlags, SendFlags, User,
+    Domain, How, Kind, OptionName, OptionValue, Privilege, Readiness, ReceiveFlags, SendFlags, User,
 };
 use wharf_table::Endpoint;
 
@@ -20,6 +20,8 @@ const SIOCINQ: c_ulong = 0x541b;
 const SIOCOUTQ: c_ulong = 0x5411;
 const SIOCOUTQNSD: c_ulong = 0x894b;
 const SIOCATMARK: c_ulong = 0x8905;
+/// The option that lets each receive say how much is left, which is also the kind of the control message.
+const TCP_INQ: (c_int, c_int) = (libc::IPPROTO_TCP, 36);
 
 /// How long a call on this socket waits.
 fn patience(state: &mut State, fd: c_int, flags: c_int, timeout: OptionName) -> Patience {
@@ -82,6 +84,7 @@ impl World {
                 let now = state.now();
                 let (id, peer) = state.host.accept(now, socket.id)?;
                 let new = state.descriptors.add_socket(id, socket.domain, socket.kind, true)?;
+                state.descriptors.socket_mut(new)?.tells_unread = socket.tells_unread;
                 Ok((new, socket.domain, peer))
             },
         )
@@ -272,11 +275,20 @@ impl World {
     }
 
     pub(crate) fn option(&self, fd: c_int, level: c_int, name: c_int) -> Result<Vec<u8>> {
-        self.at_once(fd, |state, socket| option::read(state, socket, level, name))
+        self.at_once(fd, |state, socket| match (level, name) {
+            TCP_INQ => Ok(c_int::from(socket.tells_unread).to_ne_bytes().to_vec()),
+            _ => option::read(state, socket, level, name),
+        })
     }
 
     pub(crate) fn set_option(&self, fd: c_int, level: c_int, name: c_int, value: &[u8]) -> Result<i64> {
-        self.at_once(fd, |state, socket| option::write(state, socket, level, name, value).map(|()| 0))
+        self.at_once(fd, |state, socket| match (level, name) {
+            TCP_INQ => {
+                state.descriptors.socket_mut(fd)?.tells_unread = option::flag(value)?;
+                Ok(0)
+            }
+            _ => option::write(state, socket, level, name, value).map(|()| 0),
+        })
     }
 
     /// splice(2): one side is a pipe, the other a socket.
@@ -325,6 +337,14 @@ fn receive_once(
     }
     if how.out_of_band {
         so_far.flags |= libc::MSG_OOB;
+    }
+    if socket.tells_unread {
+        let left = state.host.unread(socket.id)?;
+        // The end counts as a byte once nothing else is left.
+        let ended = left == 0 && state.host.readiness(socket.id)?.contains(Readiness::RDHUP);
+        let left = c_int::try_from(left).unwrap_or(c_int::MAX).max(ended.into());
+        so_far.control.retain(|part| (part.level, part.kind) != TCP_INQ);
+        so_far.control.push(Control { level: TCP_INQ.0, kind: TCP_INQ.1, data: left.to_ne_bytes().to_vec() });
     }
     let v6 = socket.domain == Domain::V6;
     let mut tell = |level, kind, value: u8| {

@@ -39,6 +39,8 @@ pub(crate) struct Socket {
     pub(crate) kind: Kind,
     /// O_NONBLOCK is not set.
     pub(crate) blocks: bool,
+    /// Each receive says how much is left (TCP_INQ).
+    pub(crate) tells_unread: bool,
     /// Counts the times at which its readiness may have changed.
     pub(crate) changes: u64,
 }
@@ -60,7 +62,8 @@ impl Descriptors {
         kind: Kind,
         blocks: bool,
     ) -> Result<c_int> {
-        let fd = self.insert(Opened::Socket(Socket { id, domain, kind, blocks, changes: 1 }))?;
+        let socket = Socket { id, domain, kind, blocks, tells_unread: false, changes: 1 };
+        let fd = self.insert(Opened::Socket(socket))?;
         self.by_socket.insert(id, fd);
         Ok(fd)
     }

@@ -72,6 +72,15 @@ pub(crate) fn write(
     Ok(state.host.set_option(now, socket.id, name, &value)?)
 }
 
+/// A yes or no that this library keeps itself: it must be one of the two, as Linux wants it.
+pub(crate) fn flag(bytes: &[u8]) -> Result<bool> {
+    match int(bytes, 0)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Errno::INVALID),
+    }
+}
+
 fn int(bytes: &[u8], at: usize) -> Result<c_int> {
     let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).ok_or(Errno::INVALID)?;
     Ok(c_int::from_ne_bytes(word))

@@ -9,7 +9,7 @@ use std::time::Duration;
 use wharf_stack::interface::Capabilities;
 use wharf_stack::socket::HostConfig;
 use wharf_stack::stack::{Config, HostRole, Medium, Role};
-use wharf_stack::tcp::{CongestionKind, EcnMode, Keepalive};
+use wharf_stack::tcp::{CongestionKind, EcnMode, Keepalive, MissingTimestamps, Settings as TcpSettings};
 use wharf_table::hash::HashKey;
 use wharf_table::notation::Cidr;
 use wharf_table::{Port, PortRange};
@@ -42,7 +42,8 @@ pub(crate) fn host_config(settings: &Settings) -> HostConfig {
         ephemeral_ports: PortRange::new(port(32_768), port(60_999)).expect("they are in order"),
         role: Role::Host(role),
         hardware_address: [2, 0, 0, 0, 0, 1],
-        tcp: Default::default(),
+        // As Linux has it: what was agreed on may be missing.
+        tcp: TcpSettings { missing_timestamps: MissingTimestamps::Tolerated, ..TcpSettings::default() },
         buffer_limit: BUFFERS,
         max_connections: CONNECTIONS,
         table_key: key(1),

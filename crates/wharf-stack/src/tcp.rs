@@ -51,6 +51,7 @@ mod segment_out;
 mod seq;
 mod settings;
 mod state;
+mod tail;
 mod tally;
 mod timeout;
 mod timers;
@@ -189,6 +190,8 @@ pub struct Connection {
     accepted: bool,
     /// Only full segments leave.
     corked: bool,
+    /// The end of the send queue.
+    tail: tail::Tail,
     /// A FIN follows the queued data.
     fin_queued: bool,
     /// Nobody reads any more.
@@ -280,6 +283,7 @@ impl Connection {
             passive: false,
             accepted: false,
             corked: false,
+            tail: tail::Tail::default(),
             fin_queued: false,
             detached: false,
             window_filled: false,

@@ -146,10 +146,12 @@ impl Runner {
             let message = format!("it is {} s and not {} s: too late for this", Seconds(now), Seconds(from));
             return self.fail(event.position, message, Cause::Time);
         }
+        // The end of a call is told from where its beginning is told from.
+        let origin = if matches!(event.when, When::Absolute(_)) { 0 } else { self.before };
         self.before = now;
         match &event.action {
             Action::Inbound(line) => self.inbound(event.position, line)?,
-            Action::Call(line) => self.call(event.position, line, now)?,
+            Action::Call(line) => self.call(event.position, line, origin)?,
             Action::Command(command) => self.command(event.position, command)?,
             Action::Code(code) => self.code(event.position, code)?,
             Action::Outbound(_) => {}

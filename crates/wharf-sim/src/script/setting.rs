@@ -133,7 +133,8 @@ impl Setting {
             "tcp_ts_tick_usecs" => self.timestamp_tick_us = read(name, value)?,
             "strict_segments" => self.segments = Segments::Strict,
             "ip_version" | "define" | "gateway_ip" | "netmask_ip" | "speed" | "init_scripts"
-            | "non_fatal" | "verbose" | "debug" | "dry_run" | "is_anyip" | "send_omit_free" | "socktype" => {}
+            | "non_fatal" | "verbose" | "debug" | "dry_run" | "is_anyip" | "mss" | "send_omit_free"
+            | "socktype" => {}
             _ => return Err(format!("--{name} is no option that is known here")),
         }
         Ok(())

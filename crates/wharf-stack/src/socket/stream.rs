@@ -226,9 +226,8 @@ impl Host {
         if stream.marks.over || stream.marks.write_shut || stream.error.is_some() {
             return Err(stream.error.take().unwrap_or(Errno::BrokenPipe));
         }
-        let corked = socket.options.has(OptionName::Cork);
-        if flags.more || !corked && stack.connection(conn).is_corked() {
-            stack.change(now, conn, Change::Cork(flags.more || corked));
+        if flags.more || stack.connection(conn).has_more_to_come() {
+            stack.change(now, conn, Change::MoreFollows(flags.more));
         }
         let sent = match flags.out_of_band {
             true => stack.send_urgent(now, conn, bytes),

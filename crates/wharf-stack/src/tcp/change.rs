@@ -34,6 +34,9 @@ pub enum Change {
     /// The codepoint of packets, 0 to 63. It should not change while data is on its way (RFC 9293, section 3.9.2, SHLD-21
     /// and 23).
     Dscp(u8),
+    /// Whether the data that is queued next goes on in data that follows at once (MSG_MORE): then no small segment leaves
+    /// before that, or an acknowledgment, or 200 ms.
+    MoreFollows(bool),
     /// The largest segment that is sent, in bytes, options counted as payload; it only shrinks.
     MaxSegment(u16),
     /// The most bytes that wait to be acknowledged.
@@ -55,8 +58,12 @@ impl Connection {
         match change {
             Change::Nagle(on) => {
                 self.limits.nagle = on;
-                self.dirty |= !on;
+                if !on {
+                    // As in Linux, also what another option holds back.
+                    self.push_tail();
+                }
             }
+            Change::MoreFollows(follows) => self.set_more_follows(follows),
             Change::Cork(on) => {
                 self.corked = on;
                 self.dirty |= !on;

@@ -20,6 +20,7 @@ impl Connection {
         let queued = self.send_queue.push_slice(cx.pool, &bytes[..bytes.len().min(room)]);
         self.send_blocked |= queued < bytes.len();
         self.dirty |= queued > 0;
+        self.tail.on_queued();
         queued
     }
 
@@ -37,6 +38,7 @@ impl Connection {
     pub fn send_commit(&mut self, cx: &mut Context<'_>, count: usize) {
         self.send_queue.commit(cx.pool, count);
         self.dirty |= count > 0;
+        self.tail.on_queued();
     }
 
     /// Removes `count` bytes that were read, which opens the window.

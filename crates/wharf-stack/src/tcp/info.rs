@@ -89,7 +89,7 @@ pub struct TcpInfo {
     pub unacked: u32,
     /// Of them, those reported by SACK.
     pub sacked: u32,
-    /// Those lost.
+    /// Those lost, sent again or not.
     pub lost: u32,
     /// Those sent again and not acknowledged.
     pub retrans: u32,
@@ -198,7 +198,9 @@ impl Connection {
             rcv_mss: self.rcv_mss.into(),
             unacked: segments(self.snd.flight()),
             sacked: segments(sacked),
-            lost: segments(lost),
+            lost: segments(
+                lost + if matches!(ca_state, CaState::Recovery | CaState::Loss) { retrans } else { 0 },
+            ),
             retrans: segments(retrans),
             last_data_sent: millis(now.since(self.last_sent)),
             last_data_recv: millis(now.since(tally.data_arrived)),
@@ -266,8 +268,8 @@ impl Connection {
     }
 
     /// In segments; three is where every path begins (RFC 6675, section 2).
-    const fn reordering(&self) -> u32 {
-        super::recovery::DUP_THRESH
+    fn reordering(&self) -> u32 {
+        u32::from(self.reordering.depth).max(super::recovery::DUP_THRESH)
     }
 }
 

@@ -111,6 +111,7 @@ impl Connection {
             awaits: super::Awaits::Acknowledgment,
             owed: Owed::default(),
             dirty: false,
+            tail: super::tail::Tail::default(),
         }
     }
 }

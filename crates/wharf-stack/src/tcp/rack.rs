@@ -43,11 +43,12 @@ impl Rack {
         }
     }
 
-    /// Whether what arrives now, up to `end`, was overtaken (section 6.2, step 3). What left more than once tells nothing.
-    pub(super) fn is_reordering(&mut self, end: SeqNum, again: bool) -> bool {
+    /// The end of what has overtaken what arrives now, up to `end` (section 6.2, step 3). What left more than once tells
+    /// nothing.
+    pub(super) fn overtook(&mut self, end: SeqNum, again: bool) -> Option<SeqNum> {
         let before = end.before(self.fack);
         self.fack = self.fack.latest(end);
-        before && !again
+        (before && !again).then_some(self.fack)
     }
 
     /// A piece has arrived, of which the part up to `end` is known (section 6.2, step 2). What left more than once is not
@@ -187,13 +188,20 @@ pub(super) struct Reordering {
     /// RACK.reo_wnd_mult, less one, and RACK.reo_wnd_persist.
     widened: u8,
     persist: u8,
+    /// The most segments by which one was overtaken.
+    pub(super) depth: u8,
 }
 
-super::park::packed!(struct Reordering { seen, widened, persist });
+super::park::packed!(struct Reordering { seen, widened, persist, depth });
 
 impl Reordering {
     pub(super) const fn new() -> Reordering {
-        Reordering { seen: false, widened: 0, persist: 0 }
+        Reordering { seen: false, widened: 0, persist: 0, depth: 0 }
+    }
+
+    /// One was overtaken by so many segments.
+    pub(super) fn note_depth(&mut self, segments: u32) {
+        self.depth = self.depth.max(u8::try_from(segments).unwrap_or(u8::MAX));
     }
 
     /// Something went again in vain: wait longer.

@@ -37,10 +37,10 @@ impl Reassembly {
 
     /// `range` has arrived and is written; a part of it may be known.
     pub(super) fn insert(&mut self, range: Range) {
-        let new = self.ranges.insert(range);
-        if new == 0 {
-            self.duplicate = Some(range);
+        if let Some(known) = self.ranges.first_overlap(range) {
+            self.duplicate = Some(known);
         }
+        self.ranges.insert(range);
         if self.recent.is_full() {
             self.recent.pop();
         }

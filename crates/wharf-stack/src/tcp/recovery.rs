@@ -144,6 +144,7 @@ impl Connection {
     /// An acknowledgment has come, `snd_una` and the board follow it already.
     pub(super) fn on_delivery(&mut self, now: Instant, delivery: Delivery) {
         self.reordering.seen |= delivery.delivered.reordered;
+        self.reordering.note_depth(delivery.delivered.depth.div_ceil(self.segment_size()));
         self.tally.reorderings_seen += u32::from(delivery.delivered.reordered);
         self.tally.duplicates_reported += u32::from(delivery.twice.is_some());
         self.on_probe_answer(&delivery);
@@ -152,8 +153,9 @@ impl Connection {
             recovery.duplicates = recovery.duplicates.saturating_add(1);
         }
         if self.recovery.is_none() {
-            return self.grow(now, &delivery);
+            return self.grow(now, delivery.acked);
         }
+        let new = self.newly_delivered(&delivery);
         self.count_duplicates(&delivery);
         self.undo_if_mistaken(&delivery);
         let lost = self.look_for_losses(now);
@@ -161,7 +163,7 @@ impl Connection {
             Some(Phase::Reduced) => self.on_reduced(),
             Some(Phase::Fast) => self.on_fast_recovery(&delivery),
             Some(Phase::Timeout) => self.on_timeout_recovery(now, &delivery),
-            _ => self.grow(now, &delivery),
+            _ => self.grow(now, new),
         }
         if matches!(self.phase(), Some(Phase::Disorder | Phase::Settled)) {
             self.on_disorder(&delivery);
@@ -181,11 +183,22 @@ impl Connection {
         }
     }
 
-    /// Growth of the window outside of recovery.
-    fn grow(&mut self, now: Instant, delivery: &Delivery) {
-        if delivery.acked > 0 {
+    /// What an acknowledgment brings that was not reported before, by SACK or by duplicates: as in Linux the window does not
+    /// grow for it when an acknowledgment follows the reports. Nothing when it acknowledges nothing.
+    fn newly_delivered(&self, delivery: &Delivery) -> u32 {
+        let duplicates = self.recovery.as_ref().map_or(0, |recovery| recovery.duplicates);
+        match (delivery.acked, self.sack) {
+            (0, _) => 0,
+            (_, true) => delivery.delivered.bytes,
+            (acked, false) => acked.saturating_sub(duplicates.saturating_mul(self.mss.into())),
+        }
+    }
+
+    /// Growth of the window outside of recovery, for `acked` bytes.
+    fn grow(&mut self, now: Instant, acked: u32) {
+        if acked > 0 {
             if self.usage.is_limited(self.congestion.window(), self.congestion.ssthresh()) {
-                let ack = self.congestion_ack(now, delivery.acked);
+                let ack = self.congestion_ack(now, acked);
                 self.congestion.on_ack(&ack);
             } else {
                 self.congestion.on_unused(now);

@@ -90,6 +90,8 @@ pub(super) struct Delivered {
     pub(super) original: bool,
     /// Something that left once has arrived after what left later.
     pub(super) reordered: bool,
+    /// How far before what left later, in bytes.
+    pub(super) depth: u32,
 }
 
 /// What is known of the data on its way.
@@ -197,7 +199,10 @@ impl Scoreboard {
         }
         delivered.bytes += range.len();
         delivered.original |= !piece.again && !range.right.after(hearing.recover);
-        delivered.reordered |= self.rack.is_reordering(range.right, piece.again);
+        if let Some(end) = self.rack.overtook(range.right, piece.again) {
+            delivered.reordered = true;
+            delivered.depth = delivered.depth.max(end.since(range.left));
+        }
         self.rack.on_arrived(range.right, &piece, hearing);
     }
 

@@ -201,6 +201,7 @@ impl Connection {
         if self.is_closed() {
             return Ok(());
         }
+        self.note_timestamp(cx, &arrival);
         self.restart_keepalive(cx);
         self.hear_options(&arrival);
         self.check_urgent(&arrival);
@@ -244,14 +245,17 @@ impl Connection {
             let old = !range.is_empty() && !range.right.after(rcv_nxt);
             return Err(if old { DropReason::Duplicate } else { DropReason::OutOfWindow });
         }
+        Ok(())
+    }
+
+    /// The clock of a segment that is believed is the one to echo (RFC 7323, section 4.3, rule 2).
+    fn note_timestamp(&mut self, cx: &Context<'_>, arrival: &Arrival<'_>) {
         if let Some((value, _)) = arrival.header.options.timestamps
             && self.timestamps.enabled
             && !arrival.seq.after(self.timestamps.last_ack_sent)
-            && !arrival.has(TcpFlags::RST)
         {
             self.timestamps.note(value, cx.now);
         }
-        Ok(())
     }
 
     /// An unacceptable segment is answered with an acknowledgment: always when it brings data, which means that the peer has

@@ -92,6 +92,7 @@ impl Connection {
             Some(segment) => self.count_departure(segment),
             None => {
                 self.dirty = false;
+                self.tail.on_pause();
                 self.watch_window(cx.now);
                 self.note_usage(cx.now);
             }
@@ -237,7 +238,9 @@ impl Connection {
         let unsent = self.data_end().since(self.snd.snd_nxt);
         let fits = unsent.min(self.snd.usable()).min(self.segment_size());
         if fits > 0 && self.snd.flight() == 0 {
-            return Some(self.new_segment(now, fits));
+            let mut probe = self.new_segment(now, fits);
+            probe.header.flags |= TcpFlags::PSH;
+            return Some(probe);
         }
         let mut probe = self.acknowledgment(now);
         probe.header.seq = (self.snd.snd_una - 1).value();
@@ -263,11 +266,19 @@ impl Connection {
                 return Some(probe);
             }
         }
-        let next = sendable(self.demand(unsent, fin_due));
+        let demand = self.demand(unsent, fin_due);
+        let next = sendable(demand);
         // What holds the data back in the end is what the congestion window's growth depends on (RFC 5681, section 3.1).
         self.window_filled = next == Sendable::CongestionWindow;
         match next {
-            Sendable::Bytes(len) if self.is_let_go(now) => Some(self.new_segment(now, len)),
+            Sendable::Bytes(len) if self.is_let_go(now) => {
+                let pushes = self.ends_train(&demand, len);
+                let mut segment = self.new_segment(now, len);
+                if pushes {
+                    segment.header.flags |= TcpFlags::PSH;
+                }
+                Some(segment)
+            }
             _ => None,
         }
     }
@@ -294,7 +305,10 @@ impl Connection {
             max_wnd: self.snd.max_wnd,
             small_waits: !fin_due
                 && self.urgent_end().is_none()
-                && (self.corked || self.limits.nagle && self.small_sent.after(self.snd.snd_una)),
+                && !self.tail.is_pushed
+                && (self.corked
+                    || self.tail.waits
+                    || self.limits.nagle && self.small_sent.after(self.snd.snd_una)),
         }
     }
 
@@ -334,7 +348,7 @@ impl Connection {
         let data_end = self.data_end();
         let len = range.right.earliest(data_end).since(range.left);
         let mut flags = TcpFlags::ACK;
-        if len > 0 && range.left + len == data_end {
+        if len > 0 && range.left + len == data_end && !self.tail.is_open {
             flags |= TcpFlags::PSH;
         }
         if self.fin_queued && range.right.after(data_end) {

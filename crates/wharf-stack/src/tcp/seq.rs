@@ -126,6 +126,14 @@ impl RangeSet {
         self.0.get(index).copied().filter(|range| range.contains(seq))
     }
 
+    /// What the first range of the set that has anything of `range` has of it. O(log n).
+    pub(super) fn first_overlap(&self, range: Range) -> Option<Range> {
+        let index = self.0.partition_point(|held| !range.left.before(held.right));
+        let held = self.0.get(index).filter(|held| held.left.before(range.right))?;
+        let overlap = Range::new(held.left.latest(range.left), held.right.earliest(range.right));
+        (!overlap.is_empty()).then_some(overlap)
+    }
+
     /// Adds a range and joins it with those it touches; how many sequence numbers are new. O(log n) and a move of what
     /// follows.
     pub(super) fn insert(&mut self, range: Range) -> u32 {

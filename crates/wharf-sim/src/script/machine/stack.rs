@@ -148,14 +148,14 @@ impl Machine for Stack {
     }
 
     fn command(&mut self, command: &str, _directory: &Path) -> Result<(), String> {
-        if let Some(script) = defaults_script(command) {
-            for (name, value) in sysctl::TEST_DEFAULTS {
-                self.lab.set_sysctl(name, value);
-            }
-            self.notes.push(format!("`{script}` was taken for what Linux' own tests set"));
-            return Ok(());
-        }
         for part in sysctl::parts(command) {
+            if let Some(script) = defaults_script(part) {
+                for (name, value) in sysctl::TEST_DEFAULTS {
+                    self.lab.set_sysctl(name, value);
+                }
+                self.notes.push(format!("`{script}` was taken for what Linux' own tests set"));
+                continue;
+            }
             match sysctl::assignment(part) {
                 Some(assignments) => {
                     for (name, value) in assignments {

@@ -14,7 +14,7 @@ use super::{Blocking, Kind, PATIENCE_US, Runner, Seconds, Socket, number};
 const CONTROL_ROOM: usize = 512;
 
 impl Runner {
-    pub(super) fn call(&mut self, position: Position, line: &CallLine, at: u64) -> Result<(), Failure> {
+    pub(super) fn call(&mut self, position: Position, line: &CallLine, origin: u64) -> Result<(), Failure> {
         self.finish_call()?;
         let call = match self.prepare(line) {
             Ok(call) => call,
@@ -24,8 +24,7 @@ impl Runner {
         if let Some(span) = line.ends {
             let tolerance = self.tolerance(span);
             self.machine.begin(call.clone());
-            // The end is given as seconds since the event before, like the start.
-            let ends = at + span;
+            let ends = origin + span;
             self.blocking = Some(Blocking { position, line: line.clone(), call, ends, tolerance });
             return Ok(());
         }

@@ -86,7 +86,8 @@ impl Runner {
                 return Ok(seen);
             }
             whole.payload.bytes.extend_from_slice(&more.payload.bytes);
-            whole.flags |= more.flags & (flag::PSH | flag::FIN);
+            // The last one says what the whole says, but for CWR, which the first one carries.
+            whole.flags = more.flags & !flag::CWR | whole.flags & flag::CWR;
         }
         Ok(seen)
     }

@@ -39,6 +39,9 @@ impl Connection {
     fn on_acknowledgment(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) {
         let (flight, acked) = (self.snd.flight(), arrival.ack.since(self.snd.snd_una));
         self.count_ack(cx.now);
+        if core::mem::take(&mut self.tail.waits) {
+            self.dirty = true;
+        }
         let hearing = self.hearing(cx.now, arrival.header);
         let mut delivered = Delivered::default();
         let twice = self.twice(arrival);
@@ -110,11 +113,8 @@ impl Connection {
         let blocks = &arrival.header.options.sack;
         let snd_una = self.snd.snd_una;
         let tells = |&(left, _): &(u32, u32)| SeqNum::new(left).after(snd_una);
-        if !self.sack
-            || self.snd.flight() == 0
-            || arrival.ack.before(snd_una)
-            || !blocks.as_slice().iter().any(tells)
-        {
+        // An acknowledgment that others have overtaken may report what they did not.
+        if !self.sack || self.snd.flight() == 0 || !blocks.as_slice().iter().any(tells) {
             return 0;
         }
         self.board().on_blocks(blocks, hearing, delivered)

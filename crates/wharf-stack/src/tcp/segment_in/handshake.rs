@@ -125,6 +125,7 @@ impl Connection {
             self.snd.set(arrival.seq, arrival.ack, arrival.header.window.into());
         }
         self.small_sent = self.snd.snd_una;
+        self.tally.data_arrived = cx.now;
         self.measure_handshake(cx.now, arrival.header);
         self.congestion.on_connected(self.mss.into(), self.retries > 0);
         if self.retries > 0 {

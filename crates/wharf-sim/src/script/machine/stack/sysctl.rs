@@ -27,7 +27,7 @@ pub(super) fn parts(command: &str) -> impl Iterator<Item = &str> {
 
 /// The settings that a `sysctl` command changes; `None` when it is something else.
 pub(super) fn assignment(command: &str) -> Option<Vec<(String, String)>> {
-    let command = command.split('>').next().unwrap_or(command).trim();
+    let command = command.split(['>', '#']).next().unwrap_or(command).trim();
     let rest = command.strip_prefix("sysctl")?;
     let mut found = Vec::new();
     for word in words(rest) {
