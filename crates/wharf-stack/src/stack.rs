@@ -209,6 +209,7 @@ impl Stack {
         self.on_reassembly_timeout(now);
         self.on_neighbor_timeout(now);
         self.paths.handle_timeout(now);
+        self.pool.trim();
     }
 
     /// When [`Stack::handle_timeout`] has to be called next; `None` while nothing is due.

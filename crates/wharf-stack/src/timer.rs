@@ -3,8 +3,8 @@
 //! A hierarchical timing wheel (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", 1987) with a resolution
 //! of one millisecond. Ten levels of 64 slots cover every [`Instant`]; level 0 holds the deadlines of the current 64 ms,
 //! one slot a millisecond, level 1 those of the current 4,096 ms, and so on. A timer is known by its key, a small dense
-//! number (the index of a connection), and its place in the wheel is an intrusive list: 16 bytes for each key, no
-//! allocation but to grow.
+//! number (the index of a connection), and its place in the wheel is an intrusive list: 16 bytes for each key, in chunks
+//! that exist while one of their keys is set. So keys without a timer cost next to nothing, and all memory returns.
 //!
 //! Invariants: no timer fires before its deadline; it fires less than a millisecond after it. Every timer lies on the
 //! level of the highest 6-bit digit in which its deadline differs from the wheel's time, so timers of a lower level are
@@ -12,6 +12,7 @@
 //!
 //! Deliberately not here: callbacks, and what a timer means.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use wharf_table::Instant;
@@ -38,11 +39,81 @@ struct Node {
 
 const IDLE: Node = Node { tick: 0, next: NONE, prev: NONE };
 
+const CHUNK_BITS: u32 = 6;
+const CHUNK: usize = 1 << CHUNK_BITS;
+/// What is said of the nodes of a key that is set.
+const SET: &str = "a key that is set has a node";
+
+/// The places of neighbouring keys.
+struct Chunk {
+    nodes: [Node; CHUNK],
+    set: usize,
+}
+
+/// The places of those keys that are set.
+#[derive(Default)]
+struct Nodes {
+    chunks: Vec<Option<Box<Chunk>>>,
+    /// The chunk that became empty last, for the next key.
+    spare: Option<Box<Chunk>>,
+}
+
+impl Nodes {
+    fn node(&self, key: u32) -> Option<&Node> {
+        let key = key as usize;
+        let node = &self.chunks.get(key >> CHUNK_BITS)?.as_ref()?.nodes[key % CHUNK];
+        (node.prev != NONE).then_some(node)
+    }
+
+    /// The place of a key that is set.
+    fn at(&mut self, key: u32) -> &mut Node {
+        let key = key as usize;
+        &mut self.chunks[key >> CHUNK_BITS].as_mut().expect(SET).nodes[key % CHUNK]
+    }
+
+    /// Makes a place for a key that is not set.
+    fn add(&mut self, key: u32) -> &mut Node {
+        let (key, at) = (key as usize, key as usize >> CHUNK_BITS);
+        if at >= self.chunks.len() {
+            self.chunks.resize_with(at + 1, || None);
+        }
+        let spare = &mut self.spare;
+        let fresh = || spare.take().unwrap_or_else(|| Box::new(Chunk { nodes: [IDLE; CHUNK], set: 0 }));
+        let chunk = self.chunks[at].get_or_insert_with(fresh);
+        chunk.set += 1;
+        &mut chunk.nodes[key % CHUNK]
+    }
+
+    /// Takes a key's place away.
+    fn remove(&mut self, key: u32) -> Node {
+        let (key, at) = (key as usize, key as usize >> CHUNK_BITS);
+        let chunk = self.chunks[at].as_mut().expect(SET);
+        let node = core::mem::replace(&mut chunk.nodes[key % CHUNK], IDLE);
+        chunk.set -= 1;
+        if chunk.set == 0 {
+            self.spare = self.chunks[at].take();
+            if at + 1 == self.chunks.len() {
+                self.drop_tail();
+            }
+        }
+        node
+    }
+
+    fn drop_tail(&mut self) {
+        while self.chunks.last().is_some_and(Option::is_none) {
+            self.chunks.pop();
+        }
+        if self.chunks.capacity() > 4 * self.chunks.len() + 8 {
+            self.chunks.shrink_to(2 * self.chunks.len());
+        }
+    }
+}
+
 /// A hierarchical timing wheel. See the [module](self).
 pub struct Wheel {
     /// The tick up to which everything has fired.
     elapsed: u64,
-    nodes: Vec<Node>,
+    nodes: Nodes,
     /// First timer of each slot.
     heads: [[u32; SLOTS]; LEVELS],
     /// Which slots of a level hold a timer.
@@ -55,7 +126,7 @@ impl Wheel {
     pub fn new(now: Instant) -> Wheel {
         Wheel {
             elapsed: now.millis(),
-            nodes: Vec::new(),
+            nodes: Nodes::default(),
             heads: [[NONE; SLOTS]; LEVELS],
             occupied: [0; LEVELS],
             len: 0,
@@ -73,35 +144,30 @@ impl Wheel {
     }
 
     /// Lets `key` fire at `at` and not before. A timer that was set is moved; a deadline in the past fires with the next
-    /// [`Wheel::expire`]; [`Instant::NEVER`] cancels. O(1), except that memory grows to the largest key, 16 bytes each.
+    /// [`Wheel::expire`]; [`Instant::NEVER`] cancels. O(1).
     pub fn schedule(&mut self, key: u32, at: Instant) {
         debug_assert!(key < SLOT, "keys are dense and small");
         self.cancel(key);
         if at == Instant::NEVER {
             return;
         }
-        let index = key as usize;
-        if index >= self.nodes.len() {
-            self.nodes.resize(index + 1, IDLE);
-        }
-        self.nodes[index].tick = at.micros().div_ceil(1_000).max(self.elapsed);
+        self.nodes.add(key).tick = at.micros().div_ceil(1_000).max(self.elapsed);
         self.insert(key);
         self.len += 1;
     }
 
     /// Takes `key` out; nothing happens when it is not set. O(1).
     pub fn cancel(&mut self, key: u32) {
-        let Some(&node) = self.nodes.get(key as usize) else { return };
-        if node.prev == NONE {
+        if !self.is_scheduled(key) {
             return;
         }
-        self.nodes[key as usize] = IDLE;
+        let node = self.nodes.remove(key);
         self.len -= 1;
         if node.next != NONE {
-            self.nodes[node.next as usize].prev = node.prev;
+            self.nodes.at(node.next).prev = node.prev;
         }
         if node.prev & SLOT == 0 {
-            self.nodes[node.prev as usize].next = node.next;
+            self.nodes.at(node.prev).next = node.next;
             return;
         }
         let place = (node.prev & !SLOT) as usize;
@@ -114,7 +180,7 @@ impl Wheel {
 
     /// Whether `key` waits.
     pub fn is_scheduled(&self, key: u32) -> bool {
-        self.nodes.get(key as usize).is_some_and(|node| node.prev != NONE)
+        self.nodes.node(key).is_some()
     }
 
     /// Takes out every timer whose deadline is not after `now` and appends its key to `fired`, in no promised order. A clock
@@ -132,15 +198,15 @@ impl Wheel {
             self.occupied[level] &= !(1 << slot);
             let mut key = core::mem::replace(&mut self.heads[level][slot], NONE);
             while key != NONE {
-                let node = core::mem::replace(&mut self.nodes[key as usize], IDLE);
-                if node.tick <= now {
+                let Node { tick, next, .. } = *self.nodes.at(key);
+                if tick <= now {
+                    self.nodes.remove(key);
                     self.len -= 1;
                     fired.push(key);
                 } else {
-                    self.nodes[key as usize].tick = node.tick;
                     self.insert(key);
                 }
-                key = node.next;
+                key = next;
             }
         }
         self.elapsed = now;
@@ -156,8 +222,9 @@ impl Wheel {
             if key == NONE {
                 return Some(Instant::from_millis(earliest));
             }
-            earliest = earliest.min(self.nodes[key as usize].tick);
-            key = self.nodes[key as usize].next;
+            let node = self.nodes.node(key).expect(SET);
+            earliest = earliest.min(node.tick);
+            key = node.next;
         }
         Some(Instant::from_millis(start))
     }
@@ -173,15 +240,15 @@ impl Wheel {
 
     /// Links the timer into the slot of its tick, as seen from the wheel's time.
     fn insert(&mut self, key: u32) {
-        let tick = self.nodes[key as usize].tick;
+        let tick = self.nodes.at(key).tick;
         let differ = (tick ^ self.elapsed) | 1;
         let level = ((u64::BITS - 1 - differ.leading_zeros()) / DIGIT_BITS) as usize;
         let slot = (tick >> (DIGIT_BITS * level as u32)) as usize % SLOTS;
         let head = core::mem::replace(&mut self.heads[level][slot], key);
         if head != NONE {
-            self.nodes[head as usize].prev = key;
+            self.nodes.at(head).prev = key;
         }
-        let node = &mut self.nodes[key as usize];
+        let node = self.nodes.at(key);
         node.next = head;
         node.prev = SLOT | (level * SLOTS + slot) as u32;
         self.occupied[level] |= 1 << slot;

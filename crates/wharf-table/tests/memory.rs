@@ -6,8 +6,8 @@ use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use wharf_table::{
-    Addr, BindingId, Claim, Endpoint, Far, FlowId, HashKey, Instant, Port, Protocol, Request, RequestId,
-    Table, Tuple, WaitingPayload,
+    Addr, BindingId, Claim, Endpoint, Far, FlowId, HashKey, Instant, Origin, Port, Protocol, Request,
+    RequestId, Table, Tuple, WaitingPayload,
 };
 
 #[global_allocator]
@@ -69,4 +69,35 @@ fn rows_have_their_size_and_all_memory_returns() {
     drop((requests, flows));
     assert!((held() - before).abs() < 4096, "{} bytes are kept", held() - before);
     assert_eq!((table.flow_count(), table.waiting_count()), (0, 0));
+    drop(table);
+    for ports in [60_000, 10_000, 2_000] {
+        client_rows_have_their_size(ports);
+    }
+}
+
+fn own_tuple(number: u32, ports: u32) -> Tuple {
+    let [_, _, a, b] = (number / ports).to_be_bytes();
+    let local = Endpoint::new(Addr::v4([10, 0, a, b]), 1024 + (number % ports) as u16);
+    Tuple { protocol: Protocol::Tcp, local, remote: Endpoint::new(Addr::v4([192, 0, 2, 1]), 80) }
+}
+
+/// A host that connects, from so many ports of each of its addresses.
+fn client_rows_have_their_size(ports: u32) {
+    let before = held();
+    let mut table = Table::new(HashKey::new([3; 16]));
+    let mut flows: Vec<FlowId> = Vec::with_capacity(COUNT as usize);
+    let own = held();
+    for number in 0..COUNT {
+        let tuple = own_tuple(number, ports);
+        flows.push(table.open(tuple, Far::Application(0), Origin::IMPLICIT, Instant::ZERO).unwrap());
+    }
+    assert!(each(own) <= 84.0, "a client's flow costs {} bytes", each(own));
+    for id in flows.drain(..) {
+        table.to_waiting(id, WaitingPayload::default(), Instant::from_millis(60_000)).unwrap();
+    }
+    assert!(each(own) <= 64.0, "a client's waiting row costs {} bytes", each(own));
+    assert_eq!(table.expire_waiting(Instant::from_millis(60_000)), COUNT as usize);
+    assert!((held() - own).abs() < 4096, "{} bytes are kept", held() - own);
+    drop((table, flows));
+    assert_eq!(held(), before);
 }

@@ -16,6 +16,8 @@ const SPARE_MAX: usize = 64;
 #[derive(Debug)]
 pub struct ChunkPool {
     spare: Vec<Chunk>,
+    /// How many spare chunks nobody has asked for since the pool was trimmed last.
+    unneeded: usize,
     in_use: usize,
     limit: usize,
 }
@@ -23,7 +25,7 @@ pub struct ChunkPool {
 impl ChunkPool {
     /// A pool that hands out at most `limit_bytes`, rounded down to whole chunks but at least one.
     pub fn new(limit_bytes: usize) -> ChunkPool {
-        ChunkPool { spare: Vec::new(), in_use: 0, limit: (limit_bytes / CHUNK).max(1) }
+        ChunkPool { spare: Vec::new(), unneeded: 0, in_use: 0, limit: (limit_bytes / CHUNK).max(1) }
     }
 
     /// A chunk with any content; `None` when the limit is reached.
@@ -32,7 +34,9 @@ impl ChunkPool {
             return None;
         }
         self.in_use += 1;
-        Some(self.spare.pop().unwrap_or_else(fresh))
+        let chunk = self.spare.pop();
+        self.unneeded = self.unneeded.min(self.spare.len());
+        Some(chunk.unwrap_or_else(fresh))
     }
 
     /// Takes a chunk back.
@@ -41,6 +45,15 @@ impl ChunkPool {
         self.in_use = self.in_use.saturating_sub(1);
         if self.spare.len() < SPARE_MAX {
             self.spare.push(chunk);
+        }
+    }
+
+    /// Gives half of the spare chunks back to the allocator that nobody has needed since the last time; all, when it is one.
+    pub fn trim(&mut self) {
+        self.spare.truncate(self.spare.len() - self.unneeded.div_ceil(2));
+        self.unneeded = self.spare.len();
+        if self.spare.is_empty() {
+            self.spare = Vec::new();
         }
     }
 
@@ -69,4 +82,27 @@ impl ChunkPool {
 /// A chunk from the allocator, never by way of the stack.
 fn fresh() -> Chunk {
     vec![0; CHUNK].into_boxed_slice().try_into().expect("the slice has the length of a chunk")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spare_chunks_that_nobody_needs_go() {
+        let mut pool = ChunkPool::new(8 * CHUNK);
+        let chunks: Vec<Chunk> = core::iter::from_fn(|| pool.take()).collect();
+        assert_eq!((chunks.len(), pool.bytes_in_use()), (8, 8 * CHUNK));
+        chunks.into_iter().for_each(|chunk| pool.give(chunk));
+        pool.trim();
+        let chunk = pool.take().expect("the limit is far");
+        pool.give(chunk);
+        let left: Vec<usize> = (0..5)
+            .map(|_| {
+                pool.trim();
+                pool.spare.len()
+            })
+            .collect();
+        assert_eq!(left, [4, 2, 1, 0, 0]);
+    }
 }

@@ -310,10 +310,7 @@ impl Stack {
 
     /// A listener is gone, and its requests with it.
     pub(super) fn forget_requests_of(&mut self, binding: BindingId) {
-        let all = self.table.requests_after(None);
-        let of = all.filter(|(_, request)| request.listener == binding);
-        let of: Vec<RequestId> = of.map(|(id, _)| id).collect();
-        for id in of {
+        while let Some(id) = self.table.newest_request(binding) {
             self.table.close_request(id);
         }
         self.requests.tidy(&self.table);

@@ -1,7 +1,7 @@
 //! Heads of chains for rows that carry their own link: the index of requests and waiting rows.
 //!
 //! Linear hashing as in the index of the flows, with a link of four bytes in the row and a head of four bytes for every
-//! one and a half rows in place of a bucket. It costs less memory and a second line now and then, which suits rows that
+//! two to three rows in place of a bucket. It costs less memory and a second line now and then, which suits rows that
 //! are looked up once or twice in their life.
 
 use alloc::vec::Vec;
@@ -10,6 +10,9 @@ use alloc::vec::Vec;
 pub(super) const NONE: u32 = u32::MAX;
 const CHUNK_BITS: u32 = 12;
 const CHUNK: usize = 1 << CHUNK_BITS;
+/// Rows of a chain, on average, above which there are more chains, and below which there are fewer.
+const ROWS_MOST: usize = 3;
+const ROWS_LEAST: usize = 2;
 
 /// The rows that the chains run through.
 pub(super) trait Links {
@@ -62,7 +65,7 @@ impl Chains {
         }
         self.put(rows, number, hash);
         self.len += 1;
-        if self.len * 2 > self.count() * 3 {
+        if self.len > self.count() * ROWS_MOST {
             self.grow(rows);
         }
     }
@@ -85,7 +88,7 @@ impl Chains {
         self.len -= 1;
         if self.len == 0 {
             *self = Chains::new();
-        } else if self.count() > 1 && self.len < self.count() {
+        } else if self.count() > 1 && self.len < self.count() * ROWS_LEAST {
             self.shrink(rows);
         }
     }

@@ -34,6 +34,11 @@ impl Table {
         Some(request)
     }
 
+    /// The request that came last to a listener and is still open. To close all of a listener costs as much as it has.
+    pub fn newest_request(&self, listener: BindingId) -> Option<RequestId> {
+        self.requests.newest_of(listener)
+    }
+
     /// Turns a request into a flow that its listener accepted ([`Origin::Child`]).
     ///
     /// # Errors

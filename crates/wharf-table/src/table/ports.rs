@@ -28,8 +28,12 @@
 //!
 //! The cost of every answer is the same whatever shares a port: owners are counted by kind of address and by class, and on
 //! single addresses by address. Rule 10 looks at the first owner of a few ordered sets.
+//!
+//! What is counted stands in one of two places: an entry of the port and one of the address; or, where all owners are on
+//! single addresses, few and without options, in [`few`]. Nearly all ports of a host that connects are of that kind.
 
 mod age;
+mod few;
 mod memory;
 pub(super) mod owner;
 mod summary;
@@ -41,6 +45,7 @@ use crate::hash::HashKey;
 use crate::port_set::PortSet;
 use crate::tuple::{Protocol, Tuple};
 use age::Ages;
+use few::Few;
 use memory::Memory;
 use owner::{Asking, Kind, Owner};
 use summary::Summary;
@@ -52,9 +57,29 @@ struct PortUse {
     port: u16,
     kinds: [Summary; Kind::COUNT],
     memory: Memory,
-    /// How many addresses have owners, and how many of these not only owners by rule 7.
-    addresses: u32,
+    owners: u32,
+    /// How many addresses have not only owners by rule 7.
     pinned: u32,
+}
+
+impl PortUse {
+    /// How many owners there are of each kind of single address, when there are no others and these are few.
+    fn few(&self) -> Option<[u32; ONES.len()]> {
+        let counts = ONES.map(|kind| self.kinds[kind as usize].few());
+        let all = counts.iter().all(|count| count.is_some_and(|count| count <= few::BACK));
+        let counts = counts.map(Option::unwrap_or_default);
+        (all && self.pinned == 0 && counts.iter().sum::<u32>() == self.owners).then_some(counts)
+    }
+}
+
+/// The kinds of single addresses.
+const ONES: [Kind; 3] = [Kind::OneV4, Kind::OneV6, Kind::OneV6Open];
+
+/// Where the owners of a kind stand among the few: under an address that tells the kind.
+fn of_kind(kind: Kind, port: u16) -> Endpoint {
+    let mut octets = [0; 16];
+    octets[15] = kind as u8;
+    Endpoint { addr: Addr::v6(octets), port }
 }
 
 /// Everything that owns a port on one address; any of both families stands under [`Addr::ANY_V6`].
@@ -68,6 +93,13 @@ struct AddressUse {
     bound: u32,
     /// Whether nobody but owners by rule 7 has been here since it was last so.
     connects_only: bool,
+}
+
+impl AddressUse {
+    /// How many owners there are, when all are by rule 7, without options, and few.
+    fn few(&self) -> Option<u32> {
+        self.summary.few().filter(|&count| count == self.owners && self.bound == 0 && count <= few::BACK)
+    }
 }
 
 /// How an owner comes to its port.
@@ -84,6 +116,9 @@ pub(super) struct Ports {
     key: HashKey,
     ports: HashTable<PortUse>,
     addresses: HashTable<AddressUse>,
+    /// What has no entry in `ports`, and what has none in `addresses`.
+    few_of_ports: Few,
+    few_of_addresses: Few,
     ages: Ages,
     /// By protocol, the ports that anything owns, and those of them that are not free to connect from (rule 7).
     owned: [Option<PortSet>; 3],
@@ -96,6 +131,8 @@ impl Ports {
             key,
             ports: HashTable::new(),
             addresses: HashTable::new(),
+            few_of_ports: Few::new(key),
+            few_of_addresses: Few::new(key),
             ages: Ages::new(),
             owned: Default::default(),
             pinned: Default::default(),
@@ -114,9 +151,8 @@ impl Ports {
 
     /// Whether the rules refuse a claim with a port.
     pub(super) fn refuses(&self, asking: &Asking) -> bool {
-        let Some(port) = self.port_use(asking.protocol, asking.at.port) else { return false };
         if asking.protocol == Protocol::Tcp {
-            !port.memory.grants(asking) && self.overlapping(asking).any(|it| it.blocks(asking))
+            !self.remembers(asking) && self.overlapping(asking).any(|it| it.blocks(asking))
         } else {
             self.refuses_datagrams(asking)
         }
@@ -125,9 +161,7 @@ impl Ports {
     /// Whether the rules refuse to let `owner`, which is bound, listen (rule 5).
     pub(super) fn refuses_listener(&mut self, owner: &Owner, asking: &Asking) -> bool {
         self.tally(owner, Tally::Remove);
-        let refused =
-            self.port_use(asking.protocol, asking.at.port).is_some_and(|port| !port.memory.grants(asking))
-                && self.overlapping(asking).any(|it| it.blocks(asking));
+        let refused = !self.remembers(asking) && self.overlapping(asking).any(|it| it.blocks(asking));
         self.tally(owner, Tally::Add);
         refused
     }
@@ -152,74 +186,138 @@ impl Ports {
         self.ages.first(asking).is_none_or(|(reuse_port, user)| !reuse_port || user != asking.user)
     }
 
-    fn overlapping(&self, asking: &Asking) -> impl Iterator<Item = &Summary> {
+    /// Whether the port is granted unasked (rule 4).
+    fn remembers(&self, asking: &Asking) -> bool {
         let port = self.port_use(asking.protocol, asking.at.port);
-        let kinds = asking.kind.overlapping().iter();
-        let kinds =
-            port.into_iter().flat_map(move |port| kinds.clone().map(|&kind| &port.kinds[kind as usize]));
-        let address = port.filter(|_| asking.kind.is_one()).and_then(|_| self.address_use(asking));
+        port.is_some_and(|port| port.memory.grants(asking))
+    }
+
+    fn overlapping(&self, asking: &Asking) -> impl Iterator<Item = &Summary> {
+        let Asking { protocol, at, kind, .. } = *asking;
+        let is_owned = self.owned(protocol).is_some_and(|owned| owned.contains(at.port));
+        let port = self.port_use(protocol, at.port).filter(|_| is_owned);
+        let kinds = kind.overlapping().iter().filter(move |_| is_owned).filter_map(move |&kind| match port {
+            Some(port) => Some(&port.kinds[kind as usize]),
+            None => {
+                let count = if kind.is_one() { self.few_of_kind(protocol, kind, at.port) } else { 0 };
+                (count > 0).then_some(&summary::ONE)
+            }
+        });
+        let address = (is_owned && kind.is_one()).then(|| self.on_address(protocol, at)).flatten();
         kinds.chain(address)
     }
 
-    fn address_use(&self, asking: &Asking) -> Option<&Summary> {
-        let hash = address_hash(&self.key, asking.protocol, asking.at);
-        let is_it = |it: &AddressUse| it.protocol == asking.protocol && it.at == asking.at;
-        self.addresses.find(hash, is_it).map(|it| &it.summary)
+    fn few_of_kind(&self, protocol: Protocol, kind: Kind, port: u16) -> u32 {
+        self.few_of_ports.count(protocol, of_kind(kind, port))
+    }
+
+    fn on_address(&self, protocol: Protocol, at: Endpoint) -> Option<&Summary> {
+        let hash = address_hash(&self.key, protocol, at);
+        let entry = self.addresses.find(hash, |it| it.protocol == protocol && it.at == at);
+        let few = || (self.few_of_addresses.count(protocol, at) > 0).then_some(&summary::ONE);
+        entry.map(|it| &it.summary).or_else(few)
     }
 
     /// Adds an owner. What pins its port, so that none may connect from it by rule 7, changes at most here and in
     /// [`Ports::remove`].
     pub(super) fn add(&mut self, owner: &Owner, arrival: Arrival) {
         let Owner { protocol, at, kind, class, .. } = *owner;
-        let key = &self.key;
-        let rehash = |it: &PortUse| port_hash(key, it.protocol, it.port);
-        let fresh = || PortUse {
-            protocol,
-            port: at.port,
-            kinds: Default::default(),
-            memory: Memory::default(),
-            addresses: 0,
-            pinned: 0,
+        let is_quiet = arrival == Arrival::Quiet && kind.is_one() && class.is_quiet();
+        let pinned = if is_quiet && self.add_to_few_of_address(protocol, at) {
+            0
+        } else {
+            self.add_to_address(owner, arrival)
         };
-        let is_it = |it: &PortUse| it.protocol == protocol && it.port == at.port;
-        let mut port =
-            self.ports.entry(port_hash(key, protocol, at.port), is_it, rehash).or_insert_with(fresh);
-        let port = port.get_mut();
-        let rehash = |it: &AddressUse| address_hash(key, it.protocol, it.at);
-        let fresh = || AddressUse {
-            protocol,
-            at,
-            summary: Summary::default(),
-            owners: 0,
-            bound: 0,
-            connects_only: class.is_implicit(),
-        };
-        let is_it = |it: &AddressUse| it.protocol == protocol && it.at == at;
-        let hash = address_hash(key, protocol, at);
-        let mut address = self.addresses.entry(hash, is_it, rehash).or_insert_with(fresh);
-        let address = address.get_mut();
-        if address.owners == 0 {
-            port.addresses += 1;
-            port.pinned += u32::from(!address.connects_only);
+        if is_quiet && self.add_to_few_of_port(protocol, kind, at.port) {
+            return self.note_owned(protocol, at.port);
         }
-        address.owners += 1;
-        address.bound += u32::from(!class.is_implicit());
+        let port = self.port_entry(protocol, at.port);
+        port.kinds[kind as usize].add(class, owner.user);
+        port.owners += 1;
+        port.pinned += pinned;
         if arrival == Arrival::Bound {
             port.memory.note(owner);
-            port.pinned += u32::from(address.connects_only);
-            address.connects_only = false;
         }
-        port.kinds[kind as usize].add(class, owner.user);
-        if kind.is_one() {
-            address.summary.add(class, owner.user);
-        }
-        let (is_first, is_pinned) = (port.addresses == 1 && address.owners == 1, port.pinned > 0);
-        if is_first {
-            self.owned[protocol as usize].get_or_insert_with(PortSet::new).insert(at.port);
-        }
+        let is_pinned = port.pinned > 0;
+        self.note_owned(protocol, at.port);
         if is_pinned {
             self.pinned[protocol as usize].get_or_insert_with(PortSet::new).insert(at.port);
         }
+    }
+
+    fn note_owned(&mut self, protocol: Protocol, port: u16) {
+        self.owned[protocol as usize].get_or_insert_with(PortSet::new).insert(port);
+    }
+
+    fn add_to_few_of_address(&mut self, protocol: Protocol, at: Endpoint) -> bool {
+        let count = self.few_of_addresses.count(protocol, at);
+        let hash = address_hash(&self.key, protocol, at);
+        let is_it = |it: &AddressUse| it.protocol == protocol && it.at == at;
+        let fits = count < few::MOST && (count > 0 || self.addresses.find(hash, is_it).is_none());
+        if fits {
+            self.few_of_addresses.change(protocol, at, count, count + 1);
+        }
+        fits
+    }
+
+    fn add_to_few_of_port(&mut self, protocol: Protocol, kind: Kind, port: u16) -> bool {
+        let count = self.few_of_kind(protocol, kind, port);
+        let fits = count < few::MOST && (count > 0 || self.port_use(protocol, port).is_none());
+        if fits {
+            self.few_of_ports.change(protocol, of_kind(kind, port), count, count + 1);
+        }
+        fits
+    }
+
+    /// Adds an owner to the entry of its address. By how much that pins the port.
+    fn add_to_address(&mut self, owner: &Owner, arrival: Arrival) -> u32 {
+        let Owner { protocol, at, kind, class, user } = *owner;
+        let address = self.address_entry(protocol, at, class.is_implicit());
+        let mut pinned = u32::from(address.owners == 0 && !address.connects_only);
+        address.owners += 1;
+        address.bound += u32::from(!class.is_implicit());
+        if arrival == Arrival::Bound {
+            pinned += u32::from(address.connects_only);
+            address.connects_only = false;
+        }
+        if kind.is_one() {
+            address.summary.add(class, user);
+        }
+        pinned
+    }
+
+    /// The entry of a port, with the few that it had so far; a new one has no owner.
+    fn port_entry(&mut self, protocol: Protocol, port: u16) -> &mut PortUse {
+        let key = &self.key;
+        let rehash = |it: &PortUse| port_hash(key, it.protocol, it.port);
+        let few = &mut self.few_of_ports;
+        let fresh = || {
+            let (mut kinds, mut owners): ([Summary; Kind::COUNT], u32) = Default::default();
+            for kind in ONES {
+                let count = few.take(protocol, of_kind(kind, port));
+                kinds[kind as usize] = Summary::of_few(count);
+                owners += count;
+            }
+            PortUse { protocol, port, kinds, memory: Memory::default(), owners, pinned: 0 }
+        };
+        let is_it = |it: &PortUse| it.protocol == protocol && it.port == port;
+        let entry = self.ports.entry(port_hash(key, protocol, port), is_it, rehash);
+        entry.or_insert_with(fresh).into_mut()
+    }
+
+    /// The entry of an address, with the few that it had so far; a new one has no owner.
+    fn address_entry(&mut self, protocol: Protocol, at: Endpoint, connects: bool) -> &mut AddressUse {
+        let key = &self.key;
+        let rehash = |it: &AddressUse| address_hash(key, it.protocol, it.at);
+        let few = &mut self.few_of_addresses;
+        let fresh = || {
+            let owners = few.take(protocol, at);
+            let summary = Summary::of_few(owners);
+            AddressUse { protocol, at, summary, owners, bound: 0, connects_only: connects || owners > 0 }
+        };
+        let is_it = |it: &AddressUse| it.protocol == protocol && it.at == at;
+        let entry = self.addresses.entry(address_hash(key, protocol, at), is_it, rehash);
+        entry.or_insert_with(fresh).into_mut()
     }
 
     /// Notes that an owner that is bound listens now (rule 5).
@@ -233,12 +331,45 @@ impl Ports {
     /// Takes an owner away.
     pub(super) fn remove(&mut self, owner: &Owner) {
         let Owner { protocol, at, kind, class, user } = *owner;
-        let Some(port) = find_port(&mut self.ports, &self.key, protocol, at.port) else { return };
-        let is_it = |it: &AddressUse| it.protocol == protocol && it.at == at;
-        let Ok(mut entry) = self.addresses.find_entry(address_hash(&self.key, protocol, at), is_it) else {
+        let unpinned = self.remove_from_address(owner);
+        let is_it = |it: &PortUse| it.protocol == protocol && it.port == at.port;
+        let Ok(mut entry) = self.ports.find_entry(port_hash(&self.key, protocol, at.port), is_it) else {
+            let count = self.few_of_kind(protocol, kind, at.port);
+            self.few_of_ports.change(protocol, of_kind(kind, at.port), count, count.saturating_sub(1));
+            if ONES.iter().all(|&kind| self.few_of_kind(protocol, kind, at.port) == 0) {
+                drop_from(&mut self.owned[protocol as usize], at.port);
+            }
             return;
         };
+        let port = entry.get_mut();
         port.kinds[kind as usize].remove(class, user);
+        port.owners -= 1;
+        port.pinned -= unpinned;
+        if port.pinned == 0 {
+            port.memory = Memory::default();
+            drop_from(&mut self.pinned[protocol as usize], at.port);
+        }
+        if let Some(counts) = port.few() {
+            if port.owners == 0 {
+                drop_from(&mut self.owned[protocol as usize], at.port);
+            }
+            entry.remove();
+            for (kind, count) in ONES.into_iter().zip(counts) {
+                self.few_of_ports.change(protocol, of_kind(kind, at.port), 0, count);
+            }
+        }
+        self.give_back();
+    }
+
+    /// Takes an owner from its address. By how much the port is less pinned.
+    fn remove_from_address(&mut self, owner: &Owner) -> u32 {
+        let Owner { protocol, at, kind, class, user } = *owner;
+        let is_it = |it: &AddressUse| it.protocol == protocol && it.at == at;
+        let Ok(mut entry) = self.addresses.find_entry(address_hash(&self.key, protocol, at), is_it) else {
+            let count = self.few_of_addresses.count(protocol, at);
+            self.few_of_addresses.change(protocol, at, count, count.saturating_sub(1));
+            return 0;
+        };
         let address = entry.get_mut();
         if kind.is_one() {
             address.summary.remove(class, user);
@@ -247,23 +378,13 @@ impl Ports {
         address.bound -= u32::from(!class.is_implicit());
         let unpinned = !address.connects_only && (address.owners == 0 || address.bound == 0);
         address.connects_only |= unpinned;
-        port.pinned -= u32::from(unpinned);
-        if address.owners == 0 {
-            port.addresses -= 1;
+        if let Some(count) = address.few() {
+            entry.remove();
+            self.few_of_addresses.change(protocol, at, 0, count);
+        } else if address.owners == 0 {
             entry.remove();
         }
-        if port.pinned == 0 {
-            port.memory = Memory::default();
-            drop_from(&mut self.pinned[protocol as usize], at.port);
-        }
-        if port.addresses == 0 {
-            drop_from(&mut self.owned[protocol as usize], at.port);
-            let is_it = |it: &PortUse| it.protocol == protocol && it.port == at.port;
-            if let Ok(entry) = self.ports.find_entry(port_hash(&self.key, protocol, at.port), is_it) {
-                entry.remove();
-            }
-        }
-        self.give_back();
+        u32::from(unpinned)
     }
 
     /// Changes the class of an owner that stays.
@@ -278,15 +399,9 @@ impl Ports {
             Tally::Add => summary.add(class, user),
             Tally::Remove => summary.remove(class, user),
         };
-        if let Some(port) = find_port(&mut self.ports, &self.key, protocol, at.port) {
-            change(&mut port.kinds[kind as usize]);
-        }
+        change(&mut self.port_entry(protocol, at.port).kinds[kind as usize]);
         if kind.is_one() {
-            let is_it = |it: &AddressUse| it.protocol == protocol && it.at == at;
-            let hash = address_hash(&self.key, protocol, at);
-            if let Some(address) = self.addresses.find_mut(hash, is_it) {
-                change(&mut address.summary);
-            }
+            change(&mut self.address_entry(protocol, at, class.is_implicit()).summary);
         }
     }
 

@@ -1,4 +1,6 @@
-//! The requests of a table: rows of 76 bytes in slots, on chains.
+//! The requests of a table: rows of 84 bytes in slots, on chains, and those of a listener in a list.
+
+use alloc::collections::BTreeMap;
 
 use super::chains::{Chains, Links, NONE};
 use crate::binding::BindingId;
@@ -19,6 +21,9 @@ struct Row {
     listener: BindingId,
     payload: RequestPayload,
     next: u32,
+    /// Neighbours among the requests of the listener: the one that came after, and the one that came before.
+    newer: u32,
+    older: u32,
     /// Always true; a place for the mark of a free slot.
     #[expect(dead_code, reason = "only its niche is used")]
     used: bool,
@@ -66,12 +71,14 @@ impl Links for Keyed<'_> {
 pub(super) struct Requests {
     rows: Slots<Row>,
     chains: Chains,
+    /// The newest request of each listener that has any.
+    newest: BTreeMap<BindingId, u32>,
     max: u32,
 }
 
 impl Requests {
     pub(super) fn new(max: u32) -> Requests {
-        Requests { rows: Slots::new(), chains: Chains::new(), max: max.min(LIMIT) }
+        Requests { rows: Slots::new(), chains: Chains::new(), newest: BTreeMap::new(), max: max.min(LIMIT) }
     }
 
     pub(super) fn set_max(&mut self, max: u32) {
@@ -108,9 +115,16 @@ impl Requests {
             listener,
             payload,
             next: NONE,
+            newer: NONE,
+            older: self.newest.insert(listener, NONE).unwrap_or(NONE),
             used: true,
         };
+        let older = row.older;
         let number = self.rows.insert(row);
+        self.newest.insert(listener, number);
+        if let Some(older) = self.rows.value_mut(older) {
+            older.newer = number;
+        }
         let hash = super::chained(key.hash_tuple(&tuple));
         self.chains.insert(&mut Keyed(&mut self.rows, key), number, hash);
         RequestId(number)
@@ -127,10 +141,28 @@ impl Requests {
 
     pub(super) fn close(&mut self, key: &HashKey, id: RequestId) -> Option<Request> {
         let request = self.request(id)?;
+        self.unlink(id);
         let hash = super::chained(key.hash_tuple(&request.tuple));
         self.chains.remove(&mut Keyed(&mut self.rows, key), id.0, hash);
         self.rows.remove(id.0);
         Some(request)
+    }
+
+    fn unlink(&mut self, id: RequestId) {
+        let Some(&Row { listener, newer, older, .. }) = self.rows.value(id.0) else { return };
+        if let Some(row) = self.rows.value_mut(older) {
+            row.newer = newer;
+        }
+        match self.rows.value_mut(newer) {
+            Some(row) => row.older = older,
+            None if older == NONE => drop(self.newest.remove(&listener)),
+            None => drop(self.newest.insert(listener, older)),
+        }
+    }
+
+    /// The newest request of a listener.
+    pub(super) fn newest_of(&self, listener: BindingId) -> Option<RequestId> {
+        self.newest.get(&listener).copied().map(RequestId)
     }
 
     pub(super) fn after(&self, after: Option<RequestId>) -> impl Iterator<Item = (RequestId, Request)> {
@@ -148,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_request_costs_at_most_96_bytes() {
-        // A row, and a head for every one and a half.
-        assert!(size_of::<Option<Row>>() + 4 <= 96, "{}", size_of::<Option<Row>>());
+        // A row, a head for every two, and eight for the queue of the stack.
+        assert!(size_of::<Option<Row>>() + 2 + 8 <= 96, "{}", size_of::<Option<Row>>());
     }
 }

@@ -118,6 +118,11 @@ impl Class {
         self.0 & Class::WAITING != 0
     }
 
+    /// Whether it is one by rule 7, without options.
+    pub(super) const fn is_quiet(self) -> bool {
+        self.0 & !Class::WAITING == marks::IMPLICIT
+    }
+
     pub(super) const fn is_implicit(self) -> bool {
         self.0 & marks::IMPLICIT != 0
     }

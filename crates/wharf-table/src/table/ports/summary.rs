@@ -61,7 +61,20 @@ pub(super) struct Summary {
     sharers: Option<Box<Sharers>>,
 }
 
+/// One owner without options: what is known where owners are few.
+pub(super) static ONE: Summary = Summary { plain: 1, reusable: 0, sharers: None };
+
 impl Summary {
+    /// So many owners without options.
+    pub(super) fn of_few(count: u32) -> Summary {
+        Summary { plain: count, ..Summary::default() }
+    }
+
+    /// How many there are, when all are without options.
+    pub(super) fn few(&self) -> Option<u32> {
+        (self.reusable == 0 && self.sharers.is_none()).then_some(self.plain)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         *self == Summary::default()
     }
