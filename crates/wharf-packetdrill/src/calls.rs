@@ -180,6 +180,11 @@ impl World {
         }
     }
 
+    /// write(2): like send(2), but that of nothing nothing is sent.
+    pub(crate) fn write(&self, fd: c_int, bytes: &[u8]) -> Result<i64> {
+        if bytes.is_empty() { self.at_once(fd, |_, _| Ok(0)) } else { self.send(fd, bytes, 0, None) }
+    }
+
     pub(crate) fn fcntl(&self, fd: c_int, command: c_int, argument: c_int) -> Result<i64> {
         self.look(|state| {
             let Ok(socket) = state.descriptors.socket_mut(fd) else {

@@ -221,7 +221,7 @@ unsafe extern "C" fn recvmsg(userdata: *mut c_void, fd: c_int, header: *mut msgh
 
 unsafe extern "C" fn write(userdata: *mut c_void, fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t {
     // SAFETY: the caller's pointers are those of write(2).
-    unsafe { sendto(userdata, fd, buffer, len, 0, std::ptr::null(), 0) }
+    answer(unsafe { slice(buffer, len).and_then(|bytes| world(userdata).write(fd, bytes)) })
 }
 
 unsafe extern "C" fn writev(
@@ -232,7 +232,7 @@ unsafe extern "C" fn writev(
 ) -> ssize_t {
     // SAFETY: the caller's pointers are those of writev(2).
     answer(unsafe {
-        Buffers::new(buffers, count).and_then(|buffers| world(userdata).send(fd, &buffers.gather(), 0, None))
+        Buffers::new(buffers, count).and_then(|buffers| world(userdata).write(fd, &buffers.gather()))
     })
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use wharf_stack::link::{ImpairedLink, Impairment};
-use wharf_stack::stack::{Config, ConnId, DatagramOut, Refusal, Stack};
+use wharf_stack::stack::{Config, ConnId, DatagramFields, DatagramOut, Refusal, Stack};
 use wharf_table::{Addr, DropReason, Endpoint, Instant, Port, Protocol};
 
 use crate::application::{Reading, Stream};
@@ -389,6 +389,7 @@ impl Lab {
             destination,
             payload,
             gso_size: 0,
+            fields: DatagramFields::default(),
         };
         self.send_datagram_as(station, &datagram)
     }

@@ -18,13 +18,13 @@ use wharf_wire::udp::{self, UdpRepr};
 use crate::fragment;
 use crate::interface::{Capabilities, FrameSink, GsoKind, OffloadOut};
 use crate::ip::protocol;
-use crate::stack::DatagramOut;
-use crate::tcp::{Ecn, SegmentOut};
+use crate::stack::{DatagramFields, DatagramOut};
+use crate::tcp::SegmentOut;
 
 /// Ethernet, and the longest IP and TCP headers.
 const HEAD_MAX: usize = ethernet::HEADER_LEN + 60 + 60;
 /// Hop limit of what the stack sends (RFC 1700's recommended default, and Linux').
-const HOP_LIMIT: u8 = 64;
+pub(crate) const HOP_LIMIT: u8 = 64;
 /// The largest IP packet.
 const PACKET_MAX: usize = 65_535;
 
@@ -64,17 +64,21 @@ impl NextHop {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields {
     pub(crate) hop_limit: u8,
-    /// The six bits of the differentiated services codepoint.
-    pub(crate) dscp: u8,
+    /// Six bits of codepoint (RFC 2474), two of congestion (RFC 3168, section 5).
+    pub(crate) traffic_class: u8,
     pub(crate) dont_fragment: bool,
-    /// What it says of congestion (RFC 3168, section 5).
-    pub(crate) ecn: Ecn,
+}
+
+impl From<DatagramFields> for Fields {
+    fn from(DatagramFields { hop_limit, traffic_class, dont_fragment }: DatagramFields) -> Fields {
+        Fields { hop_limit, traffic_class, dont_fragment }
+    }
 }
 
 impl Default for Fields {
     /// As TCP sends where nobody has chosen: routers may not cut it (RFC 1191, section 3).
     fn default() -> Fields {
-        Fields { hop_limit: HOP_LIMIT, dscp: 0, dont_fragment: true, ecn: Ecn::NotCapable }
+        Fields { hop_limit: HOP_LIMIT, traffic_class: 0, dont_fragment: true }
     }
 }
 
@@ -106,7 +110,8 @@ impl Egress {
         let (src, dst) = (tuple.local.addr, tuple.remote.addr);
         let payload_len: usize = payload.iter().map(|slice| slice.len()).sum();
         let header_len = segment.header.header_len();
-        let (ends, fields) = ((src, dst), Fields { ecn: segment.ecn, ..fields });
+        let (ends, fields) =
+            ((src, dst), Fields { traffic_class: fields.traffic_class | segment.ecn.bits(), ..fields });
         let mut head = self.head_with(to, ends, protocol::TCP, header_len + payload_len, fields);
         let start = head.len;
         let header = head.grow(header_len);
@@ -184,7 +189,7 @@ impl Egress {
             }
             return Ok(());
         }
-        let mut head = self.head(to, src, dst, number(datagram), len, DontFragment::No);
+        let mut head = self.head_with(to, (src, dst), number(datagram), len, datagram.fields.into());
         let mut offload = OffloadOut { gso: gso.map(|size| (GsoKind::Udp, size)), ..OffloadOut::default() };
         if datagram.protocol == Protocol::Udp {
             let start = head.len;
@@ -231,23 +236,23 @@ impl Egress {
         } else {
             whole = echo_message(datagram);
         }
-        self.ip_frames(to, src, dst, number(datagram), &whole)
+        self.ip_frames(to, (src, dst), number(datagram), datagram.fields, &whole)
     }
 
     /// A transport message, checksum in place, as one frame or as many fragments as it needs.
     pub(crate) fn ip_frames(
         &mut self,
         to: NextHop,
-        src: Addr,
-        dst: Addr,
+        (src, dst): (Addr, Addr),
         protocol: u8,
+        fields: DatagramFields,
         message: &[u8],
     ) -> Result<Vec<Vec<u8>>, DropReason> {
         let ip_len = if src.is_v4() { 20 } else { 40 };
         let mut frames = Vec::new();
         if ip_len + message.len() <= self.mtu(to) {
             let mut frame =
-                self.head(to, src, dst, protocol, message.len(), DontFragment::No).as_slice().to_vec();
+                self.head_with(to, (src, dst), protocol, message.len(), fields.into()).as_slice().to_vec();
             frame.extend_from_slice(message);
             frames.push(frame);
             return Ok(frames);
@@ -257,7 +262,8 @@ impl Egress {
             src,
             dst,
             protocol,
-            hop_limit: HOP_LIMIT,
+            hop_limit: fields.hop_limit,
+            traffic_class: fields.traffic_class,
             identification: self.identification,
         };
         for packet in fragment::cut(&whole, message, self.mtu(to))? {
@@ -342,7 +348,7 @@ impl Egress {
                     dst: Addr::v4(dst),
                     protocol,
                     hop_limit: fields.hop_limit,
-                    dscp_ecn: fields.dscp << 2 | fields.ecn.bits(),
+                    dscp_ecn: fields.traffic_class,
                     identification: self.identification as u16,
                     dont_fragment: fields.dont_fragment,
                     more_fragments: false,
@@ -357,7 +363,7 @@ impl Egress {
                     dst,
                     next_header: protocol,
                     hop_limit: fields.hop_limit,
-                    traffic_class: fields.dscp << 2 | fields.ecn.bits(),
+                    traffic_class: fields.traffic_class,
                     flow_label: 0,
                     payload_len: len,
                 };

@@ -25,6 +25,8 @@ pub(crate) struct Packet<'a> {
     pub(crate) protocol: u8,
     pub(crate) hop_limit: u8,
     pub(crate) ecn: Ecn,
+    /// Type of service or traffic class, those bits included.
+    pub(crate) traffic_class: u8,
     pub(crate) dont_fragment: bool,
     /// Whether it came in fragments.
     pub(crate) in_fragments: bool,

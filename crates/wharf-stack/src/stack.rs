@@ -45,7 +45,7 @@ use wharf_table::{Addr, DropReason, Instant, Table};
 
 pub use self::config::{Config, Gateway, GatewayAddresses, HostRole, Medium, Role};
 pub use self::connections::{ConnId, Event, Refusal};
-pub use self::datagrams::{DatagramError, DatagramIn, DatagramOut, DatagramSink};
+pub use self::datagrams::{DatagramError, DatagramFields, DatagramIn, DatagramOut, DatagramSink};
 pub use self::errors::IcmpError;
 use crate::buffer::ChunkPool;
 use crate::egress::Egress;

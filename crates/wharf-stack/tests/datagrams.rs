@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wharf_sim::{Lab, Setup, StationId};
 use wharf_stack::random::Random;
-use wharf_stack::stack::{DatagramOut, IcmpError};
+use wharf_stack::stack::{DatagramFields, DatagramOut, IcmpError};
 use wharf_stack::tcp::Unreachable;
 use wharf_table::{Addr, DropReason, Endpoint, Protocol, Tuple};
 use wharf_wire::icmpv4::Icmpv4Repr;
@@ -197,6 +197,7 @@ fn pings_are_answered_whatever_their_size() {
                     destination: Endpoint::new(target, 0),
                     payload: &message,
                     gso_size: 0,
+                    fields: DatagramFields::default(),
                 },
             )
             .unwrap();
@@ -228,6 +229,7 @@ fn a_gateway_hands_datagrams_out_and_answers_in_any_name() {
             destination: question.source,
             payload: b"an answer",
             gso_size: 0,
+            fields: DatagramFields::default(),
         };
         lab.send_datagram_as(gateway, &answer).unwrap();
         lab.run_until(SECOND, |lab| !lab.datagrams(program).is_empty()).unwrap();

@@ -5,7 +5,7 @@ mod wire;
 
 use wharf_sim::Setup;
 use wharf_stack::interface::{Capabilities, GsoKind};
-use wharf_stack::stack::{DatagramOut, IcmpError};
+use wharf_stack::stack::{DatagramFields, DatagramOut, IcmpError};
 use wharf_stack::tcp::Unreachable;
 use wharf_table::{DropReason, Protocol, Tuple};
 use wire::*;
@@ -79,7 +79,14 @@ fn an_error_about_a_ping_quotes_the_ping() {
 
 fn datagram<'a>(family: usize, payload: &'a [u8], gso_size: u16) -> DatagramOut<'a> {
     let (source, destination) = (at(OUTSIDE[family], 53), at(PROGRAM[family], 5_000));
-    DatagramOut { protocol: Protocol::Udp, source, destination, payload, gso_size }
+    DatagramOut {
+        protocol: Protocol::Udp,
+        source,
+        destination,
+        payload,
+        gso_size,
+        fields: DatagramFields::default(),
+    }
 }
 
 #[test]

@@ -149,3 +149,42 @@ fn a_broadcast_needs_the_option_and_reaches_who_has_bound_any_address() {
         pair.a.set_option(pair.now, client, OptionName::Broadcast, &OptionValue::Number(0)).unwrap();
     }
 }
+
+#[test]
+fn who_asks_hears_hop_limit_and_traffic_class_as_they_came() {
+    for (domain, to, sets, asks) in [
+        (
+            Domain::V4,
+            B,
+            [OptionName::TimeToLive, OptionName::TypeOfService],
+            [OptionName::ReceiveTimeToLive, OptionName::ReceiveTypeOfService],
+        ),
+        (
+            Domain::V6,
+            B6,
+            [OptionName::UnicastHops, OptionName::TrafficClass],
+            [OptionName::ReceiveHopLimit, OptionName::ReceiveTrafficClass],
+        ),
+    ] {
+        let mut pair = Pair::new(Medium::Ip);
+        let (client, server) = sockets(&mut pair, domain);
+        pair.a.set_option(pair.now, client, sets[0], &OptionValue::Number(9)).unwrap();
+        pair.a.set_option(pair.now, client, sets[1], &OptionValue::Number(0xb9)).unwrap();
+        let to = Endpoint { addr: to, port: 53 };
+        for asked in [false, true] {
+            for ask in asks {
+                pair.b.set_option(pair.now, server, ask, &OptionValue::Number(asked.into())).unwrap();
+            }
+            // In fragments as well, of which only congestion outlives the joining.
+            for (len, class) in [(3, 0xb9), (4_000, 1)] {
+                send(&mut pair, client, &vec![0; len], to).unwrap();
+                let mut buffer = vec![0; 5_000];
+                let received =
+                    pair.b.receive(pair.now, server, &mut buffer, ReceiveFlags::default()).unwrap();
+                let heard = asked.then_some((9, class));
+                assert_eq!(received.count, len);
+                assert_eq!(received.hop_limit.zip(received.traffic_class), heard, "{domain:?} {len}");
+            }
+        }
+    }
+}

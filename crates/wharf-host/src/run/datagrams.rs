@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use slab::Slab;
 use std::collections::HashMap;
 use wharf_stack::interface::FrameSink;
-use wharf_stack::stack::{DatagramIn, DatagramOut, IcmpError, Stack, Unreachable};
+use wharf_stack::stack::{DatagramFields, DatagramIn, DatagramOut, IcmpError, Stack, Unreachable};
 use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::socket;
 use wharf_sys::socket::datagram::DatagramBuffers;
@@ -89,6 +89,7 @@ impl Outward {
             payload,
             gso_size,
             hop_limit,
+            traffic_class: 0,
             dont_fragment,
         }
     }
@@ -490,7 +491,14 @@ impl Datagrams {
 
 fn send_inside<F: FrameSink>(way: Inward, payload: &[u8], gso_size: u16, stack: &mut Stack, wire: &mut F) {
     let Inward { source, destination } = way;
-    let datagram = DatagramOut { protocol: Protocol::Udp, source, destination, payload, gso_size };
+    let datagram = DatagramOut {
+        protocol: Protocol::Udp,
+        source,
+        destination,
+        payload,
+        gso_size,
+        fields: DatagramFields::default(),
+    };
     // What the link does not take is lost, and counted by the stack.
     let _ = stack.send_datagram(&datagram, wire);
 }

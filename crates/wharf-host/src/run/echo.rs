@@ -13,7 +13,7 @@ use std::time::Duration;
 use slab::Slab;
 use std::collections::HashMap;
 use wharf_stack::interface::FrameSink;
-use wharf_stack::stack::{DatagramIn, DatagramOut, IcmpError, Stack, Unreachable};
+use wharf_stack::stack::{DatagramFields, DatagramIn, DatagramOut, IcmpError, Stack, Unreachable};
 use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::socket::datagram::{self, DatagramBuffers, Outgoing};
 use wharf_sys::socket::{self, PingKind, error_queue};
@@ -176,8 +176,14 @@ impl Echoes {
                 {
                     let destination = Endpoint::new(mapping.internal.addr, 0);
                     let payload = &message;
-                    let datagram =
-                        DatagramOut { protocol: Protocol::Icmp, source, destination, payload, gso_size: 0 };
+                    let datagram = DatagramOut {
+                        protocol: Protocol::Icmp,
+                        source,
+                        destination,
+                        payload,
+                        gso_size: 0,
+                        fields: DatagramFields::default(),
+                    };
                     // What the link does not take is lost, and counted by the stack.
                     let _ = stack.send_datagram(&datagram, wire);
                 }

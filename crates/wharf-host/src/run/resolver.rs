@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use wharf_stack::interface::FrameSink;
-use wharf_stack::stack::{ConnId, DatagramIn, DatagramOut, Stack};
+use wharf_stack::stack::{ConnId, DatagramFields, DatagramIn, DatagramOut, Stack};
 use wharf_table::{Endpoint, Instant, Protocol};
 
 use super::names::{ClientToken, Names, Transport};
@@ -134,6 +134,7 @@ impl Resolver {
                         destination: program,
                         payload: &message,
                         gso_size: 0,
+                        fields: DatagramFields::default(),
                     };
                     // A link that takes no more loses it, and the program asks again.
                     let _ = stack.send_datagram(&datagram, wire);

@@ -22,6 +22,8 @@ pub struct Outgoing {
     pub protocol: u8,
     /// How many hops it may go.
     pub hop_limit: u8,
+    /// Its type of service or traffic class.
+    pub traffic_class: u8,
     /// Tells its fragments from those of others; IPv4 has room for the low 16 bits.
     pub identification: u32,
 }
@@ -75,7 +77,7 @@ impl Outgoing {
             dst: self.dst,
             protocol: self.protocol,
             hop_limit: self.hop_limit,
-            dscp_ecn: 0,
+            dscp_ecn: self.traffic_class,
             identification: self.identification as u16,
             dont_fragment: false,
             more_fragments: place.more,
@@ -91,7 +93,7 @@ impl Outgoing {
             dst: self.dst,
             next_header: protocol::FRAGMENT,
             hop_limit: self.hop_limit,
-            traffic_class: 0,
+            traffic_class: self.traffic_class,
             flow_label: 0,
             payload_len: FRAGMENT_HEADER_LEN + payload_len,
         };

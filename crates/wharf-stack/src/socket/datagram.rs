@@ -17,7 +17,7 @@ use super::error_queue::ErrorQueue;
 use super::options::{OptionName, Options};
 use super::{Host, ReceiveFlags, Received, SendFlags, SocketId};
 use crate::interface::FrameSink;
-use crate::stack::{DatagramError, DatagramIn, DatagramOut};
+use crate::stack::{DatagramError, DatagramFields, DatagramIn, DatagramOut};
 
 /// net.core.rmem_default and wmem_default, in bytes.
 pub(super) const BUFFER: u32 = 212_992;
@@ -35,6 +35,7 @@ struct Kept {
     from: Endpoint,
     to: Endpoint,
     hop_limit: u8,
+    traffic_class: u8,
     at: Instant,
     payload: Box<[u8]>,
 }
@@ -46,6 +47,7 @@ pub(super) struct Outgoing {
     socket: Option<SocketId>,
     source: Endpoint,
     destination: Endpoint,
+    fields: DatagramFields,
     payload: Box<[u8]>,
 }
 
@@ -115,6 +117,7 @@ impl Datagrams {
                     from: datagram.source,
                     to: datagram.destination,
                     hop_limit: datagram.hop_limit.saturating_add(1),
+                    traffic_class: datagram.traffic_class,
                     at: now,
                     payload: payload.into(),
                 });
@@ -160,13 +163,14 @@ impl Datagrams {
         buffer[..copied].copy_from_slice(&kept.payload[..copied]);
         let v4 = kept.from.addr.is_v4();
         let hops = if v4 { OptionName::ReceiveTimeToLive } else { OptionName::ReceiveHopLimit };
+        let class = if v4 { OptionName::ReceiveTypeOfService } else { OptionName::ReceiveTrafficClass };
         let received = Received {
             count: if flags.truncate { len } else { copied },
             from: Some(kept.from),
             to: Some(kept.to),
             truncated: copied < len,
             hop_limit: options.has(hops).then_some(kept.hop_limit),
-            traffic_class: None,
+            traffic_class: options.has(class).then_some(kept.traffic_class),
             at: options.has(OptionName::Timestamp).then_some(kept.at),
         };
         if !flags.peek {
@@ -300,8 +304,10 @@ impl Host {
         if datagrams.marks.write_shut {
             return Err(Errno::BrokenPipe);
         }
+        let whole = bytes.len() + headers <= mtu;
+        let fields = options.datagram_fields(v4, whole);
         let datagram =
-            DatagramOut { protocol: Protocol::Udp, source, destination, payload: bytes, gso_size: 0 };
+            DatagramOut { protocol: Protocol::Udp, source, destination, payload: bytes, gso_size: 0, fields };
         if looped {
             // What a full queue loses is lost, as on any link.
             let _ = self.stack.loop_datagram(&datagram);
@@ -311,7 +317,13 @@ impl Host {
             return Err(Errno::Again);
         }
         datagrams.unsent += bytes.len() + OVERHEAD;
-        self.outgoing.push_back(Outgoing { socket: Some(id), source, destination, payload: bytes.into() });
+        self.outgoing.push_back(Outgoing {
+            socket: Some(id),
+            source,
+            destination,
+            fields,
+            payload: bytes.into(),
+        });
         Ok(bytes.len())
     }
 
@@ -368,9 +380,15 @@ impl Host {
         let mut freed: Vec<SocketId> = Vec::new();
         while sink.is_ready() {
             let Some(outgoing) = self.outgoing.pop_front() else { break };
-            let Outgoing { socket, source, destination, payload } = outgoing;
-            let datagram =
-                DatagramOut { protocol: Protocol::Udp, source, destination, payload: &payload, gso_size: 0 };
+            let Outgoing { socket, source, destination, fields, payload } = outgoing;
+            let datagram = DatagramOut {
+                protocol: Protocol::Udp,
+                source,
+                destination,
+                payload: &payload,
+                gso_size: 0,
+                fields,
+            };
             // The stack counts what is lost.
             let _ = self.stack.send_datagram(&datagram, sink);
             if let Some(id) = socket

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use super::entry::User;
 use super::errno::Errno;
+use crate::stack::DatagramFields;
 use crate::tcp::{Change, CongestionKind, Keepalive, Settings};
 
 /// Levels of getsockopt(2).
@@ -283,6 +284,8 @@ pub(super) struct Options {
 const HOP_LIMIT: u8 = 64;
 /// IP_PMTUDISC_WANT: as large as the path takes.
 const PMTUDISC_WANT: u8 = 1;
+/// IP_PMTUDISC_PROBE: whatever is known of the path.
+const PMTUDISC_PROBE: u8 = 3;
 /// The largest of IP_MTU_DISCOVER's numbers, IP_PMTUDISC_OMIT.
 const PMTUDISC_MAX: i32 = 5;
 /// net.core.rmem_max and wmem_max.
@@ -389,6 +392,17 @@ impl Options {
 
     fn user_timeout(&self) -> Option<Duration> {
         (self.user_timeout > 0).then(|| Duration::from_millis(self.user_timeout.into()))
+    }
+
+    /// What stands in the IP header of a datagram: one that fits the link is not to be cut on its way, unless the program
+    /// doesn't mind (IP_PMTUDISC_DONT and above IP_PMTUDISC_PROBE; RFC 1191, section 6).
+    pub(super) fn datagram_fields(&self, v4: bool, fits: bool) -> DatagramFields {
+        let (hop_limit, traffic_class, discover) = match v4 {
+            true => (self.time_to_live, self.type_of_service, self.mtu_discover),
+            false => (self.unicast_hops.unwrap_or(HOP_LIMIT), self.traffic_class, self.mtu_discover6),
+        };
+        let dont_fragment = fits && (PMTUDISC_WANT..=PMTUDISC_PROBE).contains(&discover);
+        DatagramFields { hop_limit, traffic_class, dont_fragment }
     }
 
     pub(super) fn keepalive(&self) -> Option<Keepalive> {

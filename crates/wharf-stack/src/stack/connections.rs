@@ -487,7 +487,7 @@ impl Stack {
 
 /// What a connection's owner chose for the IP headers of its packets.
 fn ip_fields(conn: &Connection) -> Fields {
-    Fields { hop_limit: conn.hop_limit(), dscp: conn.dscp(), ..Fields::default() }
+    Fields { hop_limit: conn.hop_limit(), traffic_class: conn.dscp() << 2, ..Fields::default() }
 }
 
 impl Work {

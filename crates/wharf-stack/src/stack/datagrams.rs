@@ -16,7 +16,7 @@ use wharf_wire::quoted::Quoted;
 use wharf_wire::udp::{self, UdpRepr};
 
 use super::{IcmpError, Role, Stack, Unreachable};
-use crate::egress::NextHop;
+use crate::egress::{HOP_LIMIT, NextHop};
 use crate::interface::FrameSink;
 use crate::ip::{Packet, protocol};
 
@@ -38,6 +38,8 @@ pub struct DatagramIn<'a> {
     pub gso_size: u16,
     /// Hops left when it goes on from here: one less than it came with.
     pub hop_limit: u8,
+    /// The type of service or traffic class with which it came; 0 where it came in fragments, but for congestion.
+    pub traffic_class: u8,
     /// Whether it must not be fragmented on its way (IPv4 DF; always so for IPv6 unless it came in fragments).
     pub dont_fragment: bool,
 }
@@ -55,6 +57,25 @@ pub struct DatagramOut<'a> {
     pub payload: &'a [u8],
     /// Bytes of each datagram, where `payload` holds many of this size and a shorter last one; 0 for one datagram.
     pub gso_size: u16,
+    /// What stands in the IP header.
+    pub fields: DatagramFields,
+}
+
+/// What the sender of a datagram chose for its IP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatagramFields {
+    /// Hops that it may take.
+    pub hop_limit: u8,
+    /// Type of service or traffic class: six bits of codepoint and two of congestion (RFC 2474, RFC 3168).
+    pub traffic_class: u8,
+    /// Routers may not cut it (IPv4 DF, RFC 1191, section 3); what the link is too small for goes in fragments all the same.
+    pub dont_fragment: bool,
+}
+
+impl Default for DatagramFields {
+    fn default() -> DatagramFields {
+        DatagramFields { hop_limit: HOP_LIMIT, traffic_class: 0, dont_fragment: false }
+    }
 }
 
 /// Who takes the datagrams of a batch.
@@ -135,6 +156,7 @@ impl Stack {
             payload,
             gso_size: packet.gso_size,
             hop_limit: packet.hop_limit.saturating_sub(1),
+            traffic_class: packet.traffic_class,
             dont_fragment: packet.dont_fragment,
         };
         if binding.is_some_and(|binding| !datagrams.takes(binding, &datagram)) {
@@ -207,6 +229,7 @@ impl Stack {
             payload: packet.payload,
             gso_size: 0,
             hop_limit: packet.hop_limit.saturating_sub(1),
+            traffic_class: packet.traffic_class,
             dont_fragment: packet.dont_fragment,
         });
         Ok(())
@@ -262,7 +285,14 @@ impl Stack {
 
     /// Puts a whole UDP datagram of the stack itself into the queue for the link.
     pub(super) fn reply_udp(&mut self, source: Endpoint, destination: Endpoint, to: NextHop, payload: &[u8]) {
-        let datagram = DatagramOut { protocol: Protocol::Udp, source, destination, payload, gso_size: 0 };
+        let datagram = DatagramOut {
+            protocol: Protocol::Udp,
+            source,
+            destination,
+            payload,
+            gso_size: 0,
+            fields: DatagramFields::default(),
+        };
         match self.egress.whole_frames(to, &datagram) {
             Ok(frames) => frames.into_iter().for_each(|frame| self.reply(frame)),
             Err(reason) => self.drops.count(reason),
@@ -280,6 +310,7 @@ impl Stack {
             destination: Endpoint::new(packet.src, 0),
             payload: &message,
             gso_size: 0,
+            fields: DatagramFields::default(),
         };
         self.reply_datagram(&datagram);
     }

@@ -6,7 +6,7 @@ use wharf_table::{Addr, DropReason, Instant, Protocol, Tuple};
 use wharf_wire::ipv6::{self, Ipv6Repr};
 use wharf_wire::tcp::TcpRepr;
 
-use super::Stack;
+use super::{DatagramFields, Stack};
 use crate::egress;
 use crate::ip::{Packet, protocol};
 use crate::tcp::{self, Ecn, SegmentOut, Unreachable};
@@ -188,7 +188,7 @@ impl Stack {
         let next_hop = self.link_address(destination);
         let Some(to) = next_hop else { return };
         let number = if v4 { protocol::ICMP } else { protocol::ICMPV6 };
-        match self.egress.ip_frames(to, source, destination, number, &message) {
+        match self.egress.ip_frames(to, (source, destination), number, DatagramFields::default(), &message) {
             Ok(frames) => frames.into_iter().for_each(|frame| self.reply_to(to, frame)),
             Err(reason) => self.drops.count(reason),
         }

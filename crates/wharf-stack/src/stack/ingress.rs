@@ -107,6 +107,7 @@ impl Stack {
             protocol: ip.protocol,
             hop_limit: ip.hop_limit,
             ecn: Ecn::from_bits(ip.dscp_ecn),
+            traffic_class: ip.dscp_ecn,
             dont_fragment: ip.dont_fragment,
             in_fragments: false,
             next_header_at: 9,
@@ -128,6 +129,7 @@ impl Stack {
         packet.dont_fragment = false;
         packet.in_fragments = true;
         packet.ecn = Ecn::from_bits(whole.ecn());
+        packet.traffic_class = whole.ecn();
         packet.payload = whole.payload();
         let quote = quote_whole_v4(&ip, packet.payload);
         packet.quote = &quote;
@@ -161,6 +163,7 @@ impl Stack {
             protocol: upper.protocol,
             hop_limit: ip.hop_limit,
             ecn: Ecn::from_bits(ip.traffic_class),
+            traffic_class: ip.traffic_class,
             dont_fragment: true,
             in_fragments: false,
             next_header_at: upper.next_header_at,
@@ -184,6 +187,7 @@ impl Stack {
         packet.dont_fragment = false;
         packet.in_fragments = true;
         packet.ecn = Ecn::from_bits(whole.ecn());
+        packet.traffic_class = whole.ecn();
         (packet.protocol, packet.payload, packet.next_header_at) = (protocol, payload, next_header_at);
         let quote = quote_whole_v6(&ip, whole.protocol(), whole.payload());
         packet.quote = &quote;

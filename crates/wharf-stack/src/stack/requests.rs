@@ -281,7 +281,7 @@ impl Stack {
     pub(super) fn reply_segment(&mut self, tuple: Tuple, segment: &SegmentOut) {
         let fields = Fields {
             hop_limit: self.config.tcp.hop_limit.max(1),
-            dscp: self.config.tcp.dscp & 0x3f,
+            traffic_class: (self.config.tcp.dscp & 0x3f) << 2,
             ..Fields::default()
         };
         let to = self.link_address(tuple.remote.addr);

@@ -15,7 +15,7 @@ fn outgoing(v4: bool, identification: u32) -> Outgoing {
     } else {
         (Addr::v6([0xfd; 16]), Addr::v6([0x20; 16]))
     };
-    Outgoing { src, dst, protocol: protocol::UDP, hop_limit: 64, identification }
+    Outgoing { src, dst, protocol: protocol::UDP, hop_limit: 64, traffic_class: 0, identification }
 }
 
 fn message(len: usize) -> Vec<u8> {
