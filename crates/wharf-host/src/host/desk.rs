@@ -228,6 +228,10 @@ impl Desk {
     /// Answers a request that never waits.
     fn at_once(&mut self, request: &Request, link: &mut Counted) -> Answer {
         let now = self.now();
+        if matches!(request.verb, Verb::Statistics | Verb::Advance) {
+            // What was asked for before has left before.
+            self.settle(link);
+        }
         let host = &mut self.host;
         match request.verb {
             Verb::Socket => calls::socket(host, self.uid, request),

@@ -28,7 +28,7 @@ macro_rules! known {
 
 /// Every setting.
 const KNOWN: &[Known] = known! {
-    congestion "cubic, newreno or bbr" congestion = CongestionKind::from_name,
+    congestion "cubic, reno or bbr" congestion = CongestionKind::from_name,
     ecn "off, passive or active" ecn = ecn,
     sack "on or off" sack = switch,
     timestamps "on or off" timestamps = switch,
