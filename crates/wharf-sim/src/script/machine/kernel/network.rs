@@ -1,8 +1,9 @@
 //! The namespace of a script: a TUN device with the script's addresses, and a route to everywhere through it.
 
 use std::ffi::CString;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use wharf_sys::namespace::{Namespaces, set_sysctl, unshare};
 use wharf_sys::netlink::route::{Hop, Prefix};
@@ -74,7 +75,28 @@ pub(super) fn make(setting: &Setting) -> Result<OwnedFd, String> {
     for (name, value) in SETTINGS {
         set_sysctl(name, value).map_err(|error| format!("{name}: {error}"))?;
     }
+    if let IpAddr::V6(address) = setting.local {
+        await_route(address)?;
+    }
     Ok(tun)
+}
+
+/// How long a route may take that the kernel makes by itself, on a busy machine.
+const ROUTE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// An address of IPv6 is there at once, but packets reach it only when a worker of the kernel's has made its route.
+fn await_route(address: Ipv6Addr) -> Result<(), String> {
+    let line = format!("{:032x} 80 ", address.to_bits());
+    let start = Instant::now();
+    while start.elapsed() < ROUTE_PATIENCE {
+        let routes = std::fs::read_to_string("/proc/thread-self/net/ipv6_route")
+            .map_err(|error| format!("the routes of IPv6: {error}"))?;
+        if routes.lines().any(|route| route.starts_with(&line)) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err(format!("no route to {address} was made"))
 }
 
 /// What a kernel says on every link by itself: router solicitations and multicast reports (RFC 4861, RFC 3810).
