@@ -10,6 +10,7 @@ use crate::address::Named;
 use crate::descriptor::Socket;
 use crate::errno::{Errno, Result};
 use crate::message::{Control, Received};
+use crate::profile::Profile;
 use crate::world::{Patience, State, World};
 use crate::{info, option, sysctl};
 
@@ -22,6 +23,7 @@ const SIOCOUTQNSD: c_ulong = 0x894b;
 const SIOCATMARK: c_ulong = 0x8905;
 /// The option that lets each receive say how much is left, which is also the kind of the control message.
 const TCP_INQ: (c_int, c_int) = (libc::IPPROTO_TCP, 36);
+const RECEIVE_BUFFER: (c_int, c_int) = (libc::SOL_SOCKET, libc::SO_RCVBUF);
 
 /// How long a call on this socket waits.
 fn patience(state: &mut State, fd: c_int, flags: c_int, timeout: OptionName) -> Patience {
@@ -84,7 +86,8 @@ impl World {
                 let now = state.now();
                 let (id, peer) = state.host.accept(now, socket.id)?;
                 let new = state.descriptors.add_socket(id, socket.domain, socket.kind, true)?;
-                state.descriptors.socket_mut(new)?.tells_unread = socket.tells_unread;
+                let accepted = state.descriptors.socket_mut(new)?;
+                (accepted.tells_unread, accepted.is_sized) = (socket.tells_unread, socket.is_sized);
                 Ok((new, socket.domain, peer))
             },
         )
@@ -282,6 +285,10 @@ impl World {
     pub(crate) fn option(&self, fd: c_int, level: c_int, name: c_int) -> Result<Vec<u8>> {
         self.at_once(fd, |state, socket| match (level, name) {
             TCP_INQ => Ok(c_int::from(socket.tells_unread).to_ne_bytes().to_vec()),
+            RECEIVE_BUFFER if !socket.is_sized => match receive_buffer(state, socket)? {
+                Some(bytes) => Ok(bytes.to_ne_bytes().to_vec()),
+                None => option::read(state, socket, level, name),
+            },
             _ => option::read(state, socket, level, name),
         })
     }
@@ -292,7 +299,11 @@ impl World {
                 state.descriptors.socket_mut(fd)?.tells_unread = option::flag(value)?;
                 Ok(0)
             }
-            _ => option::write(state, socket, level, name, value).map(|()| 0),
+            _ => {
+                option::write(state, socket, level, name, value)?;
+                state.descriptors.socket_mut(fd)?.is_sized |= (level, name) == RECEIVE_BUFFER;
+                Ok(0)
+            }
         })
     }
 
@@ -313,6 +324,17 @@ impl World {
             },
         )
     }
+}
+
+/// What the profile says of a receive buffer that nobody has set; `None` when the stack is to say it.
+fn receive_buffer(state: &mut State, socket: Socket) -> Result<Option<u32>> {
+    let (now, profile) = (state.now(), state.settings.profile);
+    if socket.kind != Kind::Stream || profile == Profile::Linux {
+        return Ok(None);
+    }
+    let headers = if socket.domain == Domain::V4 { 40 } else { 60 };
+    let info = state.host.info(now, socket.id)?.filter(|info| info.state.is_synchronized());
+    Ok(profile.receive_buffer(info.map(|info| info.pmtu.saturating_sub(headers) as u16)))
 }
 
 /// Takes what is there, on top of what was taken before, and says how much that was.

@@ -41,6 +41,8 @@ pub(crate) struct Socket {
     pub(crate) blocks: bool,
     /// Each receive says how much is left (TCP_INQ).
     pub(crate) tells_unread: bool,
+    /// SO_RCVBUF was set.
+    pub(crate) is_sized: bool,
     /// Counts the times at which its readiness may have changed.
     pub(crate) changes: u64,
 }
@@ -62,7 +64,7 @@ impl Descriptors {
         kind: Kind,
         blocks: bool,
     ) -> Result<c_int> {
-        let socket = Socket { id, domain, kind, blocks, tells_unread: false, changes: 1 };
+        let socket = Socket { id, domain, kind, blocks, tells_unread: false, is_sized: false, changes: 1 };
         let fd = self.insert(Opened::Socket(socket))?;
         self.by_socket.insert(id, fd);
         Ok(fd)

@@ -3,12 +3,16 @@
 //! - `local=ADDRESS`: an address of the host, one of each family; 192.168.0.1 and fd3d:0a0b:17d6::1 unless told.
 //! - `mtu=NUMBER`: the MTU of its link, 1500 unless told.
 //! - `uid=NUMBER`: who calls; 0 unless told, and only 0 may bind ports below 1024.
+//! - `profile=freebsd`: what RFCs leave to the sender is as FreeBSD has it (`linux` unless told); settings of the network
+//!   namespace are not read then.
 //! - `sysctl=no`: the network namespace's settings in /proc/sys/net are not read; Linux's defaults hold.
 //! - any `net.*` name: a setting for this host, in place of the namespace's (spaces in the value as `+`).
 
 use std::net::IpAddr;
 
 use wharf_table::Addr;
+
+use crate::profile::Profile;
 
 /// What was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) mtu: u16,
     pub(crate) uid: u32,
     pub(crate) reads_namespace: bool,
+    pub(crate) profile: Profile,
     /// Settings in place of the namespace's, by name.
     pub(crate) sysctls: Vec<(String, String)>,
 }
@@ -30,6 +35,7 @@ impl Default for Settings {
             mtu: 1500,
             uid: 0,
             reads_namespace: true,
+            profile: Profile::Linux,
             sysctls: Vec::new(),
         }
     }
@@ -52,6 +58,14 @@ pub(crate) fn parse(text: &str) -> Result<Settings, String> {
                 settings.mtu = mtu.ok_or_else(|| wrong("an MTU from 68 to 65535"))?;
             }
             "uid" => settings.uid = value.parse().map_err(|_| wrong("the number of a user"))?,
+            "profile" => {
+                settings.profile = match value {
+                    "linux" => Profile::Linux,
+                    "freebsd" => Profile::FreeBsd,
+                    _ => return Err(wrong("linux or freebsd")),
+                };
+                settings.reads_namespace &= settings.profile == Profile::Linux;
+            }
             "sysctl" => {
                 settings.reads_namespace = match value {
                     "yes" => true,
@@ -62,7 +76,11 @@ pub(crate) fn parse(text: &str) -> Result<Settings, String> {
             _ if name.starts_with("net.") => {
                 settings.sysctls.push((name.to_owned(), value.replace('+', " ")));
             }
-            _ => return Err(format!("\"{word}\": \"{name}\" is no flag (local, mtu, uid, sysctl, net.*)")),
+            _ => {
+                return Err(format!(
+                    "\"{word}\": \"{name}\" is no flag (local, mtu, uid, profile, sysctl, net.*)"
+                ));
+            }
         }
     }
     Ok(settings)
@@ -83,7 +101,7 @@ mod tests {
         for (text, why) in [
             ("mtu", "\"mtu\": write it as name=value"),
             ("mtu=1", "\"mtu=1\": \"1\" is not an MTU from 68 to 65535"),
-            ("colour=red", "\"colour=red\": \"colour\" is no flag (local, mtu, uid, sysctl, net.*)"),
+            ("colour=red", "\"colour=red\": \"colour\" is no flag (local, mtu, uid, profile, sysctl, net.*)"),
         ] {
             assert_eq!(parse(text).unwrap_err(), why);
         }

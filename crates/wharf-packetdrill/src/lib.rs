@@ -27,6 +27,7 @@ pub mod interface;
 pub mod lab;
 mod message;
 mod option;
+mod profile;
 mod readiness;
 mod sysctl;
 mod world;

@@ -35,6 +35,9 @@ pub(crate) fn host_config(settings: &Settings) -> HostConfig {
     };
     // Nobody attacks a script, and its runs are to be alike.
     let key = |byte| HashKey::new([byte; 16]);
+    // As Linux has it: what was agreed on may be missing.
+    let mut tcp = TcpSettings { missing_timestamps: MissingTimestamps::Tolerated, ..TcpSettings::default() };
+    settings.profile.prepare(&mut tcp);
     let config = Config {
         medium: Medium::Ip,
         mtu: settings.mtu,
@@ -42,8 +45,7 @@ pub(crate) fn host_config(settings: &Settings) -> HostConfig {
         ephemeral_ports: PortRange::new(port(32_768), port(60_999)).expect("they are in order"),
         role: Role::Host(role),
         hardware_address: [2, 0, 0, 0, 0, 1],
-        // As Linux has it: what was agreed on may be missing.
-        tcp: TcpSettings { missing_timestamps: MissingTimestamps::Tolerated, ..TcpSettings::default() },
+        tcp,
         buffer_limit: BUFFERS,
         max_connections: CONNECTIONS,
         table_key: key(1),

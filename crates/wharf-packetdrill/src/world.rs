@@ -20,6 +20,7 @@ use wharf_table::{Addr, DropReason, Instant};
 use crate::descriptor::Descriptors;
 use crate::errno::{Errno, Result};
 use crate::flags::Settings;
+use crate::profile::Profile;
 use crate::sysctl;
 
 /// What the clock shows at the start: any time of day, so that nothing depends on the origin.
@@ -284,7 +285,7 @@ impl State {
 
     /// Collects what the stack sends.
     fn flush(&mut self) {
-        let mut sink = Sink { at: self.now, sent: &mut self.sent };
+        let mut sink = Sink { at: self.now, sent: &mut self.sent, profile: self.settings.profile };
         self.host.poll_frames(self.now, &mut sink);
         self.descriptors.note_changes(&mut self.host);
     }
@@ -294,6 +295,7 @@ impl State {
 struct Sink<'a> {
     at: Instant,
     sent: &'a mut VecDeque<(Instant, Vec<u8>)>,
+    profile: Profile,
 }
 
 impl FrameSink for Sink<'_> {
@@ -309,6 +311,7 @@ impl FrameSink for Sink<'_> {
     ) -> core::result::Result<(), DropReason> {
         let mut packet = head.to_vec();
         payload.iter().for_each(|part| packet.extend_from_slice(part));
+        self.profile.dress(&mut packet);
         self.sent.push_back((self.at, packet));
         Ok(())
     }

@@ -67,6 +67,8 @@ pub struct Setting {
     pub timestamp_tick_us: u64,
     /// Whether one line may stand for many segments.
     pub segments: Segments,
+    /// What else our stack is told (packetdrill's `--so_flags`).
+    pub stack_flags: String,
 }
 
 /// Whether a line with much payload may come as many segments.
@@ -93,6 +95,7 @@ impl Setting {
             tolerance_permille: 125,
             timestamp_tick_us: 0,
             segments: Segments::Joined,
+            stack_flags: String::new(),
         }
     }
 
@@ -131,6 +134,7 @@ impl Setting {
                 self.tolerance_permille = (read::<f64>(name, value)? * 10.0) as u64;
             }
             "tcp_ts_tick_usecs" => self.timestamp_tick_us = read(name, value)?,
+            "so_flags" => self.stack_flags = value.unwrap_or_default().to_owned(),
             "strict_segments" => self.segments = Segments::Strict,
             "ip_version" | "define" | "gateway_ip" | "netmask_ip" | "speed" | "init_scripts"
             | "non_fatal" | "verbose" | "debug" | "dry_run" | "is_anyip" | "mss" | "send_omit_free"

@@ -48,9 +48,12 @@ struct Stack {
 
 impl Stack {
     fn new(setting: &Setting) -> Result<Stack, String> {
-        let lab = Lab::new(&format!("sysctl=no,local={},mtu={}", setting.local, setting.mtu))?;
-        for (name, value) in sysctl::DEFAULTS {
-            lab.set_sysctl(name, value);
+        let Setting { local, mtu, stack_flags, .. } = setting;
+        let lab = Lab::new(&format!("sysctl=no,local={local},mtu={mtu},{stack_flags}"))?;
+        if stack_flags.is_empty() {
+            for (name, value) in sysctl::DEFAULTS {
+                lab.set_sysctl(name, value);
+            }
         }
         let (calls, orders) = channel::<Call>();
         let (results, answers) = channel();
