@@ -5,7 +5,7 @@
 //! a [`config`], the config a `device`, and both a loop (`driver`).
 //!
 //! The files: [`config`] and [`settings`] (what can be asked for), `device` (the link), `clock` (real or virtual), `driver`
-//! (the loop), `clients` (lines in and out), [`request`] (what a line may say), `calls` (sockets), `waiting` (calls that
+//! (the loop), `clients` (lines in and out), [`request`] (what a line may say), `calls` and `options` (sockets), `waiting` (calls that
 //! would block), `serve` (servers without a script), `tell` (tables and numbers), `events`.
 //!
 //! Invariants: a line that makes no sense is answered and ends nothing; a request that waits keeps nobody else waiting;
@@ -23,6 +23,7 @@ mod device;
 mod driver;
 mod error;
 mod events;
+mod options;
 pub mod request;
 mod serve;
 pub mod settings;

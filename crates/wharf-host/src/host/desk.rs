@@ -14,7 +14,7 @@ use super::events::{Events, seconds};
 use super::request::{Bad, Request, Verb};
 use super::serve::{Servers, Service};
 use super::waiting::Waiting;
-use super::{settings, tell, value};
+use super::{options, settings, tell, value};
 
 /// How often something may be due in one `advance`: what never ends must not take the host along.
 const STEPS_MAX: u64 = 1_000_000;
@@ -246,8 +246,8 @@ impl Desk {
                 }
                 result
             }
-            Verb::SetOption => calls::set_option(host, now, request),
-            Verb::Option => calls::option(host, request),
+            Verb::SetOption => options::set_option(host, now, request),
+            Verb::Option => options::option(host, request),
             Verb::Local => calls::local(host, request),
             Verb::Peer => calls::peer(host, request),
             Verb::Info => tell::info(host, now, request),

@@ -6,7 +6,7 @@
 //! Invariant: the loop sleeps only when nothing can go on without a new event. With a virtual clock it goes on at the same
 //! time, and time-outs of the stack wait for `advance`.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub(super) struct Counted {
     pub(super) traffic: Traffic,
     /// There may be more to read.
     has_more: bool,
+    /// The device was deleted, which was told.
+    is_gone: bool,
 }
 
 impl FrameSink for Counted {
@@ -69,13 +71,18 @@ impl FrameSink for Counted {
 impl Counted {
     /// Reads what has arrived, up to the link's turn. The device may be gone: whoever made it can take it away.
     pub(super) fn read(&mut self, host: &mut Host, now: Instant) {
-        let Counted { wire, buffers, traffic, has_more } = self;
+        let Counted { wire, buffers, traffic, has_more, is_gone } = self;
         for _ in 0..LINK_BATCHES {
             let read = wire.read_batch(buffers, |frames| {
                 traffic.in_frames += frames.len() as u64;
                 traffic.in_bytes += frames.iter().map(|frame| frame.bytes.len() as u64).sum::<u64>();
                 host.handle_frames(now, frames);
             });
+            if let Err(error) = &read
+                && !std::mem::replace(is_gone, true)
+            {
+                warn(&format!("the link is gone: {error} (its interface was deleted: start the host again)"));
+            }
             *has_more = matches!(read, Ok(count) if count == buffers.capacity());
             if !*has_more {
                 return;
@@ -112,7 +119,7 @@ pub(super) fn run(config: &Lowered) -> Result<End, HostError> {
         Device::Interface(link, medium) => (link, medium, None),
         Device::Program(prepared) => {
             for warning in &prepared.warnings {
-                eprintln!("wharf: {warning}");
+                warn(warning);
             }
             let (sandbox, link) = prepared.start()?;
             (link, Medium::Ethernet, Some(sandbox))
@@ -125,8 +132,13 @@ pub(super) fn run(config: &Lowered) -> Result<End, HostError> {
     let host_config = HostConfig { privileged_below: config.privileged_below, ..HostConfig::new(stack) };
     let mut host = Host::new(host_config, now);
     host.choose_ports_from(config.ports, config.algorithm, &config.reserved);
-    let link =
-        Counted { wire: Wire::new(link, None, 0, now), buffers, traffic: Traffic::default(), has_more: true };
+    let link = Counted {
+        wire: Wire::new(link, None, 0, now),
+        buffers,
+        traffic: Traffic::default(),
+        has_more: true,
+        is_gone: false,
+    };
     let mut driver = Driver {
         desk: Desk::new(host, clock, config.uid),
         link,
@@ -139,6 +151,11 @@ pub(super) fn run(config: &Lowered) -> Result<End, HostError> {
     };
     driver.register(config).map_err(HostError::at("make the loop"))?;
     driver.run(config).map_err(HostError::at("carry packets"))
+}
+
+/// Says what is wrong and ends nothing; nobody may be left to hear it.
+fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "wharf: {text}");
 }
 
 /// The stack of a host.

@@ -3,7 +3,7 @@
 //!
 //! Invariants: a server reads no more than it has room for; one that has more to do goes on after everybody else had a turn.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use wharf_stack::socket::{
     Domain, Errno, Host, How, Kind, OptionName, OptionValue, ReceiveFlags, SendFlags, SocketId, User,
@@ -65,7 +65,7 @@ pub(super) struct Servers {
     datagrams: BTreeMap<usize, Service>,
     connections: BTreeMap<usize, Served>,
     /// Those with more to do.
-    busy: VecDeque<SocketId>,
+    busy: BTreeSet<SocketId>,
     /// Sockets that were closed here.
     closed: Vec<SocketId>,
     buffer: Vec<u8>,
@@ -146,8 +146,8 @@ impl Servers {
         } else {
             return;
         };
-        if more && !self.busy.contains(&socket) {
-            self.busy.push_back(socket);
+        if more {
+            self.busy.insert(socket);
         }
     }
 
@@ -182,7 +182,7 @@ impl Servers {
             let served = Served { service, bytes: Vec::new(), sent: 0, place: 0, last: false };
             self.connections.insert(socket.index(), served);
             if self.serve(host, now, socket) {
-                self.busy.push_back(socket);
+                self.busy.insert(socket);
             }
         }
         true

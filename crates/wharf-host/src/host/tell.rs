@@ -191,13 +191,17 @@ pub(super) fn info(host: &Host, now: Instant, request: &Request) -> Answer {
 }
 
 fn info_of(info: &TcpInfo) -> Value {
+    Value::Object(times_of(info).into_iter().chain(sizes_of(info)).collect())
+}
+
+/// State, what was agreed on, and times.
+fn times_of(info: &TcpInfo) -> Map<String, Value> {
     let micros = |micros: u32| f64::from(micros) / 1e6;
     let known = |micros: u32| (micros != 0 && micros != u32::MAX).then(|| f64::from(micros) / 1e6);
     let millis = |millis: u32| f64::from(millis) / 1e3;
     let long = |micros: u64| micros as f64 / 1e6;
-    let limit = |rate: u64| (rate != u64::MAX).then_some(rate);
     let options = info.options;
-    let first = answer([
+    answer([
         ("state", info.state.name().into()),
         ("ca_state", format!("{:?}", info.ca_state).to_lowercase().into()),
         ("congestion", info.congestion.name().into()),
@@ -223,8 +227,13 @@ fn info_of(info: &TcpInfo) -> Value {
         ("busy_s", long(info.busy_time).into()),
         ("receive_window_limited_s", long(info.rwnd_limited).into()),
         ("send_buffer_limited_s", long(info.sndbuf_limited).into()),
-    ]);
-    let second = answer([
+    ])
+}
+
+/// Windows, counts and rates.
+fn sizes_of(info: &TcpInfo) -> Map<String, Value> {
+    let limit = |rate: u64| (rate != u64::MAX).then_some(rate);
+    answer([
         ("snd_mss_bytes", info.snd_mss.into()),
         ("rcv_mss_bytes", info.rcv_mss.into()),
         ("advmss_bytes", info.advmss.into()),
@@ -255,8 +264,7 @@ fn info_of(info: &TcpInfo) -> Value {
         ("delivery_rate_bytes_per_s", info.delivery_rate.into()),
         ("pacing_rate_bytes_per_s", limit(info.pacing_rate).into()),
         ("max_pacing_rate_bytes_per_s", limit(info.max_pacing_rate).into()),
-    ]);
-    Value::Object(first.into_iter().chain(second).collect())
+    ])
 }
 
 /// Frames and bytes that have crossed the link.

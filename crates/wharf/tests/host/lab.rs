@@ -107,6 +107,12 @@ pub(crate) fn finished(child: Child) -> String {
     good(&child.wait_with_output().expect("the child is ours"))
 }
 
+/// Ends a program.
+pub(crate) fn end(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
 /// A host of wharf, spoken to on standard input and output.
 pub(crate) struct Host {
     pub(crate) child: Child,

@@ -1,8 +1,21 @@
 //! Claims about ports, tried from the outside and by requests.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::lab::{Host, Network};
+use crate::lab::{Host, Network, end, until};
+
+/// The whole table, a row at a time.
+fn pages(host: &mut Host) -> Vec<Value> {
+    let (mut rows, mut after) = (Vec::new(), json!(null));
+    loop {
+        let page = host.good(json!({"do": "table", "limit": 1, "after": after}));
+        rows.extend(page["rows"].as_array().expect("rows").clone());
+        after = page["next"].clone();
+        if after.is_null() {
+            return rows;
+        }
+    }
+}
 
 #[test]
 fn a_scanner_sees_what_is_open() {
@@ -21,6 +34,18 @@ fn a_scanner_sees_what_is_open() {
         let said = network.run(&["curl", "--silent", "--max-time", "10", address]);
         assert!(said.contains("you said GET /a HTTP/1.1"), "{said}");
     }
+    // A connection that lives and two in TIME-WAIT stand behind the claims, on pages of one row too.
+    let program = "import socket; s = socket.create_connection(('10.8.0.2', 80), 10); s.recv(1)";
+    let talking = network.python(program);
+    until("the connections are not in the table", || {
+        let told = host.good(json!({"do": "statistics"}));
+        (&told["flows"], &told["connections"]["time_wait"]) == (&json!(1), &json!(2))
+    });
+    let rows = pages(&mut host);
+    assert_eq!(json!(rows), host.good(json!({"do": "table"}))["rows"]);
+    let states: Vec<_> = rows.iter().filter_map(|row| row["state"].as_str()).collect();
+    assert_eq!(states, ["listen", "bound", "established", "time_wait", "time_wait"]);
+    end(talking);
     let statistics = host.good(json!({"do": "statistics"}));
     assert!(statistics["drops"]["no_listener"].as_u64().is_some_and(|count| count >= 4), "{statistics}");
 }
@@ -68,15 +93,7 @@ fn conflicting_claims_have_their_errors() {
     // Everything stands in the table, also in pages of one row.
     let whole = host.good(json!({"do": "table"}));
     assert_eq!(whole["next"], json!(null));
-    let (mut rows, mut after) = (Vec::new(), json!(null));
-    loop {
-        let page = host.good(json!({"do": "table", "limit": 1, "after": after}));
-        rows.extend(page["rows"].as_array().expect("rows").clone());
-        after = page["next"].clone();
-        if after.is_null() {
-            break;
-        }
-    }
+    let rows = pages(&mut host);
     assert_eq!(json!(rows), whole["rows"]);
     let listening = rows.iter().find(|row| row["state"] == json!("listen")).expect("the listener");
     assert_eq!((&listening["local"]["text"], &listening["uid"]), (&json!("10.8.0.2:8080"), &json!(1000)));
@@ -88,7 +105,7 @@ fn options_are_set_and_read() {
     let mut host = Host::new(&network, "--tun", &["--setting", "congestion=reno"]);
     let socket = host.socket(json!({}));
     let option = |name: &str| json!({"do": "option", "socket": socket, "name": name});
-    let set = |name: &str, value: serde_json::Value| json!({"do": "set_option", "socket": socket, "name": name, "value": value});
+    let set = |name: &str, value: Value| json!({"do": "set_option", "socket": socket, "name": name, "value": value});
     assert_eq!(host.good(option("TCP_CONGESTION"))["value"], json!("reno"));
     for (name, value) in [
         ("TCP_CONGESTION", json!("bbr")),
