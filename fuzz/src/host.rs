@@ -24,6 +24,7 @@ const OWN: [Addr; 2] =
     [Addr::v4([10, 0, 2, 1]), Addr::v6([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])];
 const PEER: [Addr; 2] =
     [Addr::v4([10, 0, 2, 2]), Addr::v6([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2])];
+const URG: u8 = 32;
 const BUFFERS_MAX: usize = 1 << 20;
 const CONNECTIONS_MAX: usize = 24;
 const BACKLOG: i32 = 3;
@@ -165,6 +166,10 @@ impl World {
         // Its bytes differ from those of any other segment, so that what was overwritten would show.
         let data_len = if len & 0x80 == 0 { usize::from(len & 15) } else { usize::from(len & 0x7f) * 300 };
         tcp.extend((0..data_len).map(|at| (at as u8) ^ seq.rotate_left(3) ^ options));
+        if flags & URG != 0 {
+            // The urgent byte stands outside the stream, and another may become it: then the stream has changed.
+            self.readable.clear();
+        }
         let packet = packet(family, 6, &tcp);
         self.take(&packet, if len > 0xf0 { 1_400 } else { 0 });
     }

@@ -269,17 +269,20 @@ impl Connection {
         }
     }
 
-    /// Second: RST. Only at exactly the next sequence number is it believed at once (RFC 5961, section 3.2).
+    /// Second: RST. Only at exactly the next sequence number is it believed at once (RFC 5961, section 3.2), and never in
+    /// TIME-WAIT, which protects the next connection from late segments (RFC 1337, section 3, fix F1).
     fn check_reset(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) -> Result<(), DropReason> {
         if !arrival.has(TcpFlags::RST) {
             return Ok(());
+        }
+        if self.state == State::TimeWait {
+            return Err(DropReason::StateMismatch);
         }
         if arrival.seq != self.rcv.rcv_nxt {
             return self.challenge(cx);
         }
         self.end(match self.state {
             State::SynReceived if !self.passive => CloseReason::Refused,
-            State::TimeWait => CloseReason::Finished,
             _ => CloseReason::ResetByPeer,
         });
         Ok(())

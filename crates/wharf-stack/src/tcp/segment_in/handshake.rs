@@ -68,7 +68,7 @@ impl Connection {
             (self.owed.syn, self.dirty) = (true, true);
             return Err(DropReason::Duplicate);
         }
-        if repeated && !arrival.has(TcpFlags::RST) {
+        if repeated && !self.passive && !arrival.has(TcpFlags::RST) {
             // The SYN-ACK of who opened at the same time: its SYN is known, its ACK counts.
             arrival.seq += 1;
             arrival.flags = TcpFlags::from_bits(arrival.flags.bits() & !TcpFlags::SYN.bits());
