@@ -3,9 +3,11 @@
 //!
 //! Invariant: the frames of one call leave in order, with the payload slices as the caller gave them.
 
+mod identification;
+
 use alloc::vec::Vec;
 
-use wharf_table::{Addr, DropReason, Endpoint, Protocol, Tuple};
+use wharf_table::{Addr, DropReason, Endpoint, HashKey, Protocol, Tuple};
 use wharf_wire::arp::ArpRepr;
 use wharf_wire::checksum::{self, Sum};
 use wharf_wire::ethernet::{self, EtherType, EthernetRepr, HardwareAddr};
@@ -15,6 +17,7 @@ use wharf_wire::ndp;
 use wharf_wire::tcp::TcpFlags;
 use wharf_wire::udp::{self, UdpRepr};
 
+use self::identification::Identifications;
 use crate::fragment;
 use crate::interface::{Capabilities, FrameSink, GsoKind, OffloadOut};
 use crate::ip::protocol;
@@ -33,7 +36,7 @@ pub(crate) struct Egress {
     hardware: [u8; 6],
     mtu: usize,
     capabilities: Capabilities,
-    identification: u32,
+    identifications: Identifications,
 }
 
 /// Where a packet goes from here.
@@ -89,8 +92,9 @@ struct Head {
 }
 
 impl Egress {
-    pub(crate) fn new(hardware: [u8; 6], mtu: u16, capabilities: Capabilities) -> Egress {
-        Egress { hardware, mtu: usize::from(mtu), capabilities, identification: 1 }
+    /// `key` is random, and used for nothing else.
+    pub(crate) fn new(hardware: [u8; 6], mtu: u16, capabilities: Capabilities, key: HashKey) -> Egress {
+        Egress { hardware, mtu: usize::from(mtu), capabilities, identifications: Identifications::new(key) }
     }
 
     fn mtu(&self, to: NextHop) -> usize {
@@ -257,14 +261,13 @@ impl Egress {
             frames.push(frame);
             return Ok(frames);
         }
-        self.identification = self.identification.wrapping_add(1);
         let whole = fragment::Outgoing {
             src,
             dst,
             protocol,
             hop_limit: fields.hop_limit,
             traffic_class: fields.traffic_class,
-            identification: self.identification,
+            identification: self.identifications.next(src, dst, protocol),
         };
         for packet in fragment::cut(&whole, message, self.mtu(to))? {
             let mut frame = Vec::with_capacity(ethernet::HEADER_LEN + packet.len());
@@ -341,15 +344,19 @@ impl Egress {
             head.grow(ethernet::HEADER_LEN).copy_from_slice(&ethernet);
         }
         match (src.v4_octets(), dst.v4_octets()) {
-            (Some(src), Some(dst)) => {
-                self.identification = self.identification.wrapping_add(1);
+            (Some(src_v4), Some(dst_v4)) => {
+                let identification = match fields.dont_fragment {
+                    // It is atomic (RFC 6864, section 4.1).
+                    true => 0,
+                    false => self.identifications.next(src, dst, protocol) as u16,
+                };
                 let ip = Ipv4Repr {
-                    src: Addr::v4(src),
-                    dst: Addr::v4(dst),
+                    src: Addr::v4(src_v4),
+                    dst: Addr::v4(dst_v4),
                     protocol,
                     hop_limit: fields.hop_limit,
                     dscp_ecn: fields.traffic_class,
-                    identification: self.identification as u16,
+                    identification,
                     dont_fragment: fields.dont_fragment,
                     more_fragments: false,
                     fragment_offset: 0,

@@ -59,6 +59,8 @@ use crate::timer::Wheel;
 const REPLIES_MAX: usize = 1024;
 /// How many bytes they may have: those of a few pings of the largest size.
 const REPLY_BYTES_MAX: usize = 1 << 20;
+/// What the key of Identification fields is derived for, from that of initial sequence numbers.
+const IDENTIFICATIONS: u32 = 0x6970_6964;
 /// How many segments one connection may send before the next one has its turn.
 const SEGMENTS_A_TURN: usize = 4;
 
@@ -112,7 +114,12 @@ impl Stack {
             reassembler: Reassembler::new(),
             neighbors: Neighbors::new(),
             paths: paths::Paths::default(),
-            egress: Egress::new(config.hardware_address, config.mtu, config.capabilities),
+            egress: Egress::new(
+                config.hardware_address,
+                config.mtu,
+                config.capabilities,
+                config.isn_key.derive(IDENTIFICATIONS),
+            ),
             drops: DropCounters::default(),
             limiter: limiter::Limiter::new(config.table_key, now),
             expired: Vec::new(),

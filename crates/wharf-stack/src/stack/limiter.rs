@@ -25,26 +25,28 @@ const COST_MAX: u64 = 3;
 pub(super) struct Limiter {
     key: HashKey,
     rates: Box<[Rate; RATES]>,
-    asked: u16,
 }
 
 #[derive(Clone, Copy)]
 struct Rate {
     tokens: u32,
+    /// How often it was asked: a count of all would be one more thing that receivers share.
+    asked: u16,
     filled: Instant,
 }
 
 impl Limiter {
     pub(super) fn new(key: HashKey, now: Instant) -> Limiter {
-        Limiter { key, rates: Box::new([Rate { tokens: BURST, filled: now }; RATES]), asked: 0 }
+        Limiter { key, rates: Box::new([Rate { tokens: BURST, asked: 0, filled: now }; RATES]) }
     }
 
     /// Whether another error may go to `receiver` now.
     pub(super) fn allows(&mut self, now: Instant, receiver: Addr) -> bool {
-        self.asked = self.asked.wrapping_add(1);
-        let of = self.hash(receiver, 0);
-        let cost = 1 + (self.hash(receiver, self.asked) % COST_MAX) as u32;
-        self.rates[of as usize % RATES].take(now, cost)
+        let of = self.hash(receiver, 0) as usize % RATES;
+        let asked = self.rates[of].asked.wrapping_add(1);
+        self.rates[of].asked = asked;
+        let cost = 1 + (self.hash(receiver, asked) % COST_MAX) as u32;
+        self.rates[of].take(now, cost)
     }
 
     fn hash(&self, receiver: Addr, port: u16) -> u64 {
