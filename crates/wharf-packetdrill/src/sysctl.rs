@@ -96,6 +96,7 @@ pub(crate) fn refresh(state: &mut State) {
             *field = value != 0;
         }
     };
+    set(&mut tcp.slow_start_after_idle, "slow_start_after_idle");
     set(&mut tcp.sack, "sack");
     set(&mut tcp.timestamps, "timestamps");
     set(&mut tcp.window_scale, "window_scaling");

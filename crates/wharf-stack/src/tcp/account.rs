@@ -89,6 +89,7 @@ impl Connection {
         let flight = Flight { snd_una: self.snd.snd_una, snd_nxt: self.snd.snd_nxt, cwnd, ssthresh, is_full };
         let rto = self.rtt.rto();
         if let Some(used) = self.usage.on_settled(flight, now, rto)
+            && self.limits.slow_start_after_idle
             && self.recovery.is_none()
             && self.state != State::TimeWait
             && !self.send_blocked

@@ -439,7 +439,9 @@ impl Connection {
     fn restart_after_idle(&mut self, now: Instant) {
         let idle = now.since(self.last_sent);
         if self.snd.flight() == 0 && !idle.is_zero() {
-            self.congestion.on_idle(idle, self.rtt.rto(), self.mss.into());
+            if self.limits.slow_start_after_idle {
+                self.congestion.on_idle(idle, self.rtt.rto(), self.mss.into());
+            }
             self.last_sent = now;
         }
     }

@@ -31,6 +31,9 @@ pub struct Settings {
     pub keepalive: Option<Keepalive>,
     /// Who decides how much may be on its way.
     pub congestion: CongestionKind,
+    /// A congestion window that was not used for a retransmission time-out, or only in part, shrinks, as it should (RFC
+    /// 5681, section 4.1).
+    pub slow_start_after_idle: bool,
     /// The most bytes a second that leave; `u64::MAX` for no limit.
     pub max_pacing_rate: u64,
     /// Explicit congestion notification (RFC 3168).
@@ -125,6 +128,7 @@ impl Default for Settings {
             delayed_ack: true,
             keepalive: None,
             congestion: CongestionKind::Cubic,
+            slow_start_after_idle: true,
             max_pacing_rate: UNLIMITED,
             ecn: EcnMode::Passive,
             timestamps: true,
@@ -189,6 +193,7 @@ pub(crate) struct Limits {
     pub(super) nagle: bool,
     pub(super) delayed_ack: bool,
     pub(super) drops_missing_timestamps: bool,
+    pub(super) slow_start_after_idle: bool,
 }
 
 impl Limits {
@@ -209,6 +214,7 @@ impl Limits {
             mtu_probing: settings.mtu_probing,
             hop_limit: settings.hop_limit.max(1),
             dscp: settings.dscp & DSCP_MASK,
+            slow_start_after_idle: settings.slow_start_after_idle,
             drops_missing_timestamps: settings.missing_timestamps == MissingTimestamps::Dropped,
         };
         limits.set_keepalive(settings.keepalive);
