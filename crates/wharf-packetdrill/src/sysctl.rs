@@ -9,7 +9,7 @@ use std::time::Duration;
 use wharf_stack::interface::Capabilities;
 use wharf_stack::socket::HostConfig;
 use wharf_stack::stack::{Config, HostRole, Medium, Role};
-use wharf_stack::tcp::{CongestionKind, EcnMode, Keepalive, MissingTimestamps, Settings as TcpSettings};
+use wharf_stack::tcp::{CongestionKind, EcnMode, MissingTimestamps, Settings as TcpSettings};
 use wharf_table::hash::HashKey;
 use wharf_table::notation::Cidr;
 use wharf_table::{Port, PortRange};
@@ -106,14 +106,18 @@ pub(crate) fn refresh(state: &mut State) {
         }
     };
     count(&mut tcp.syn_retries, "syn_retries");
+    count(&mut tcp.syn_linear, "syn_linear_timeouts");
     count(&mut tcp.max_retries, "retries2");
     let buffer = |field: &mut u32, name, which: usize| {
-        let value = at.numbers(name).get(which).and_then(|bytes| u32::try_from(*bytes).ok());
+        // Half of Linux' sizes is data, the other half what it costs to hold it.
+        let value = at.numbers(name).get(which).and_then(|bytes| u32::try_from(*bytes / 2).ok());
         *field = value.unwrap_or(*field);
     };
-    // It begins with 64 KiB and grows when it is read, up to the last number, from which the window scale follows.
-    buffer(&mut tcp.receive_buffer, "net.ipv4.tcp_rmem", 2);
+    buffer(&mut tcp.receive_buffer, "net.ipv4.tcp_rmem", 1);
+    buffer(&mut tcp.receive_buffer_max, "net.ipv4.tcp_rmem", 2);
+    buffer(&mut tcp.receive_scale_for, "net.core.rmem_max", 0);
     buffer(&mut tcp.send_buffer, "net.ipv4.tcp_wmem", 1);
+    buffer(&mut tcp.send_buffer_max, "net.ipv4.tcp_wmem", 2);
     if let Some(mode) = at.tcp("ecn") {
         tcp.ecn = match mode {
             0 => EcnMode::Off,
@@ -128,13 +132,4 @@ pub(crate) fn refresh(state: &mut State) {
     if let Some(span) = at.seconds("fin_timeout") {
         tcp.time_wait = span;
     }
-    let default = Keepalive::default();
-    let _keepalive = Keepalive {
-        idle: at.seconds("keepalive_time").unwrap_or(default.idle),
-        interval: at.seconds("keepalive_intvl").unwrap_or(default.interval),
-        probes: at
-            .tcp("keepalive_probes")
-            .and_then(|count| u8::try_from(count).ok())
-            .unwrap_or(default.probes),
-    };
 }

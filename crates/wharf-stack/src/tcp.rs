@@ -48,6 +48,7 @@ mod rto;
 mod sack;
 mod segment_in;
 mod segment_out;
+mod send_buffer;
 mod seq;
 mod settings;
 mod state;
@@ -139,6 +140,8 @@ pub struct Connection {
     /// Sequence number of the first byte of `send_queue`.
     send_start: SeqNum,
     send_queue: ByteQueue,
+    /// By how much the send buffer has outgrown what the owner chose.
+    send_grown: u32,
     receive_queue: ByteQueue,
     /// Kept while data is held out of order, or a duplicate is to be reported.
     out_of_order: Option<Box<Reassembly>>,
@@ -234,7 +237,7 @@ impl Connection {
 
     fn new(settings: &Settings, tuple: Tuple, iss: SeqNum, now: Instant) -> Connection {
         let mss = if tuple.remote.addr.is_v4() { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
-        let mut rcv = ReceiveWindow::new(settings::bounded(settings.receive_buffer));
+        let mut rcv = ReceiveWindow::new(settings);
         if !settings.window_scale {
             rcv.without_scale();
         }
@@ -251,6 +254,7 @@ impl Connection {
             rcv,
             send_start: iss + 1,
             send_queue: ByteQueue::new(),
+            send_grown: 0,
             receive_queue: ByteQueue::new(),
             out_of_order: None,
             board: None,
@@ -342,11 +346,15 @@ impl Connection {
     }
 
     /// Bytes that [`Connection::send`] takes now, if the pool has memory.
-    pub const fn send_room(&self) -> usize {
+    pub fn send_room(&self) -> usize {
         if self.fin_queued || !self.state.may_send() {
             return 0;
         }
-        (self.limits.send_buffer as usize).saturating_sub(self.send_queue.len())
+        let room = (self.send_buffer() as usize).saturating_sub(self.send_queue.len());
+        match self.limits.not_sent_low_water {
+            0 => room,
+            most => room.min(self.room_below(most)),
+        }
     }
 
     /// Bytes that are queued and were never sent.

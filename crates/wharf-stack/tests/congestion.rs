@@ -61,7 +61,7 @@ fn bbr_holds_its_rate_where_random_loss_would_stop_others() {
         lab.run_for(Duration::from_secs(3));
         goodput(&mut lab, far, Duration::from_secs(5))
     });
-    assert!(bbr > 40e6 && cubic < bbr / 2.0, "{bbr} and {cubic}");
+    assert!(bbr > 35e6 && cubic < bbr / 2.0, "{bbr} and {cubic}");
 }
 
 /// Two flows of one client through one bottleneck.

@@ -122,11 +122,9 @@ impl Host {
             return ready;
         }
         let (room, queued) = (conn.send_room(), conn.unacknowledged_len());
-        let unsent = options.not_sent_low_water;
-        let unsent_is_low = unsent == 0 || conn.unsent_len() < unsent as usize;
         // A quarter of the buffer, when the connection says that there is room again.
         let writable = room > 0 && room >= (room + queued) / 4 && self.stack.has_memory();
-        ready.add_if(write_over || writable && unsent_is_low, Readiness::OUT);
+        ready.add_if(write_over || writable && conn.wants_more(), Readiness::OUT);
         let urgent = conn.urgent_mark().is_some_and(|mark| mark <= conn.received_len());
         ready.add_if(urgent && !marks.urgent_read && !options.has(OptionName::OobInline), Readiness::PRI);
         ready.add_if(conn.received_len() >= options.receive_low_water.max(1) as usize, Readiness::IN);

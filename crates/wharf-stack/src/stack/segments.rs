@@ -10,7 +10,7 @@ use wharf_wire::tcp::{TcpFlags, TcpRepr};
 use super::connections::Opening;
 use super::{IcmpError, Role, Stack, Unreachable};
 use crate::ip::Packet;
-use crate::tcp::{self, Connection, Context, SeqNum};
+use crate::tcp::{self, Connection, Context, Ecn, SeqNum};
 
 impl Stack {
     /// A segment has arrived: to its connection, to a listener, or to a gateway that asks its owner.
@@ -56,6 +56,14 @@ impl Stack {
         (segment, payload): (&TcpRepr, &[u8]),
         after: Option<SeqNum>,
     ) -> Result<(), DropReason> {
+        let unasked;
+        let segment = if is_opening(segment) && packet.ecn != Ecn::NotCapable {
+            // A SYN must not say ECT (RFC 3168, section 6.1.1): who does has not asked for ECN in earnest.
+            unasked = without_ecn(segment);
+            &unasked
+        } else {
+            segment
+        };
         let Found::Binding(binding) = self.table.find(&tuple, &mut Silent) else {
             return self.on_segment_for_nobody(now, packet, tuple, segment, payload);
         };
@@ -127,6 +135,13 @@ impl Stack {
             }
         }
     }
+}
+
+fn without_ecn(segment: &TcpRepr) -> TcpRepr {
+    let mut segment = *segment;
+    let asks = (TcpFlags::ECE | TcpFlags::CWR).bits();
+    segment.flags = TcpFlags::from_bits(segment.flags.bits() & !asks);
+    segment
 }
 
 fn is_opening(segment: &TcpRepr) -> bool {

@@ -39,10 +39,14 @@ pub enum Change {
     MoreFollows(bool),
     /// The largest segment that is sent, in bytes, options counted as payload; it only shrinks.
     MaxSegment(u16),
-    /// The most bytes that wait to be acknowledged.
+    /// The most bytes that wait to be acknowledged; the buffer grows no more.
     SendBuffer(u32),
-    /// The most bytes that wait to be read. What the peer was promised already is still taken.
+    /// The most bytes that wait to be read; the buffer grows no more. What the peer was promised already is still taken.
     ReceiveBuffer(u32),
+    /// The most that is offered to the peer at once.
+    WindowClamp(u32),
+    /// With so many bytes queued and never sent there is no room for more; 0 for no limit.
+    NotSentLowWater(u32),
     /// Who decides how much may be on its way; the window stays.
     Congestion(CongestionKind),
     /// The most bytes a second that leave; `u64::MAX` for no limit.
@@ -85,8 +89,10 @@ impl Connection {
                 self.limits.mss = self.limits.mss.min(mss);
                 self.mss = self.mss.min(mss);
             }
-            Change::SendBuffer(bytes) => self.limits.send_buffer = settings::bounded(bytes),
-            Change::ReceiveBuffer(bytes) => self.rcv.set_most(settings::bounded(bytes)),
+            Change::SendBuffer(bytes) => self.fix_send_buffer(settings::bounded(bytes)),
+            Change::ReceiveBuffer(bytes) => self.rcv.fix(settings::bounded(bytes)),
+            Change::WindowClamp(bytes) => self.rcv.clamp_to(bytes),
+            Change::NotSentLowWater(bytes) => self.limits.not_sent_low_water = bytes,
             Change::Congestion(kind) => self.set_congestion(kind, cx.now),
             Change::MaxPacingRate(rate) => self.set_max_pacing_rate(cx.now, rate),
         }

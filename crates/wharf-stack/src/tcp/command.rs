@@ -47,8 +47,10 @@ impl Connection {
         self.receive_queue.consume(cx.pool, count);
         self.forget_read_mark();
         let held = self.receive_queue.len() as u32;
-        self.rcv.on_read(count as u32, held);
-        if self.state.may_receive() && self.rcv.update_is_due(held, self.limits.mss) {
+        let beyond = self.out_of_order.as_ref().map_or(0, |held| held.span(self.rcv.rcv_nxt));
+        self.rcv.on_read(held, self.limits.mss, self.tally.round.rtt(), beyond, cx.now);
+        let acked = self.timestamps.last_ack_sent;
+        if self.state.may_receive() && self.rcv.update_is_due(held, self.rcv_mss, acked) {
             self.owe_ack();
         } else if count > 0 {
             self.acknowledge_what_was_read();
@@ -120,22 +122,5 @@ impl Connection {
     /// as a soft one (RFC 5927, section 5.2).
     pub fn handle_hard_error(&mut self, error: Unreachable) {
         self.handle_soft_error(error);
-    }
-}
-
-impl Connection {
-    /// Says that there is room again, once it is worth it: a quarter of the buffer, or when the owner was held back.
-    pub(super) fn note_room(&mut self, before: usize) {
-        let threshold = self.limits.send_buffer as usize / 4;
-        let room = self.send_room();
-        let waited = before < threshold || self.send_blocked;
-        if waited && room > before && room >= threshold {
-            self.events |= Events::WRITABLE;
-            self.send_blocked = false;
-        }
-        if self.drain_awaited && self.send_queue.is_empty() {
-            self.events |= Events::WRITABLE;
-            self.drain_awaited = false;
-        }
     }
 }

@@ -9,7 +9,9 @@
 use core::time::Duration;
 
 use wharf_table::Instant;
+use wharf_wire::tcp::TcpFlags;
 
+use super::segment_in::Arrival;
 use super::segment_out::AckDue;
 use super::timers::Timer;
 use super::{Connection, Context};
@@ -19,6 +21,13 @@ const ATO_MIN: u8 = 40;
 const ATO_MAX: u8 = 200;
 /// Quick acknowledgments in a row at most (TCP_MAX_QUICKACKS).
 const QUICK_MAX: u32 = 16;
+/// From so many bytes on, options counted, a segment may be a full one (TCP_MIN_MSS of Linux), and from so many on it is
+/// even where it is the last of something (TCP_MSS_DEFAULT).
+const SIZE_MIN: u16 = 88;
+const SIZE_SURE: u16 = 536;
+/// Bytes of the SACK option with its padding, and of a block.
+const SACK_LEN: u16 = 4;
+const BLOCK_LEN: u16 = 8;
 
 /// What is known of how data comes.
 #[derive(Clone, Debug, Default)]
@@ -31,11 +40,13 @@ pub(super) struct DelayedAck {
     small: u8,
     /// Data is answered with data soon after it has come.
     interactive: bool,
+    /// The size of the last segment that was no full one but may have been, in bytes.
+    last_len: u16,
     /// When data came last, in milliseconds that wrap.
     arrived: u32,
 }
 
-super::park::packed!(struct DelayedAck { quick, ato, small, interactive, arrived });
+super::park::packed!(struct DelayedAck { quick, ato, small, interactive, last_len, arrived });
 
 impl DelayedAck {
     /// Data has come: follows the time between arrivals. `quick` is how many quick acknowledgments a new start is worth.
@@ -107,14 +118,15 @@ impl DelayedAck {
 impl Connection {
     /// `len` bytes have come in order, and are to be acknowledged: now when they are more than a segment or acknowledgments
     /// are quick, else after a while.
-    pub(super) fn schedule_ack(&mut self, cx: &Context<'_>, len: u32) {
+    pub(super) fn schedule_ack(&mut self, cx: &Context<'_>, arrival: &Arrival<'_>, len: u32) {
         self.dirty = true;
         let quick = self.quick_count();
         self.delayed_ack.on_data(cx.now, self.rtt.rto(), quick);
         let is_large = len > u32::from(self.limits.mss);
         if len >= u32::from(self.rcv_mss) {
             self.rcv_mss = if is_large { self.rcv_mss } else { len as u16 };
-        } else {
+            self.delayed_ack.last_len = 0;
+        } else if !self.is_smaller_size(arrival, len as u16) {
             self.delayed_ack.small = (self.delayed_ack.small + 1).min(2);
         }
         let many = is_large || self.unacknowledged() > u32::from(self.rcv_mss);
@@ -123,6 +135,27 @@ impl Connection {
         } else if self.owed.ack != AckDue::Now {
             self.delay_ack(cx.now);
         }
+    }
+
+    /// Whether a segment of `len` bytes is the second of a new, smaller size that the peer sends from now on: then that is a full
+    /// segment (tcp_measure_rcv_mss of Linux). Small ones count only when nothing says that they are the last of something.
+    fn is_smaller_size(&mut self, arrival: &Arrival<'_>, len: u16) -> bool {
+        let options = &arrival.header.options;
+        let sack = match options.sack.len() as u16 {
+            0 => 0,
+            blocks => SACK_LEN + BLOCK_LEN * blocks,
+        };
+        let len = len + sack;
+        let timestamps = if self.timestamps.enabled { super::segment_out::TIMESTAMPS_LEN as u16 } else { 0 };
+        let ends = TcpFlags::PSH | TcpFlags::FIN | TcpFlags::URG;
+        if len + timestamps < SIZE_MIN || len + timestamps < SIZE_SURE && arrival.flags.intersects(ends) {
+            return false;
+        }
+        let again = core::mem::replace(&mut self.delayed_ack.last_len, len) == len;
+        if again {
+            self.rcv_mss = len;
+        }
+        again
     }
 
     /// Received and not acknowledged.

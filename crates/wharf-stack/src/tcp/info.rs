@@ -101,7 +101,7 @@ pub struct TcpInfo {
     pub last_ack_recv: u32,
     /// The largest packet of the path, in bytes, IP and TCP headers included.
     pub pmtu: u32,
-    /// The most that we offer to take at once, in bytes.
+    /// What we offer to take at once, if there is so much room, in bytes.
     pub rcv_ssthresh: u32,
     /// The smoothed round trip, in microseconds; 0 before the first measurement.
     pub rtt: u32,
@@ -117,7 +117,7 @@ pub struct TcpInfo {
     pub reordering: u32,
     /// The round trip as the receiver sees it, in microseconds; 0 when it is not known.
     pub rcv_rtt: u32,
-    /// The receive buffer as it is now, in bytes.
+    /// What the owner has read in the best round trip so far, in bytes.
     pub rcv_space: u32,
     /// Segments sent again, in all.
     pub total_retrans: u32,
@@ -206,7 +206,7 @@ impl Connection {
             last_data_recv: millis(now.since(tally.data_arrived)),
             last_ack_recv: millis(now.since(tally.ack_arrived)),
             pmtu: u32::from(self.mss) + if self.tuple.remote.addr.is_v4() { 40 } else { 60 },
-            rcv_ssthresh: self.rcv.buffer(),
+            rcv_ssthresh: self.rcv.threshold(),
             rtt: self.rtt.srtt().map_or(0, micros),
             rttvar: self.rtt.rttvar(),
             snd_ssthresh: if ssthresh >= INFINITE_SSTHRESH { INFINITE_SSTHRESH } else { ssthresh / segment },
@@ -214,7 +214,7 @@ impl Connection {
             advmss: self.limits.mss.into(),
             reordering: self.reordering(),
             rcv_rtt: tally.round.rtt(),
-            rcv_space: self.rcv.buffer(),
+            rcv_space: self.rcv.space(self.limits.mss),
             total_retrans: tally.segments_resent,
             pacing_rate: self.pacing_rate(),
             max_pacing_rate: self.max_pacing_rate(),

@@ -97,7 +97,7 @@ impl Connection {
     parked! {
         packed {
             state, sack, scaling, passive, accepted, fin_queued, detached, window_filled, send_blocked, drain_awaited,
-            soft_error, rare, iss, irs, snd, rcv, send_start, congestion, rtt, timers, timestamps, challenges, last_sent,
+            soft_error, rare, iss, irs, snd, rcv, send_start, send_grown, congestion, rtt, timers, timestamps, challenges, last_sent,
             small_sent, mss, proof, rcv_mss, retries, keepalives, probe, probe_end, reordering, delayed_ack, corked, usage, ecn, pacer, tally,
         }
         absent {

@@ -64,6 +64,11 @@ impl Reassembly {
         !self.ranges.is_empty()
     }
 
+    /// From `rcv_nxt` to the end of all that is held.
+    pub(super) fn span(&self, rcv_nxt: SeqNum) -> u32 {
+        self.ranges.as_slice().last().map_or(0, |last| last.right.since(rcv_nxt))
+    }
+
     /// Whether nothing is left to be known.
     pub(super) fn is_idle(&self) -> bool {
         self.ranges.is_empty() && self.duplicate.is_none() && self.fin.is_none()

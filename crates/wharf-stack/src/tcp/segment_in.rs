@@ -139,7 +139,7 @@ impl Challenges {
 pub(super) struct Arrival<'a> {
     pub(super) seq: SeqNum,
     ack: SeqNum,
-    flags: TcpFlags,
+    pub(super) flags: TcpFlags,
     pub(super) header: &'a TcpRepr,
     payload: &'a [u8],
     ecn: Ecn,

@@ -16,7 +16,7 @@ use super::{Connection, Context};
 use crate::buffer::Slices;
 
 /// Bytes of the timestamps option with its padding.
-const TIMESTAMPS_LEN: u32 = 12;
+pub(super) const TIMESTAMPS_LEN: u32 = 12;
 /// Bytes of the user time-out option.
 const USER_TIMEOUT_LEN: u32 = 4;
 /// SACK blocks that fit beside timestamps, and alone.
@@ -95,6 +95,7 @@ impl Connection {
                 self.tail.on_pause();
                 self.watch_window(cx.now);
                 self.note_usage(cx.now);
+                self.note_unsent();
             }
         }
         found
@@ -374,7 +375,8 @@ impl Connection {
     /// A header that says the newest of what was received. Nothing is left to be acknowledged then.
     fn header(&mut self, now: Instant, seq: SeqNum, flags: TcpFlags) -> TcpRepr {
         let (mut header, max) = (self.bare(seq, flags | self.ecn.echo_flags()).header, self.blocks_max());
-        header.window = self.rcv.field(self.receive_queue.len() as u32, self.limits.mss);
+        header.window =
+            self.rcv.field(self.receive_queue.len() as u32, self.rcv_mss, self.timestamps.last_ack_sent);
         header.options.timestamps = self.timestamps.option(now);
         self.put_rare(&mut header);
         if let Some(held) = &mut self.out_of_order {

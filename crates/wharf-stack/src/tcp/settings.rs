@@ -19,10 +19,22 @@ pub struct Settings {
     /// The most payload bytes of one [`SegmentOut`](super::SegmentOut): up to [`MAX_OFFLOAD_SEGMENT`] when the device cuts
     /// segments; no more than a segment is sent when this is not more than `mss`.
     pub max_segment: u16,
-    /// The most bytes that wait for the owner to read them, at least 4096.
+    /// The most bytes that wait for the owner to read them, at least 4096; at the beginning where the buffer may grow.
     pub receive_buffer: u32,
-    /// The most bytes that wait for the peer to acknowledge them, at least 4096.
+    /// The receive buffer grows to so many bytes with what is read in a round trip; it does not when this is not more than
+    /// `receive_buffer`.
+    pub receive_buffer_max: u32,
+    /// The window scale is chosen for so many bytes at least, though the buffer may never become so large; 0 for the buffer.
+    pub receive_scale_for: u32,
+    /// The most that is offered to the peer at once, in bytes; 0 leaves it to the buffer.
+    pub window_clamp: u32,
+    /// The most bytes that wait for the peer to acknowledge them, at least 4096; at the beginning where the buffer may grow.
     pub send_buffer: u32,
+    /// The send buffer grows to so many bytes with the congestion window, of which it holds two; it does not when this is not
+    /// more than `send_buffer`.
+    pub send_buffer_max: u32,
+    /// With so many bytes queued and never sent there is no room for more; 0 for no limit (TCP_NOTSENT_LOWAT of Linux).
+    pub not_sent_low_water: u32,
     /// Hold a small segment back while another one is on its way (RFC 9293, section 3.7.4).
     pub nagle: bool,
     /// Acknowledge every second segment at once and others after 40 ms (RFC 9293, section 3.8.6.3), or everything at once.
@@ -55,6 +67,9 @@ pub struct Settings {
     /// The same for SYN: 7 are 247 s, and at least 180 s they have to be (RFC 9293, section 3.8.3, MUST-23); Linux has 6,
     /// which are 127 s.
     pub syn_retries: u8,
+    /// So many SYNs are repeated before the time-out begins to double, beyond those that are counted
+    /// (tcp_syn_linear_timeouts of Linux); 0 doubles it from the first (RFC 6298, section 5, rule 5.5).
+    pub syn_linear: u8,
     /// How long data may wait for its acknowledgment before the connection is given up, however often it is sent again
     /// meanwhile; `None` leaves it to `max_retries`.
     pub user_timeout: Option<Duration>,
@@ -123,7 +138,12 @@ impl Default for Settings {
             mss: 1460,
             max_segment: 1460,
             receive_buffer: 1 << 20,
+            receive_buffer_max: 0,
+            receive_scale_for: 0,
+            window_clamp: 0,
             send_buffer: 1 << 20,
+            send_buffer_max: 0,
+            not_sent_low_water: 0,
             nagle: true,
             delayed_ack: true,
             keepalive: None,
@@ -138,6 +158,7 @@ impl Default for Settings {
             time_wait: Duration::from_secs(60),
             max_retries: 15,
             syn_retries: 7,
+            syn_linear: 4,
             user_timeout: None,
             user_timeout_option: None,
             missing_timestamps: MissingTimestamps::Dropped,
@@ -178,6 +199,8 @@ const MAX_BUFFER: u32 = 1 << 28;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Limits {
     pub(super) send_buffer: u32,
+    pub(super) send_buffer_max: u32,
+    pub(super) not_sent_low_water: u32,
     pub(super) max_segment: u16,
     pub(super) mss: u16,
     time_wait_ms: u32,
@@ -186,6 +209,7 @@ pub(crate) struct Limits {
     pub(super) keepalive_probes: u8,
     pub(super) max_retries: u8,
     pub(super) syn_retries: u8,
+    pub(super) syn_linear: u8,
     pub(super) path_mss: u16,
     pub(super) mtu_probing: MtuProbing,
     pub(super) hop_limit: u8,
@@ -200,6 +224,8 @@ impl Limits {
     pub(super) fn new(settings: &Settings) -> Limits {
         let mut limits = Limits {
             send_buffer: bounded(settings.send_buffer),
+            send_buffer_max: settings.send_buffer_max.min(MAX_BUFFER),
+            not_sent_low_water: settings.not_sent_low_water,
             max_segment: settings.max_segment.min(MAX_OFFLOAD_SEGMENT),
             mss: settings.mss,
             time_wait_ms: millis(settings.time_wait),
@@ -208,6 +234,7 @@ impl Limits {
             keepalive_probes: 0,
             max_retries: settings.max_retries,
             syn_retries: settings.syn_retries,
+            syn_linear: settings.syn_linear,
             nagle: settings.nagle,
             delayed_ack: settings.delayed_ack,
             path_mss: settings.path_mss,

@@ -95,6 +95,8 @@ pub(super) struct MinRtt {
     at: Instant,
 }
 
+/// An echo of our clock that is older makes no sense, in milliseconds.
+const ECHO_MAX_MS: u32 = 1 << 20;
 /// How long the least is believed.
 const MIN_RTT_WINDOW: Duration = Duration::from_secs(300);
 
@@ -256,18 +258,22 @@ fn rate(bytes: u32, micros: u32) -> u64 {
     (u64::from(bytes) * 1_000_000).checked_div(micros.into()).unwrap_or(0)
 }
 
-/// The round trip as a receiver sees it: how long the peer takes to fill the window that it was told of.
+/// The round trip as a receiver sees it: how long the peer takes to fill the window that it was told of, or to echo what it
+/// was sent.
 #[derive(Clone, Debug)]
 pub(super) struct ReceiverRound {
     end: SeqNum,
     began: Instant,
     is_running: bool,
-    micros: u32,
+    /// Eight times the round trip, in microseconds.
+    micros8: u32,
+    /// The echo that came last; one is measured once.
+    echo: u32,
 }
 
 impl ReceiverRound {
     const fn new(now: Instant) -> ReceiverRound {
-        ReceiverRound { end: SeqNum::new(0), began: now, is_running: false, micros: 0 }
+        ReceiverRound { end: SeqNum::new(0), began: now, is_running: false, micros8: 0, echo: 0 }
     }
 
     /// `rcv_nxt` has moved; `edge` is what the peer was told.
@@ -276,16 +282,31 @@ impl ReceiverRound {
             return;
         }
         if self.is_running {
-            let round = u32::try_from(now.since(self.began).as_micros()).unwrap_or(u32::MAX).max(1);
-            // As in Linux: a window takes a round trip at least, so the least is the truth.
-            self.micros = if self.micros == 0 { round } else { self.micros.min(round) };
+            let round = u32::try_from(now.since(self.began).as_micros()).unwrap_or(u32::MAX);
+            // A window takes a round trip at least, so the least is the truth.
+            let round8 = round.saturating_mul(8).max(8);
+            self.micros8 = if self.micros8 == 0 { round8 } else { self.micros8.min(round8) };
         }
         (self.end, self.began, self.is_running) = (edge, now, true);
     }
 
-    /// In microseconds; 0 before a window was filled.
+    /// A full segment echoes what left `age` milliseconds ago, while the owner has read everything or not.
+    pub(super) fn on_echo(&mut self, echo: u32, age: u32, is_drained: bool) {
+        if core::mem::replace(&mut self.echo, echo) == echo || age == 0 || age >= ECHO_MAX_MS {
+            return;
+        }
+        let sample = age.saturating_mul(1_000);
+        if self.micros8 == 0 || sample.saturating_mul(8) < self.micros8 {
+            self.micros8 = sample.saturating_mul(8);
+        } else if is_drained {
+            // Where data waits, it may be the owner that is slow.
+            self.micros8 = (self.micros8 - self.micros8 / 8).saturating_add(sample);
+        }
+    }
+
+    /// In microseconds; 0 when it is not known.
     pub(super) const fn rtt(&self) -> u32 {
-        self.micros
+        self.micros8 / 8
     }
 }
 
@@ -300,4 +321,4 @@ super::park::packed!(struct Busy { totals, since, waiting });
 super::park::packed!(struct RateSample {
     delivered, interval, was_app_limited, is_running, is_app_limited, end, prior, prior_at, last,
 });
-super::park::packed!(struct ReceiverRound { end, began, is_running, micros });
+super::park::packed!(struct ReceiverRound { end, began, is_running, micros8, echo });

@@ -5,6 +5,7 @@ mod bench;
 mod pair;
 
 mod acknowledging;
+mod buffers;
 mod closing;
 mod ecn;
 mod handshake;

@@ -28,11 +28,14 @@ impl Connection {
     fn on_retransmit_timer(&mut self, cx: &mut Context<'_>) {
         match self.state {
             State::SynSent | State::SynReceived => {
-                if self.has_waited_enough(cx.now, self.limits.syn_retries) {
+                let linear = if self.state == State::SynSent { self.limits.syn_linear } else { 0 };
+                if self.has_waited_enough(cx.now, self.limits.syn_retries.saturating_add(linear)) {
                     return self.give_up(CloseReason::TimedOut);
                 }
                 self.count_retry();
-                self.rtt.back_off();
+                if self.retries > linear {
+                    self.rtt.back_off();
+                }
                 self.owed.syn = true;
             }
             _ if self.snd.flight() > 0 => match self.awaits {

@@ -1,12 +1,14 @@
-//! The two windows (RFC 9293, section 3.3.1 and 3.8.6; RFC 7323, section 2) and silly-window avoidance on both sides.
+//! The send window (RFC 9293, sections 3.3.1 and 3.8.6; RFC 7323, section 2) and silly-window avoidance of a sender; the
+//! receive window is [`receive`].
 //!
-//! Invariants: `snd_una` is never after `snd_nxt`; the right edge `rcv_adv` that the peer was promised never moves back;
-//! nothing beyond it is taken.
+//! Invariant: `snd_una` is never after `snd_nxt`.
+
+mod receive;
 
 use super::seq::SeqNum;
 
-/// The receive window begins here, and grows as the owner reads.
-const RECEIVE_START: u32 = 64 * 1024;
+pub(super) use receive::ReceiveWindow;
+
 /// The largest window field.
 const FIELD_MAX: u32 = 0xffff;
 /// The largest shift (RFC 7323, section 2.3).
@@ -125,116 +127,7 @@ pub(super) fn sendable(demand: Demand) -> Sendable {
     }
 }
 
-/// What we have received and what we take.
-#[derive(Clone, Debug)]
-pub(super) struct ReceiveWindow {
-    /// The next sequence number that we expect.
-    pub(super) rcv_nxt: SeqNum,
-    /// The right edge that the peer was promised.
-    rcv_adv: SeqNum,
-    /// Bytes that may wait to be read, now.
-    buffer: u32,
-    /// The most that `buffer` grows to.
-    cap: u32,
-    /// Read since `buffer` grew last.
-    read: u32,
-    /// How far our windows are shifted.
-    pub(super) scale: u8,
-}
-
-impl ReceiveWindow {
-    /// A window for up to `cap` bytes, before the peer's sequence number is known.
-    pub(super) fn new(cap: u32) -> ReceiveWindow {
-        let scale = (0..SCALE_MAX).find(|&scale| cap >> scale <= FIELD_MAX).unwrap_or(SCALE_MAX);
-        let zero = SeqNum::new(0);
-        let buffer = cap.min(RECEIVE_START);
-        ReceiveWindow { rcv_nxt: zero, rcv_adv: zero, buffer, cap, read: 0, scale }
-    }
-
-    /// The peer's first sequence number is known.
-    pub(super) fn open(&mut self, irs: SeqNum) {
-        self.rcv_nxt = irs + 1;
-        self.rcv_adv = self.rcv_nxt;
-    }
-
-    /// The peer does not scale: then neither do we.
-    pub(super) fn without_scale(&mut self) {
-        self.scale = 0;
-        self.cap = self.cap.min(FIELD_MAX);
-        self.buffer = self.buffer.min(FIELD_MAX);
-    }
-
-    /// The first sequence number that we don't take.
-    pub(super) fn edge(&self) -> SeqNum {
-        self.rcv_adv.latest(self.rcv_nxt)
-    }
-
-    /// The window field of a SYN, while `rcv_nxt` may not be known yet.
-    pub(super) fn syn_field(&mut self) -> u16 {
-        let window = self.buffer.min(FIELD_MAX);
-        self.rcv_adv = self.rcv_adv.latest(self.rcv_nxt + window);
-        window as u16
-    }
-
-    /// The window field of a segment that leaves now, while `held` bytes wait to be read. The edge moves only by a
-    /// worthwhile step (receiver's silly-window avoidance, RFC 9293, section 3.8.6.2.2), and never back.
-    pub(super) fn field(&mut self, held: u32, mss: u16) -> u16 {
-        let free = self.free(held);
-        if self.gain(free) >= self.worthwhile(mss) {
-            self.rcv_adv = self.rcv_nxt + (free >> self.scale << self.scale);
-        }
-        let promised = self.rcv_adv.since(self.rcv_nxt);
-        let rounded = promised.next_multiple_of(1 << self.scale);
-        if rounded <= free {
-            self.rcv_adv = self.rcv_adv.latest(self.rcv_nxt + rounded);
-            return (rounded >> self.scale) as u16;
-        }
-        // Rounding up again and again would outgrow the buffer; what is promised is taken though the field says less.
-        (promised >> self.scale).min(FIELD_MAX) as u16
-    }
-
-    /// The owner has read `count` bytes and `held` are left: a buffer that is emptied as fast as it is filled grows.
-    pub(super) fn on_read(&mut self, count: u32, held: u32) {
-        self.read = self.read.saturating_add(count);
-        if self.read >= self.buffer && held <= self.buffer / 2 {
-            self.buffer = self.buffer.saturating_mul(2).min(self.cap);
-            self.read = 0;
-        }
-    }
-
-    /// Whether the peer should hear at once that the window has opened: by a worthwhile step, and to twice what it knows.
-    pub(super) fn update_is_due(&self, held: u32, mss: u16) -> bool {
-        let free = self.free(held);
-        self.gain(free) >= self.worthwhile(mss) && self.rcv_adv.since(self.rcv_nxt) <= free / 2
-    }
-
-    /// The buffer may grow to so many bytes. One that is larger shrinks; what was promised stays promised.
-    pub(super) fn set_most(&mut self, bytes: u32) {
-        let most = if self.scale == 0 { FIELD_MAX } else { FIELD_MAX << self.scale };
-        self.cap = bytes.min(most);
-        self.buffer = self.buffer.min(self.cap);
-    }
-
-    /// Bytes that may wait to be read, now.
-    pub(super) const fn buffer(&self) -> u32 {
-        self.buffer
-    }
-
-    fn free(&self, held: u32) -> u32 {
-        self.buffer.saturating_sub(held).min(FIELD_MAX << self.scale)
-    }
-
-    fn gain(&self, free: u32) -> u32 {
-        (self.rcv_nxt + free).since(self.rcv_adv)
-    }
-
-    fn worthwhile(&self, mss: u16) -> u32 {
-        u32::from(mss).min(self.buffer / 2).max(1 << self.scale)
-    }
-}
-
 super::park::packed!(struct SendWindow { snd_una, snd_nxt, snd_wl1, snd_wl2, snd_wnd, max_wnd, scale });
-super::park::packed!(struct ReceiveWindow { rcv_nxt, rcv_adv, buffer, cap, read, scale });
 
 #[cfg(test)]
 mod tests;

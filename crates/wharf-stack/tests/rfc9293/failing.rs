@@ -78,8 +78,8 @@ fn must_22_the_same_holds_for_syn() {
     host.stack.connect(host.now, at(HOST[0], 0), at(PEER[0], 7)).unwrap();
     assert_eq!(host.sent().len(), 1);
     let (took, sent) = until_closed(&mut host, HOUR);
-    assert_eq!(took, Some(secs(1 + 2 + 4 + 8 + 16)));
-    assert!(sent.len() == 4 && sent.iter().all(|segment| segment.is(SYN)));
+    assert_eq!(took, Some(secs(4 + 1 + 2 + 4 + 8 + 16)), "four of a second come first");
+    assert!(sent.len() == 8 && sent.iter().all(|segment| segment.is(SYN)));
     // And for the SYN-ACK.
     let mut host = crate::bench::host(|settings| settings.syn_retries = 2);
     host.take(Segment { seq: IRS, ..blank(0, 5_000).flags(SYN) });

@@ -50,7 +50,7 @@ impl Connection {
         }
         let sacked = self.take_blocks(arrival, &hearing, &mut delivered);
         self.measure_round_trip(cx.now, arrival.header, &delivered);
-        let window_changed = self.on_window(arrival);
+        let window_changed = self.on_window(cx, arrival);
         let is_bare =
             acked + sacked == 0 && arrival.ack == self.snd.snd_una && arrival.len() == 0 && !window_changed;
         let is_duplicate = !self.sack && flight > 0 && is_bare;
@@ -137,20 +137,32 @@ impl Connection {
     }
 
     /// The peer's window; whether it changed.
-    fn on_window(&mut self, arrival: &Arrival<'_>) -> bool {
+    fn on_window(&mut self, cx: &Context<'_>, arrival: &Arrival<'_>) -> bool {
         if arrival.header.flags.contains(TcpFlags::SYN) || arrival.ack.before(self.snd.snd_una) {
             return false;
         }
         let usable = self.snd.usable();
         let changed = self.snd.update(arrival.seq, arrival.ack, arrival.header.window);
-        if changed {
-            self.dirty = true;
-            if self.snd.usable() > usable && self.snd.flight() == 0 {
-                self.timers.stop(Timer::Retransmit);
-                self.rtt.reset_backoff();
-            }
+        self.dirty |= changed;
+        if self.snd.flight() == 0 && (changed || self.timers.is_set(Timer::Retransmit)) {
+            self.on_probe_answered(cx, self.snd.usable() > usable);
         }
         changed
+    }
+
+    /// The peer speaks while nothing is on its way. Where its window takes the next segment the probes end, where it does not
+    /// the wait for the next probe begins anew (tcp_ack_probe of Linux).
+    fn on_probe_answered(&mut self, cx: &Context<'_>, has_opened: bool) {
+        let next = self.data_end().since(self.snd.snd_nxt.earliest(self.data_end())).min(self.segment_size());
+        if next > 0 && self.snd.usable() < next {
+            if self.timers.is_set(Timer::Retransmit) {
+                self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
+                self.clamp_to_user_timeout();
+            }
+        } else if has_opened {
+            self.timers.stop(Timer::Retransmit);
+            self.rtt.reset_backoff();
+        }
     }
 
     /// The transitions that an acknowledgment of our FIN brings.

@@ -126,8 +126,10 @@ impl Connection {
         }
         self.small_sent = self.snd.snd_una;
         self.tally.data_arrived = cx.now;
+        self.rcv.on_established(self.limits.mss, cx.now);
         self.measure_handshake(cx.now, arrival.header);
         self.congestion.on_connected(self.mss.into(), self.retries > 0);
+        self.expand_send_buffer();
         if self.retries > 0 {
             self.rtt.on_lost_syn();
         }

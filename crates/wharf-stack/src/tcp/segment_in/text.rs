@@ -49,21 +49,27 @@ impl Connection {
         let skip = range.left.since(arrival.seq) as usize;
         let bytes = &arrival.payload[skip..skip + range.len() as usize];
         if range.left == self.rcv.rcv_nxt && !self.has_gap() {
-            self.take_in_order(cx, bytes)
+            self.take_in_order(cx, arrival, bytes)
         } else {
-            self.take_out_of_order(cx, range, bytes)
+            self.take_out_of_order(cx, arrival, range, bytes)
         }
     }
 
     /// The usual way: the text continues what was received, and nothing is missing.
-    fn take_in_order(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), DropReason> {
+    fn take_in_order(
+        &mut self,
+        cx: &mut Context<'_>,
+        arrival: &Arrival<'_>,
+        bytes: &[u8],
+    ) -> Result<(), DropReason> {
         let taken = self.receive_queue.push_slice(cx.pool, bytes);
         self.advance_rcv_nxt(taken as u32, cx.now);
         if taken < bytes.len() {
             self.owe_ack();
             return Err(DropReason::NoBuffer);
         }
-        self.schedule_ack(cx, bytes.len() as u32);
+        self.schedule_ack(cx, arrival, bytes.len() as u32);
+        self.widen_window(cx, arrival, bytes.len() as u32);
         Ok(())
     }
 
@@ -71,6 +77,7 @@ impl Connection {
     fn take_out_of_order(
         &mut self,
         cx: &mut Context<'_>,
+        arrival: &Arrival<'_>,
         range: Range,
         bytes: &[u8],
     ) -> Result<(), DropReason> {
@@ -102,6 +109,7 @@ impl Connection {
         } else {
             self.owe_duplicate_ack();
         }
+        self.widen_window(cx, arrival, range.len());
         if right == range.right { Ok(()) } else { Err(DropReason::NoBuffer) }
     }
 
@@ -110,6 +118,19 @@ impl Connection {
             self.rcv.rcv_nxt += count;
             self.tally.on_in_order(count, self.rcv.rcv_nxt, self.rcv.edge(), now);
             self.events |= Events::READABLE;
+        }
+    }
+
+    /// Data has come: the window may grow with it, and the receiver sees how long a round trip takes.
+    fn widen_window(&mut self, cx: &Context<'_>, arrival: &Arrival<'_>, len: u32) {
+        let held = self.receive_queue.len() as u32;
+        self.rcv.on_arrived(len, held, self.rcv_mss, self.limits.mss);
+        if let Some((_, echo)) = arrival.header.options.timestamps
+            && self.timestamps.enabled
+            && len >= u32::from(self.rcv_mss)
+        {
+            let age = self.timestamps.clock(cx.now).wrapping_sub(echo);
+            self.tally.round.on_echo(echo, age, held == len);
         }
     }
 

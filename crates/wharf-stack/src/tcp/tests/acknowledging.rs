@@ -162,14 +162,15 @@ fn a_window_that_was_closed_opens_by_a_worthwhile_step() {
     bench.take(ack(1, 1).data(text(65_000))).expect("good");
     bench.take(ack(65_001, 1).data(text(535))).expect("good");
     assert_eq!(bench.one().header.window, 0);
-    bench.consume(999);
+    // A sixteenth of the buffer at least, as in Linux.
+    bench.consume(4_000);
     bench.silent();
-    bench.consume(1);
-    assert_eq!(bench.one().header.window, 1_000);
+    bench.consume(1_000);
+    assert_eq!(bench.one().header.window, 5_000 - 5_000 % 536, "whole segments, where there is no scale");
     bench.consume(500);
     bench.silent();
-    bench.consume(64_035);
-    assert_eq!(bench.one().header.window, 65_535);
+    bench.consume(60_035);
+    assert_eq!(bench.one().header.window, 65_535 - 65_535 % 536);
 }
 
 #[test]
@@ -182,7 +183,7 @@ fn a_fast_reader_is_given_a_larger_window() {
         bench.consume(50_000);
         largest = bench.sent().iter().map(|sent| u32::from(sent.header.window) << 5).max().unwrap_or(largest);
     }
-    assert_eq!(largest, 1 << 20);
+    assert!(((1 << 20) - 50_000..=1 << 20).contains(&largest), "but for what waits: {largest}");
 }
 
 #[test]
@@ -198,7 +199,7 @@ fn without_memory_the_sender_hears_that_nothing_came() {
 
 #[test]
 fn an_idle_connection_is_small() {
-    assert!(size_of::<Connection>() <= 688, "{}", size_of::<Connection>());
+    assert!(size_of::<Connection>() <= 720, "{}", size_of::<Connection>());
     let mut bench = Bench::plain();
     bench.take(ack(1, 1).data(b"ask")).expect("good");
     bench.consume(3);

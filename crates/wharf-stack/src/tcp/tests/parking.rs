@@ -26,7 +26,7 @@ pub(super) fn repark(conn: &mut Connection) -> Option<usize> {
 }
 
 /// What a connection may take that has just been established: the budget of a flow is 256 bytes everywhere.
-const FRESH_MAX: usize = 104;
+const FRESH_MAX: usize = 106;
 
 #[test]
 fn a_fresh_connection_takes_few_bytes() {
@@ -49,7 +49,7 @@ fn a_connection_that_has_worked_takes_little_more() {
     pair.run(ms(60_000), |_| false);
     for side in &mut pair.sides {
         let len = repark(&mut side.conn).expect("nothing is going on");
-        assert!(len <= FRESH_MAX + 72, "{len} bytes: {:?}", side.conn);
+        assert!(len <= FRESH_MAX + 84, "{len} bytes: {:?}", side.conn);
     }
 }
 

@@ -48,67 +48,6 @@ fn nagle_holds_the_last_small_segment_only() {
     assert_eq!(sendable(Demand { unsent: 2_000, ..waits }), Sendable::Bytes(2_000));
 }
 
-fn receiver(cap: u32) -> ReceiveWindow {
-    let mut window = ReceiveWindow::new(cap);
-    window.open(SeqNum::new(u32::MAX - 10));
-    window
-}
-
-#[test]
-fn the_shift_is_the_least_that_holds_the_buffer() {
-    for (cap, scale) in [(65_535, 0), (65_536, 1), (1 << 20, 5), (1 << 28, 13)] {
-        assert_eq!(ReceiveWindow::new(cap).scale, scale, "{cap}");
-    }
-}
-
-#[test]
-fn the_edge_never_moves_back_and_moves_in_steps() {
-    let mut window = receiver(1 << 20);
-    let first = u32::from(window.field(0, 1460)) << window.scale;
-    assert_eq!(first, 65_536);
-    let edge = window.edge();
-    window.rcv_nxt += 60_000;
-    assert_eq!(u32::from(window.field(60_000, 1460)) << window.scale, 5_536);
-    assert_eq!(window.edge(), edge);
-    window.on_read(1_000, 59_000);
-    assert!(!window.update_is_due(59_000, 1460), "1000 bytes are less than a segment");
-    window.field(59_000, 1460);
-    assert_eq!(window.edge(), edge);
-    window.on_read(59_000, 0);
-    assert!(window.update_is_due(0, 1460));
-    assert_eq!(u32::from(window.field(0, 1460)) << window.scale, 65_536);
-}
-
-#[test]
-fn single_bytes_never_outgrow_the_buffer() {
-    let mut window = receiver(1 << 20);
-    window.field(0, 1460);
-    let mut held = 0;
-    while window.rcv_nxt.before(window.edge()) {
-        window.rcv_nxt += 1;
-        held += 1;
-        window.field(held, 1460);
-        assert!(held <= 65_536);
-    }
-    assert_eq!((held, window.field(held, 1460)), (65_536, 0));
-}
-
-#[test]
-fn a_buffer_that_is_read_grows_to_its_cap() {
-    let mut window = receiver(300_000);
-    for _ in 0..100 {
-        window.rcv_nxt += 32_000;
-        window.on_read(32_000, 0);
-        window.field(0, 1460);
-    }
-    assert_eq!(window.buffer, 300_000);
-    let mut unread = receiver(300_000);
-    for _ in 0..100 {
-        unread.on_read(32_000, 60_000);
-    }
-    assert_eq!(unread.buffer, RECEIVE_START);
-}
-
 #[test]
 fn an_old_segment_does_not_change_the_send_window() {
     let mut window = SendWindow::new(SeqNum::new(100));
