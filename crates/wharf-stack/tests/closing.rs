@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use wharf_sim::{Lab, Reading, Setup, Socket, StationId};
-use wharf_stack::tcp::{CloseReason, Keepalive, State};
+use wharf_stack::tcp::{CloseReason, Keepalive, State, Unreachable};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -130,7 +130,8 @@ fn a_peer_that_has_gone_is_given_up() {
     lab.impair(server, "loss=100%");
     lab.send(near, b"still?");
     let took = lab.run_until(3_600 * SECOND, |lab| lab.stream(near).closed().is_some()).unwrap();
-    assert_eq!(lab.stream(near).closed(), Some(CloseReason::TimedOut));
+    // Its neighbour has said why (RFC 1122, section 4.2.3.9; RFC 5461, section 4).
+    assert_eq!(lab.stream(near).closed(), Some(CloseReason::Unreachable(Unreachable::Host)));
     // At least 100 s (RFC 9293, section 3.8.3), about a quarter of an hour as Linux has it.
     assert!(took > 600 * SECOND && took < 1_800 * SECOND, "{took:?}");
 }
