@@ -13,12 +13,9 @@ use std::time::{Duration, Instant as Clock};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use wharf_stack::interface::{Capabilities, ChecksumIn, FrameIn, FrameSink, OffloadOut};
-use wharf_stack::stack::{
-    Config, ConnId, DatagramIn, Event, Gateway, GatewayAddresses, HostRole, Medium, Role, Stack,
-};
+use wharf_stack::stack::{Config, ConnId, DatagramIn, Event, HostRole, Medium, Role, Stack};
 use wharf_stack::tcp::{Events, Settings};
 use wharf_table::notation::Cidr;
-use wharf_table::policy::Policy;
 use wharf_table::{Addr, DropReason, Endpoint, HashKey, Instant, Port, PortRange};
 
 #[global_allocator]
@@ -111,22 +108,11 @@ fn read_word(stack: &mut Stack, now: Instant, id: ConnId) -> Option<u64> {
 impl World {
     fn new(most: usize) -> World {
         let cidr = |addr, len| Cidr::new(addr, len).expect("the prefix fits");
-        let v4 = GatewayAddresses {
-            program: cidr(SERVER, 24),
-            gateway: GATEWAY,
-            dns: Addr::v4([10, 0, 2, 3]),
-            host: Addr::v4([10, 0, 2, 4]),
-        };
-        let gateway = Gateway {
-            peer_hardware: [2, 0, 0, 0, 0, 1],
-            v4: Some(v4),
-            v6: None,
-            link_local: Addr::v6([0; 16]),
-            policy: Policy { host: Vec::new(), allow_host: Vec::new() },
-        };
+        let addresses = (0..=most / PORTS).map(|index| cidr(source(index * PORTS).addr, 32)).collect();
+        let connecting = HostRole { addresses, gateway_v4: Some(SERVER), gateway_v6: None };
         let host =
             HostRole { addresses: vec![cidr(SERVER, 24)], gateway_v4: Some(GATEWAY), gateway_v6: None };
-        let client = Station::new(Role::Gateway(gateway), 2, most);
+        let client = Station::new(Role::Host(connecting), 2, most);
         let mut server = Station::new(Role::Host(host), 1, most);
         let port = Port::new(80).expect("not zero");
         server.with(|stack| stack.listen(None, port, 80)).expect("the port is free");

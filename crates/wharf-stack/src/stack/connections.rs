@@ -4,11 +4,14 @@ use core::ops::Deref;
 
 use arrayvec::ArrayVec;
 use wharf_table::binding::{BindError, BindingId};
-use wharf_table::flow::{Far, Origin};
+use wharf_table::flow::{Far, Holder, Origin};
+use wharf_table::table::Chosen;
+use wharf_table::waiting::{Waiting, WaitingId};
 use wharf_table::{Addr, Claim, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
 use super::slots::Work;
+use super::waits::may_begin_over;
 use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable};
 use crate::egress::{Fields, NextHop};
 use crate::interface::FrameSink;
@@ -19,7 +22,7 @@ const SLICES_MAX: usize = 6;
 /// How many keys of connections that are gone may wait in the list of output.
 const STALE_OUTPUT_MAX: usize = 256;
 /// Room that an empty list keeps.
-const LIST_KEPT: usize = 4_096;
+pub(super) const LIST_KEPT: usize = 4_096;
 
 /// A TCP connection of a stack, valid from the event that names it (or the command that opened it) until
 /// [`Stack::release`].
@@ -121,21 +124,19 @@ impl Stack {
         if destination.addr.is_unspecified() || self.is_group(destination.addr) {
             return Err(DropReason::DestinationInvalid);
         }
+        if self.connections.len() >= self.config.max_connections {
+            return Err(DropReason::NoFlow);
+        }
         let mut source = source;
         if source.addr.is_unspecified() {
             source.addr = self.config.role.source_for(destination.addr).ok_or(DropReason::NoRoute)?;
         }
-        if source.port == 0 {
-            let range = self.config.ephemeral_ports;
-            let port = self
-                .table
-                .choose_to_open(Protocol::Tcp, source.addr, destination, range)
-                .ok_or(DropReason::NoFlow)?;
-            source.port = port.number();
-        }
+        let over = self.choose_source(now, &mut source, destination)?;
         let tuple = Tuple { protocol: Protocol::Tcp, local: source, remote: destination };
         let settings = self.tcp_settings(destination.addr);
-        let iss = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
+        let clock = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
+        // What was sent before must not be taken for what is sent now (RFC 9293, section 3.4.3).
+        let iss = over.and_then(|id| self.begin_over(id)).map_or(clock, |after| clock.latest(after));
         let conn = Connection::connect(&settings, tuple, iss, now);
         // A gateway speaks in the name of others, whose ports are not its own.
         let origin = match self.config.role {
@@ -145,6 +146,31 @@ impl Stack {
         let id = self.open(now, conn, None, Opening::Ours(origin))?;
         self.settle(now, id.0);
         Ok(id)
+    }
+
+    /// Chooses the port of a connection of ours where the owner has not; the row in TIME-WAIT that has the tuple and may be
+    /// used again.
+    fn choose_source(
+        &mut self,
+        now: Instant,
+        source: &mut Endpoint,
+        destination: Endpoint,
+    ) -> Result<Option<WaitingId>, DropReason> {
+        let time_wait = self.config.tcp.time_wait;
+        let allows = |waiting: &Waiting| may_begin_over(now, time_wait, waiting);
+        if source.port == 0 {
+            let range = self.config.ephemeral_ports;
+            let chosen =
+                self.table.choose_to_open_over(Protocol::Tcp, source.addr, destination, range, allows);
+            let Chosen { port, over } = chosen.ok_or(DropReason::NoFlow)?;
+            source.port = port.number();
+            return Ok(over);
+        }
+        let tuple = Tuple { protocol: Protocol::Tcp, local: *source, remote: destination };
+        Ok(match self.table.holder(&tuple) {
+            Some(Holder::Waiting(id)) if self.table.waiting(id).as_ref().is_some_and(allows) => Some(id),
+            _ => None,
+        })
     }
 
     /// Lets the SYN-ACK of an incoming connection go: the host side has connected.

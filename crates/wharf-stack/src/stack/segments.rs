@@ -25,7 +25,7 @@ impl Stack {
             local: Endpoint::new(packet.dst, segment.dst_port),
             remote: Endpoint::new(packet.src, segment.src_port),
         };
-        match self.table.find(&tuple, &mut Silent) {
+        match self.find_segment(&tuple) {
             Found::Flow(flow) => {
                 let key = self.connection_of(flow);
                 let work = self.connections.work(key, &self.table).ok_or(DropReason::NoConnection)?;

@@ -18,11 +18,11 @@ use wharf_table::{Addr, Instant, Table, Tuple};
 
 use super::places::Places;
 use crate::tcp::park::{Packed, Packer, Unpacker};
-use crate::tcp::{Connection, Events, Limits};
+use crate::tcp::{Connection, Events, Limits, State};
 use crate::timer::Wheel;
 
 /// How many connections may work before idle ones are put away.
-const WORKING_MAX: usize = 4_096;
+const WORKING_MAX: usize = 2_048;
 /// Connections that the hand looks at with each thing that happens: twice as many as it may have to put away.
 const STEPS: usize = 4;
 
@@ -221,6 +221,20 @@ impl Connections {
         match self.slots.value(key)? {
             Slot::Work(work) => work.listener,
             Slot::Parked(parked) => self.limits.wake(parked, table).listener,
+        }
+    }
+
+    /// Reads the place of a connection, so that it comes into the cache. What comes back means nothing.
+    pub(super) fn touch_place(&self, key: u32) -> u32 {
+        self.slots.value(key).map_or(0, |slot| u32::from(matches!(slot, Slot::Work(_))))
+    }
+
+    /// The same for what its place leads to.
+    pub(super) fn touch(&self, key: u32) -> u32 {
+        match self.slots.value(key) {
+            Some(Slot::Work(work)) => work.round_at ^ u32::from(work.conn.state() == State::Established),
+            Some(Slot::Parked(parked)) => parked.bytes.first().map_or(0, |&byte| byte.into()),
+            None => 0,
         }
     }
 

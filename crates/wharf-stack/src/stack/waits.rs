@@ -8,6 +8,8 @@
 //! section 2) or by its number (RFC 9293, section 3.10.7.4, MAY-2). A connection in FIN-WAIT-2 without an owner is a row
 //! as well, as in Linux (`tcp_fin_timeout`): data is answered with RST, the peer's FIN makes it TIME-WAIT.
 
+use core::time::Duration;
+
 use wharf_table::flow::FlowId;
 use wharf_table::waiting::{Waiting, WaitingId, WaitingPayload};
 use wharf_table::{DropReason, Instant, Tuple};
@@ -27,6 +29,9 @@ const ANSWERED_SHIFT: u32 = 18;
 const ANSWERS_APART: u32 = 4;
 /// How far behind the old connection a new one begins, as in Linux.
 const NEXT_ISS: u32 = 65_535 + 2;
+
+/// How long a row is old before a connection of ours takes its tuple (Linux' `tcp_tw_reuse_delay`).
+const REUSE_DELAY: Duration = Duration::from_secs(1);
 
 /// What a row says.
 struct Late {
@@ -192,7 +197,21 @@ impl Late {
     }
 }
 
+/// Whether a connection of ours may begin with the tuple of a row in TIME-WAIT (RFC 6191, section 2; Linux' `tcp_tw_reuse`):
+/// both sides use timestamps, and ours has gone on since the last segment, by a second as in Linux.
+pub(super) fn may_begin_over(now: Instant, time_wait: Duration, waiting: &Waiting) -> bool {
+    let late = Late::of(waiting.payload);
+    let is_last = late.marks & FIN_TO_COME == 0;
+    is_last && late.marks & TIMESTAMPS != 0 && waiting.expires.since(now) + REUSE_DELAY <= time_wait
+}
+
 impl Stack {
+    /// Ends a row that [`may_begin_over`] allows to be used again; the number behind which the new connection begins.
+    pub(super) fn begin_over(&mut self, id: WaitingId) -> Option<SeqNum> {
+        let waiting = self.table.close_waiting(id)?;
+        Some(Late::of(waiting.payload).snd_nxt + NEXT_ISS)
+    }
+
     /// The flow of a connection that nobody holds and that only waits becomes a row.
     pub(super) fn leave_waiting(&mut self, now: Instant, flow: FlowId, leaving: &Leaving) {
         if self.table.waiting_count() as usize >= self.config.max_connections {

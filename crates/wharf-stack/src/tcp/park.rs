@@ -51,7 +51,8 @@ macro_rules! parked {
 impl Connection {
     /// Whether nothing is going on: [`Connection::park`] loses nothing then.
     pub(crate) fn may_park(&self) -> bool {
-        let is_settled = matches!(self.state, State::Established | State::CloseWait | State::FinWait2);
+        let is_settled =
+            matches!(self.state, State::Established | State::CloseWait | State::FinWait2 | State::TimeWait);
         let owes_nothing = matches!(
             self.owed,
             Owed {
