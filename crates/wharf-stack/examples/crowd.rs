@@ -40,6 +40,11 @@ fn clock() -> f64 {
     now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
 }
 
+/// What the clients hold and what is on its way.
+fn of_others(crowd: &Crowd, back: &Packets) -> isize {
+    (crowd.out.bytes_held() + back.bytes_held()) as isize
+}
+
 struct World {
     stack: Stack,
     held: isize,
@@ -59,7 +64,6 @@ impl World {
     fn settle(&mut self) {
         self.now += Duration::from_micros(20);
         let World { stack, held, crowd, back, now } = self;
-        let of_others = |crowd: &Crowd, back: &Packets| (crowd.out.bytes_held() + back.bytes_held()) as isize;
         let before = allocated() - of_others(crowd, back);
         crowd::settle(crowd, back, *now, 64, |run| run(stack));
         *held += allocated() - of_others(crowd, back) - before;
@@ -76,6 +80,7 @@ impl World {
     /// Nanoseconds of a segment that asks nothing, for random connections, in batches of this size.
     fn segment_ns(&mut self, of: &[usize], batch: usize) -> f64 {
         let mut spent = 0.0;
+        let before = allocated() - of_others(&self.crowd, &self.back);
         for some in of.chunks(64) {
             some.iter().for_each(|&index| self.crowd.ask_nothing(index));
             let frames = crowd::trusted(&self.crowd.out);
@@ -88,6 +93,7 @@ impl World {
             drop(frames);
             self.crowd.out.clear();
         }
+        self.held += allocated() - of_others(&self.crowd, &self.back) - before;
         spent / of.len() as f64
     }
 }
