@@ -100,6 +100,7 @@ pub(crate) fn refresh(state: &mut State) {
     set(&mut tcp.sack, "sack");
     set(&mut tcp.timestamps, "timestamps");
     set(&mut tcp.window_scale, "window_scaling");
+    set(&mut tcp.tail_loss_probe, "early_retrans");
     let count = |field: &mut u8, name| {
         if let Some(value) = at.tcp(name).and_then(|value| u8::try_from(value).ok()) {
             *field = value;

@@ -93,18 +93,20 @@ impl Errno {
     }
 
     /// What a program hears when its connection is over for this reason; `None` when all went well.
-    pub(super) const fn of_close(reason: CloseReason) -> Option<Errno> {
+    pub(super) const fn of_close(reason: CloseReason, v4: bool) -> Option<Errno> {
         match reason {
             CloseReason::Finished => None,
             CloseReason::ResetByPeer | CloseReason::Aborted => Some(Errno::ConnectionReset),
             CloseReason::Refused => Some(Errno::ConnectionRefused),
             CloseReason::TimedOut => Some(Errno::TimedOut),
-            CloseReason::Unreachable(why) => Some(Errno::of_unreachable(why)),
+            CloseReason::Unreachable(why) => Some(Errno::of_unreachable(why, v4)),
         }
     }
 
-    const fn of_unreachable(why: Unreachable) -> Errno {
+    /// The same for an ICMP error, or one of ICMPv6.
+    pub(super) const fn of_unreachable(why: Unreachable, v4: bool) -> Errno {
         match why {
+            Unreachable::Prohibited if !v4 => Errno::Access,
             Unreachable::Network => Errno::NetworkUnreachable,
             Unreachable::Host | Unreachable::HopLimit | Unreachable::Prohibited => Errno::HostUnreachable,
             Unreachable::Port => Errno::ConnectionRefused,

@@ -104,13 +104,14 @@ impl Host {
 
     fn on_closed(&mut self, id: SocketId, reason: CloseReason) {
         if let Some(Socket { body: Body::Stream(stream), .. }) = self.sockets.value_mut(id.0) {
+            let v4 = self.stack.tuple(stream.conn()).remote.addr.is_v4();
             stream.marks.over = true;
             stream.error = match reason {
                 // Linux says so when the peer had finished before.
                 CloseReason::ResetByPeer if stream.marks.peer_finished && !stream.marks.write_shut => {
                     Some(Errno::BrokenPipe)
                 }
-                reason => Errno::of_close(reason).or(stream.error),
+                reason => Errno::of_close(reason, v4).or(stream.error),
             };
         }
         self.wake(id);

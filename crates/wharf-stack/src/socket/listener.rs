@@ -106,7 +106,7 @@ impl Host {
         match self.stack.state(conn) {
             State::Closed => {
                 stream.marks.over = true;
-                stream.error = Errno::of_close(self.stack.connection(conn).closed_by());
+                stream.error = Errno::of_close(self.stack.connection(conn).closed_by(), peer.addr.is_v4());
             }
             state => stream.marks.peer_finished = !state.may_receive(),
         }

@@ -97,12 +97,27 @@ impl Host {
         }
     }
 
+    /// The error that waits, or else an ICMP error that did not end the connection (RFC 1122, section 4.2.3.9); once.
+    fn take_error(&mut self, id: SocketId) -> Result<Option<Errno>, Errno> {
+        let Socket { body, .. } = self.entry_mut(id)?;
+        let error = body.error_mut().take();
+        let Body::Stream(stream) = body else { return Ok(error) };
+        let conn = stream.conn();
+        Ok(error.or_else(|| {
+            let v4 = self.stack.tuple(conn).remote.addr.is_v4();
+            self.stack.take_soft_error(conn).map(|why| Errno::of_unreachable(why, v4))
+        }))
+    }
+
     /// The value of an option. [`OptionName::Error`] is taken away by it; for [`OptionName::Info`] there is [`Host::info`].
     ///
     /// # Errors
     /// [`Errno::NotSupported`] for one that a socket of this kind does not have, [`Errno::NotConnected`] for
     /// [`OptionName::Mtu`] without a peer.
     pub fn option(&mut self, id: SocketId, name: OptionName) -> Result<OptionValue, Errno> {
+        if name == OptionName::Error {
+            return self.take_error(id).map(OptionValue::Error);
+        }
         let Socket { options, body } = self.entry_mut(id)?;
         let stream = !matches!(body, Body::Datagram(_));
         let domain = body.marks().domain();
@@ -113,7 +128,6 @@ impl Host {
             return Ok(value);
         }
         let number = match name {
-            OptionName::Error => return Ok(OptionValue::Error(body.error_mut().take())),
             OptionName::Type => {
                 if stream {
                     1

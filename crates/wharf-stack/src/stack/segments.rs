@@ -68,7 +68,13 @@ impl Stack {
             return self.on_segment_for_nobody(now, packet, tuple, segment, payload);
         };
         if is_opening(segment) {
-            return self.on_syn_for_listener(now, tuple, segment, binding, after);
+            if packet.ecn == Ecn::NotCapable {
+                return self.on_syn_for_listener(now, tuple, segment, binding, after);
+            }
+            // No SYN is sent with a mark (RFC 3168, section 6.1.1): who marks this one marks everything, and ECN is refused.
+            let asks = (TcpFlags::ECE | TcpFlags::CWR).bits();
+            let plain = TcpRepr { flags: TcpFlags::from_bits(segment.flags.bits() & !asks), ..*segment };
+            return self.on_syn_for_listener(now, tuple, &plain, binding, after);
         }
         if let Some(taken) = self.on_cookie(now, tuple, binding, (segment, payload), packet.ecn) {
             return taken;

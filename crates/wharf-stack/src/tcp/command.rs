@@ -118,6 +118,11 @@ impl Connection {
         }
     }
 
+    /// [`Connection::soft_error`], which is forgotten.
+    pub const fn take_soft_error(&mut self) -> Option<Unreachable> {
+        self.soft_error.take()
+    }
+
     /// An ICMP error came that says that nobody listens. For an established connection it proves nothing, and is treated
     /// as a soft one (RFC 5927, section 5.2).
     pub fn handle_hard_error(&mut self, error: Unreachable) {

@@ -273,7 +273,8 @@ impl Connection {
         self.window_filled = next == Sendable::CongestionWindow;
         match next {
             Sendable::Bytes(len) if self.is_let_go(now) => {
-                let pushes = self.ends_train(&demand, len);
+                // What fills most of the peer's buffer is worth reading (Linux: forced_push).
+                let pushes = self.ends_train(&demand, len) || len > demand.max_wnd / 2;
                 let mut segment = self.new_segment(now, len);
                 if pushes {
                     segment.header.flags |= TcpFlags::PSH;

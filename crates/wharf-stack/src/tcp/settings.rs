@@ -56,6 +56,8 @@ pub struct Settings {
     pub sack: bool,
     /// Offer window scaling (RFC 7323).
     pub window_scale: bool,
+    /// Probe for the loss of the end of a flight before the retransmission time-out (RFC 8985, section 7).
+    pub tail_loss_probe: bool,
     /// Added to the clock in timestamps, so that they don't tell how long the caller's clock runs. One number for all
     /// connections of a stack: timestamps of one tuple must never go back.
     pub timestamp_offset: u32,
@@ -154,6 +156,7 @@ impl Default for Settings {
             timestamps: true,
             sack: true,
             window_scale: true,
+            tail_loss_probe: true,
             timestamp_offset: 0,
             time_wait: Duration::from_secs(60),
             max_retries: 15,
@@ -216,6 +219,7 @@ pub(crate) struct Limits {
     pub(super) dscp: u8,
     pub(super) nagle: bool,
     pub(super) delayed_ack: bool,
+    pub(super) tail_loss_probe: bool,
     pub(super) drops_missing_timestamps: bool,
     pub(super) slow_start_after_idle: bool,
 }
@@ -237,6 +241,7 @@ impl Limits {
             syn_linear: settings.syn_linear,
             nagle: settings.nagle,
             delayed_ack: settings.delayed_ack,
+            tail_loss_probe: settings.tail_loss_probe,
             path_mss: settings.path_mss,
             mtu_probing: settings.mtu_probing,
             hop_limit: settings.hop_limit.max(1),

@@ -59,10 +59,15 @@ impl Connection {
         }
     }
 
-    /// PTO (section 7.2); `None` while a recovery runs, without SACK, or while a probe has not been answered.
+    /// PTO (section 7.2); `None` while a recovery runs, without SACK, where the owner wants no probes, or while a probe has not been answered.
     fn probe_timeout(&self) -> Option<Duration> {
         let calm = self.phase().is_none_or(|phase| matches!(phase, Phase::Reduced | Phase::Settled));
-        if !self.sack || !calm || self.probe != Probe::None || !self.state.is_synchronized() {
+        if !self.sack
+            || !self.limits.tail_loss_probe
+            || !calm
+            || self.probe != Probe::None
+            || !self.state.is_synchronized()
+        {
             return None;
         }
         let Some(srtt) = self.rtt.srtt() else { return Some(UNMEASURED) };

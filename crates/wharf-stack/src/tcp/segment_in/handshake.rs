@@ -9,8 +9,8 @@ use crate::tcp::state::{CloseReason, Events, State};
 use crate::tcp::timers::Timer;
 use crate::tcp::{Connection, Context, DEFAULT_MSS_V4, DEFAULT_MSS_V6};
 
-/// Peers that name a smaller segment size get this, as in Linux (TCP_MIN_MSS).
-const MIN_MSS: u16 = 88;
+/// Peers that name a smaller segment size get this, as in Linux (tcp_min_snd_mss).
+const MIN_MSS: u16 = 48;
 
 impl Connection {
     /// In SYN-SENT: first ACK, second RST, fourth SYN.
