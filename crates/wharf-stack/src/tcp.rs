@@ -417,6 +417,7 @@ impl Connection {
         if self.state == State::Closed {
             return;
         }
+        self.keep_mark_at_end();
         self.state = State::Closed;
         self.closed_by = Some(reason);
         self.events |= Events::CLOSED;

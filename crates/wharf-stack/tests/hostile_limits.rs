@@ -139,6 +139,20 @@ fn rfc_1337_late_data_is_answered_and_never_delivered() {
 }
 
 #[test]
+fn a_reset_does_not_move_the_urgent_mark_in_what_is_still_to_be_read() {
+    let mut host = host(|_| {});
+    let talk = host.opened();
+    host.take(talk.segment(1, 1).data(b"abcde").urgent(3));
+    assert_eq!(host.stack.connection(talk.id).urgent_mark(), Some(3));
+    host.take(talk.segment(6, 1).flags(RST));
+    assert_eq!(host.stack.state(talk.id).name(), "closed");
+    assert_eq!(
+        (host.received(&talk), host.stack.connection(talk.id).urgent_mark()),
+        (b"abcde".to_vec(), Some(3))
+    );
+}
+
+#[test]
 fn an_abort_sends_one_reset_and_leaves_nothing() {
     let mut host = host(|_| {});
     let talk = host.opened();

@@ -54,6 +54,16 @@ impl Connection {
         }
     }
 
+    /// The connection ends. Of one that has ended the peer's FIN is counted, also where none has come; then the mark moves
+    /// with it, so that it stays where it is in what is still to be read.
+    pub(super) fn keep_mark_at_end(&mut self) {
+        if self.state.may_receive()
+            && let Some(end) = self.rare.as_mut().and_then(|rare| rare.rcv_up.as_mut())
+        {
+            *end = *end - 1;
+        }
+    }
+
     /// Puts the mark into a header, as Linux does: into each segment before it, as far as its field reaches.
     pub(super) fn mark_urgent(&self, header: &mut TcpRepr) {
         let Some(end) = self.urgent_end() else { return };
