@@ -131,6 +131,6 @@ pub(crate) fn refresh(state: &mut State) {
         tcp.congestion = kind;
     }
     if let Some(span) = at.seconds("fin_timeout") {
-        tcp.time_wait = span;
+        tcp.fin_wait = span;
     }
 }

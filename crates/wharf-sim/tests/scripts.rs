@@ -1,8 +1,7 @@
 //! Every script below `scripts/`: against our stack in virtual time, and against the kernel where one can be had.
 //!
-//! On the kernel scripts mostly wait, so they run many at a time. A script whose only fault is a time gets a second
-//! chance there, alone: the machine may have been busy, which a wrong stack is not. In virtual time there is no second
-//! chance.
+//! On the kernel scripts mostly wait, so they run many at a time. A script whose only fault is a time gets a few
+//! more chances there, alone: the machine may have been busy, which a wrong stack is not. In virtual time there are none.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,9 @@ use wharf_sim::script::{
 
 /// How many scripts run side by side; nearly all of them sleep.
 const SIDE_BY_SIDE: usize = 24;
+
+/// How often a script runs alone that was late among others.
+const CHANCES: usize = 3;
 
 fn scripts() -> Vec<PathBuf> {
     fn below(directory: &Path, found: &mut Vec<PathBuf>) {
@@ -114,7 +116,10 @@ fn the_kernel_does_what_the_scripts_say() {
         .into_iter()
         .filter_map(|failure| {
             let alone = || run_file(&failure.file, IpVersion::V4, &KernelMaker).err();
-            std::thread::scope(|scope| scope.spawn(alone).join()).unwrap()
+            let outcomes =
+                (0..CHANCES).map(|_| std::thread::scope(|scope| scope.spawn(alone).join()).unwrap());
+            // The last failure, unless one of them is none.
+            outcomes.take_while(Option::is_some).collect::<Vec<_>>().into_iter().nth(CHANCES - 1).flatten()
         })
         .collect();
     assert!(wrong.is_empty() && again.is_empty(), "{}{}", told(&wrong), told(&again));

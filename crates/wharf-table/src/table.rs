@@ -480,6 +480,11 @@ impl Table {
         self.find(tuple, &mut Silent) == Found::Nothing
     }
 
+    /// The binding that would receive what is sent to this tuple if nobody had the tuple.
+    pub fn find_binding(&self, tuple: &Tuple) -> Option<BindingId> {
+        self.bindings.find(self.key.hash_tuple(tuple), tuple, &mut Silent)
+    }
+
     #[inline]
     fn find_hashed(&self, hash: u64, tuple: &Tuple, trace: &mut impl Trace) -> Found {
         let holder = self.holder_hashed(hash, tuple);

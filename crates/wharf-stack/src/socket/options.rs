@@ -321,7 +321,7 @@ impl Options {
             keep_interval: keepalive.interval.as_secs() as u32,
             keep_count: keepalive.probes,
             syn_count: settings.syn_retries,
-            linger2: settings.time_wait.as_secs() as i32,
+            linger2: settings.fin_wait.as_secs() as i32,
             defer_accept: 0,
             window_clamp: 0,
             user_timeout: 0,
@@ -368,6 +368,7 @@ impl Options {
             congestion: self.congestion,
             syn_retries: self.syn_count,
             user_timeout: self.user_timeout().or(host.user_timeout),
+            fin_wait: self.fin_wait(host.fin_wait),
             hop_limit: self.time_to_live,
             dscp: self.type_of_service >> 2,
             ..host.clone()
@@ -386,6 +387,7 @@ impl Options {
             | OptionName::KeepCount => Change::Keepalive(self.keepalive()),
             OptionName::SynCount => Change::SynRetries(self.syn_count),
             OptionName::UserTimeout => Change::UserTimeout(self.user_timeout()),
+            OptionName::Linger2 if self.linger2 != 0 => Change::FinWait(self.fin_wait(Duration::ZERO)),
             OptionName::MaxSegment if self.max_segment > 0 => Change::MaxSegment(self.max_segment),
             OptionName::SendBuffer => Change::SendBuffer(self.send_buffer? / 2),
             OptionName::ReceiveBuffer => Change::ReceiveBuffer(self.receive_buffer? / 2),
@@ -398,6 +400,14 @@ impl Options {
             OptionName::TrafficClass => Change::Dscp(self.traffic_class >> 2),
             _ => return None,
         })
+    }
+
+    /// TCP_LINGER2: below zero nothing is waited for, and zero stands for what the host does.
+    fn fin_wait(&self, host: Duration) -> Duration {
+        match self.linger2 {
+            0 => host,
+            seconds => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
+        }
     }
 
     fn user_timeout(&self) -> Option<Duration> {

@@ -157,7 +157,9 @@ impl Host {
     }
 
     pub(super) fn close_stream(&mut self, now: Instant, id: SocketId, stream: Stream, options: &Options) {
-        let ending = if options.linger == Some(0) { Ending::Reset } else { Ending::Finish };
+        // In TIME-WAIT nothing is left to be aborted, and Linux goes on waiting.
+        let aborts = options.linger == Some(0) && self.stack.state(stream.conn()) != State::TimeWait;
+        let ending = if aborts { Ending::Reset } else { Ending::Finish };
         if let Some(claim) = self.claims.remove(&id.0) {
             self.stack.give_up_claim_of(stream.conn(), claim.binding);
         }
@@ -278,9 +280,9 @@ impl Host {
             return urgent_byte(stack, stream, inline, buffer, flags);
         }
         let conn = stack.connection(stream.conn());
-        let (mut len, mark) = (conn.received_len(), conn.urgent_mark().filter(|_| !inline));
+        let (mut len, mark) = (conn.received_len(), conn.urgent_mark());
         drop(conn);
-        if mark == Some(1) && len > 0 && !flags.peek {
+        if mark == Some(1) && len > 0 && !flags.peek && !inline {
             // The urgent byte is passed over.
             stack.consume(now, stream.conn(), 1);
             len -= 1;
@@ -366,12 +368,14 @@ impl Host {
         Ok(())
     }
 
-    /// How long close(2) of a blocking caller waits for what was sent: SO_LINGER with data unsent.
+    /// How long close(2) of a blocking caller waits for what was sent, FIN included: SO_LINGER. Where something is left unread
+    /// it does not wait, as there will be a RST.
     pub fn linger(&self, id: SocketId) -> Option<Duration> {
         let Socket { options, body } = self.entry(id).ok()?;
         let Body::Stream(stream) = body else { return None };
-        let unsent = self.stack.connection(stream.conn()).unacknowledged_len();
-        let seconds = options.linger.filter(|&seconds| seconds > 0 && unsent > 0)?;
+        let connection = self.stack.connection(stream.conn());
+        let waits = connection.state().is_synchronized() && connection.received_len() == 0;
+        let seconds = options.linger.filter(|&seconds| seconds > 0 && waits)?;
         Some(Duration::from_secs(seconds.into()))
     }
 }

@@ -79,6 +79,11 @@ impl Stack {
         if let Some(taken) = self.on_cookie(now, tuple, binding, (segment, payload), packet.ecn) {
             return taken;
         }
+        let answered = segment.flags.contains(TcpFlags::ACK) || self.listeners.listener(binding).is_none();
+        if !answered {
+            // Neither RST, ACK nor an opening SYN: a listener has nothing to say (RFC 9293, section 3.10.7.2, fourth).
+            return Err(DropReason::AckMissing);
+        }
         self.reply_reset(tuple, segment, payload.len());
         Err(DropReason::NoConnection)
     }

@@ -15,7 +15,7 @@ use wharf_table::waiting::{Waiting, WaitingId, WaitingPayload};
 use wharf_table::{DropReason, Instant, Tuple};
 use wharf_wire::tcp::{TcpFlags, TcpOptions, TcpRepr};
 
-use super::Stack;
+use super::{Role, Stack};
 use crate::tcp::leaving::{Leaving, Stage};
 use crate::tcp::{Ecn, SegmentOut, SeqNum, State};
 
@@ -232,7 +232,11 @@ impl Stack {
     ) -> Result<Option<SeqNum>, DropReason> {
         let Waiting { tuple, payload, .. } = self.table.waiting(id).ok_or(DropReason::NoConnection)?;
         let mut late = Late::of(payload);
-        let outcome = late.judge(now, segment, len);
+        let outcome = match late.judge(now, segment, len) {
+            // A SYN that nobody would take is but a segment that does not belong here.
+            Outcome::Reopen if !self.takes_newcomers(&tuple) => Outcome::Acknowledge,
+            outcome => outcome,
+        };
         if let Some(row) = self.table.waiting_payload_mut(id) {
             *row = late.to_row();
         }
@@ -263,6 +267,12 @@ impl Stack {
             }
         }
         Ok(None)
+    }
+
+    fn takes_newcomers(&mut self, tuple: &Tuple) -> bool {
+        let binding = self.table.find_binding(tuple);
+        let listens = binding.is_some_and(|binding| self.listeners.listener(binding).is_some());
+        listens || matches!(self.config.role, Role::Gateway(_))
     }
 
     /// Rows whose time has come go.

@@ -29,6 +29,8 @@ pub enum Change {
     UserTimeout(Option<Duration>),
     /// The user time-out that the peer is told, with the next segment, where both exchange them (RFC 5482).
     AdvertisedUserTimeout(Duration),
+    /// How long FIN-WAIT-2 lasts once nobody reads; zero: it is not waited in (TCP_LINGER2 of Linux).
+    FinWait(Duration),
     /// Hops that packets may take; 0 counts as 1.
     HopLimit(u8),
     /// The codepoint of packets, 0 to 63. It should not change while data is on its way (RFC 9293, section 3.9.2, SHLD-21
@@ -82,6 +84,7 @@ impl Connection {
             Change::SynRetries(count) => self.limits.syn_retries = count,
             Change::UserTimeout(timeout) => self.choose_user_timeout(timeout),
             Change::AdvertisedUserTimeout(timeout) => self.advertise_user_timeout(timeout),
+            Change::FinWait(span) => self.limits.set_fin_wait(span),
             Change::HopLimit(hops) => self.limits.hop_limit = hops.max(1),
             Change::Dscp(codepoint) => self.limits.dscp = codepoint & DSCP_MASK,
             Change::MaxSegment(mss) => {

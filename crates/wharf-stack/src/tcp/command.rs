@@ -85,13 +85,14 @@ impl Connection {
             // Nobody will accept it any more, and no timer runs that would end it.
             State::SynReceived if !self.accepted => return self.abort(),
             _ if self.received_len() > 0 => return self.abort(),
+            State::FinWait2 if self.limits.fin_wait().is_none() => return self.abort(),
             _ => {}
         }
         self.detached = true;
         self.shutdown();
-        if self.state == State::FinWait2 {
+        if let (State::FinWait2, Some(span)) = (self.state, self.limits.fin_wait()) {
             // The owner had finished before. The next time-out starts the clock that Linux calls tcp_fin_timeout.
-            self.timers.set(super::timers::Timer::Idle, self.last_sent + self.limits.time_wait());
+            self.timers.set(super::timers::Timer::Idle, self.last_sent + span);
         }
     }
 

@@ -16,8 +16,8 @@ const RANGES_MAX: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Reassembly {
     ranges: RangeSet,
-    /// Where the latest arrivals began, the latest first.
-    recent: ArrayVec<SeqNum, { SackBlocks::MAX }>,
+    /// Where the latest arrivals began, the latest first, one more than is told: it may fill a gap and be held no longer.
+    recent: ArrayVec<SeqNum, { SackBlocks::MAX + 1 }>,
     /// What came twice, to be reported once.
     duplicate: Option<Range>,
     /// Where the peer's FIN stands, when it came before all data.
@@ -37,6 +37,7 @@ impl Reassembly {
 
     /// `range` has arrived and is written; a part of it may be known.
     pub(super) fn insert(&mut self, range: Range) {
+        // A part that is known is told as what came twice (RFC 2883, section 4.2).
         if let Some(known) = self.ranges.first_overlap(range) {
             self.duplicate = Some(known);
         }

@@ -192,6 +192,9 @@ impl Connection {
     fn on_segment(&mut self, cx: &mut Context<'_>, mut arrival: Arrival<'_>) -> Result<(), DropReason> {
         self.check_timestamp(cx, &arrival)?;
         self.check_sequence(cx, &mut arrival)?;
+        if self.is_closed() {
+            return Ok(());
+        }
         self.check_reset(cx, &arrival)?;
         if self.is_closed() {
             return Ok(());
@@ -219,11 +222,24 @@ impl Connection {
             let drops = self.limits.drops_missing_timestamps;
             return if drops { Err(DropReason::TimestampMissing) } else { Ok(()) };
         };
-        if self.timestamps.is_old(value, cx.now) {
+        if self.timestamps.is_old(value, cx.now) && !self.came_by_another_way(arrival, value) {
             self.answer_unacceptable(cx, arrival);
             return Err(DropReason::PawsRejected);
         }
         Ok(())
+    }
+
+    /// Whether an old segment is but a duplicate acknowledgment that another one has overtaken: in order, empty, with no other
+    /// window, and not older than the retransmission time-out. To answer it would make loss of reordering (Linux:
+    /// `tcp_disordered_ack`).
+    fn came_by_another_way(&self, arrival: &Arrival<'_>, value: u32) -> bool {
+        let age = self.timestamps.recent.wrapping_sub(value);
+        arrival.flags == TcpFlags::ACK
+            && arrival.payload.is_empty()
+            && arrival.seq == self.rcv.rcv_nxt
+            && arrival.ack == self.snd.snd_una
+            && u32::from(arrival.header.window) << self.snd.scale == self.snd.snd_wnd
+            && u128::from(age) <= self.rtt.rto().as_millis()
     }
 
     /// First: the sequence number (RFC 9293, section 3.10.7.4). An empty segment may stand at the right edge too: it is what
@@ -241,6 +257,9 @@ impl Connection {
             if !arrival.has(TcpFlags::RST) {
                 self.note_duplicate(range);
                 self.answer_unacceptable(cx, arrival);
+                if range.right == rcv_nxt && !range.is_empty() {
+                    self.hear_repetition(cx, arrival);
+                }
             }
             let old = !range.is_empty() && !range.right.after(rcv_nxt);
             return Err(if old { DropReason::Duplicate } else { DropReason::OutOfWindow });
@@ -253,8 +272,24 @@ impl Connection {
         if let Some((value, _)) = arrival.header.options.timestamps
             && self.timestamps.enabled
             && !arrival.seq.after(self.timestamps.last_ack_sent)
+            && !self.timestamps.is_old(value, cx.now)
         {
             self.timestamps.note(value, cx.now);
+        }
+    }
+
+    /// The segment that came last has come again: our answer was lost. Its text is known, but its timestamp and its
+    /// acknowledgment may be news (Linux takes it as acceptable).
+    fn hear_repetition(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) {
+        let means_us =
+            arrival.has(TcpFlags::ACK) && !arrival.has(TcpFlags::SYN) && self.state.is_synchronized();
+        if !means_us || arrival.ack.after(self.snd.snd_nxt) || arrival.ack.before(self.snd.snd_una) {
+            return;
+        }
+        self.note_timestamp(cx, arrival);
+        if arrival.ack.after(self.snd.snd_una) {
+            self.on_acknowledgment(cx, arrival);
+            self.on_fin_acknowledged(cx);
         }
     }
 

@@ -61,8 +61,11 @@ pub struct Settings {
     /// Added to the clock in timestamps, so that they don't tell how long the caller's clock runs. One number for all
     /// connections of a stack: timestamps of one tuple must never go back.
     pub timestamp_offset: u32,
-    /// How long TIME-WAIT lasts, and FIN-WAIT-2 after [`close`](super::Connection::close): 2 MSL.
+    /// How long TIME-WAIT lasts: 2 MSL.
     pub time_wait: Duration,
+    /// How long FIN-WAIT-2 lasts after [`close`](super::Connection::close), as nobody will read what the peer sends (Linux:
+    /// `tcp_fin_timeout`). Zero: it is not entered, and the peer gets a RST.
+    pub fin_wait: Duration,
     /// Retransmissions or probes without an answer after which the connection is given up. With back-off, 15 are 15 minutes
     /// or more (R2 of RFC 9293, section 3.8.3).
     pub max_retries: u8,
@@ -159,6 +162,7 @@ impl Default for Settings {
             tail_loss_probe: true,
             timestamp_offset: 0,
             time_wait: Duration::from_secs(60),
+            fin_wait: Duration::from_secs(60),
             max_retries: 15,
             syn_retries: 7,
             syn_linear: 4,
@@ -207,6 +211,7 @@ pub(crate) struct Limits {
     pub(super) max_segment: u16,
     pub(super) mss: u16,
     time_wait_ms: u32,
+    fin_wait_s: u16,
     keepalive_idle_ms: u32,
     keepalive_interval_ms: u32,
     pub(super) keepalive_probes: u8,
@@ -233,6 +238,7 @@ impl Limits {
             max_segment: settings.max_segment.min(MAX_OFFLOAD_SEGMENT),
             mss: settings.mss,
             time_wait_ms: millis(settings.time_wait),
+            fin_wait_s: seconds(settings.fin_wait),
             keepalive_idle_ms: 0,
             keepalive_interval_ms: 0,
             keepalive_probes: 0,
@@ -259,6 +265,19 @@ impl Limits {
         self.keepalive_probes = keepalive.map_or(0, |keepalive| keepalive.probes);
     }
 
+    /// In whole seconds.
+    pub(super) const fn set_fin_wait(&mut self, span: Duration) {
+        self.fin_wait_s = seconds(span);
+    }
+
+    /// `None` when FIN-WAIT-2 is nothing to be waited in.
+    pub(super) const fn fin_wait(&self) -> Option<Duration> {
+        match self.fin_wait_s {
+            0 => None,
+            span => Some(Duration::from_secs(span as u64)),
+        }
+    }
+
     pub(super) const fn time_wait(&self) -> Duration {
         Duration::from_millis(self.time_wait_ms as u64)
     }
@@ -278,6 +297,12 @@ impl Limits {
 
 pub(super) fn bounded(buffer: u32) -> u32 {
     buffer.clamp(MIN_BUFFER, MAX_BUFFER)
+}
+
+/// Rounded up.
+const fn seconds(span: Duration) -> u16 {
+    let whole = span.as_secs().saturating_add((span.subsec_nanos() > 0) as u64);
+    if whole > u16::MAX as u64 { u16::MAX } else { whole as u16 }
 }
 
 fn millis(span: Duration) -> u32 {

@@ -36,7 +36,7 @@ impl Connection {
         Ok(())
     }
 
-    fn on_acknowledgment(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) {
+    pub(super) fn on_acknowledgment(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) {
         let (flight, acked) = (self.snd.flight(), arrival.ack.since(self.snd.snd_una));
         self.count_ack(cx.now);
         if core::mem::take(&mut self.tail.waits) {
@@ -166,15 +166,17 @@ impl Connection {
     }
 
     /// The transitions that an acknowledgment of our FIN brings.
-    fn on_fin_acknowledged(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn on_fin_acknowledged(&mut self, cx: &mut Context<'_>) {
         if !self.fin_is_acknowledged() {
             return;
         }
         match self.state {
             State::FinWait1 => {
                 self.state = State::FinWait2;
-                if self.detached {
-                    self.timers.set(Timer::Idle, cx.now + self.limits.time_wait());
+                match self.limits.fin_wait() {
+                    Some(span) if self.detached => self.timers.set(Timer::Idle, cx.now + span),
+                    None if self.detached => self.abort(),
+                    _ => {}
                 }
             }
             State::Closing => self.enter_time_wait(cx),

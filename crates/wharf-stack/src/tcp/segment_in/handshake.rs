@@ -12,6 +12,9 @@ use crate::tcp::{Connection, Context, DEFAULT_MSS_V4, DEFAULT_MSS_V6};
 /// Peers that name a smaller segment size get this, as in Linux (tcp_min_snd_mss).
 const MIN_MSS: u16 = 48;
 
+/// How long an attempt to connect may have lasted when a SYN-ACK comes, in milliseconds.
+const ATTEMPT_MAX: u32 = 600_000;
+
 impl Connection {
     /// In SYN-SENT: first ACK, second RST, fourth SYN.
     pub(super) fn on_segment_in_syn_sent(
@@ -20,7 +23,8 @@ impl Connection {
         mut arrival: Arrival<'_>,
     ) -> Result<(), DropReason> {
         let acknowledged = arrival.has(TcpFlags::ACK);
-        if acknowledged && !self.acknowledges_syn(arrival.ack) {
+        let ours = self.acknowledges_syn(arrival.ack) && self.echoes_syn(cx.now, arrival.header);
+        if acknowledged && !ours {
             self.answer_reset(&arrival);
             return Err(DropReason::AckInvalid);
         }
@@ -140,6 +144,23 @@ impl Connection {
 
     fn acknowledges_syn(&self, ack: SeqNum) -> bool {
         ack.after(self.snd.snd_una) && !ack.after(self.snd.snd_nxt)
+    }
+
+    /// Whether the timestamp that is echoed, if one is, can be that of one of our SYNs (RFC 7323, section 3.2): not from
+    /// the future, nor from before the first. Peers that echo nothing are borne, as in Linux.
+    fn echoes_syn(&self, now: Instant, segment: &TcpRepr) -> bool {
+        let Some((_, echo)) =
+            segment.options.timestamps.filter(|&(_, echo)| self.timestamps.enabled && echo != 0)
+        else {
+            return true;
+        };
+        let first = if self.retries == 0 {
+            self.timestamps.clock(self.last_sent)
+        } else {
+            self.timestamps.clock(now).wrapping_sub(ATTEMPT_MAX)
+        };
+        let (echo, clock) = (SeqNum::new(echo), SeqNum::new(self.timestamps.clock(now)));
+        !echo.before(SeqNum::new(first)) && !echo.after(clock)
     }
 
     /// What acknowledges something else than our SYN is of another connection, which is over.

@@ -8,7 +8,7 @@ use wharf_wire::tcp::TcpFlags;
 use super::Arrival;
 use crate::tcp::reassembly::Reassembly;
 use crate::tcp::seq::Range;
-use crate::tcp::state::{Events, State};
+use crate::tcp::state::{CloseReason, Events, State};
 use crate::tcp::{Connection, Context};
 
 impl Connection {
@@ -39,8 +39,9 @@ impl Connection {
         }
         let deaf = self.rare.as_ref().is_some_and(|rare| rare.deaf);
         if self.detached || deaf && matches!(self.state, State::FinWait1 | State::FinWait2) {
-            // Nobody will ever read it (RFC 9293, section 3.6.1).
-            self.abort();
+            // Nobody will ever read it (RFC 9293, section 3.6.1). The RST is that of a segment for no connection.
+            self.end(CloseReason::Aborted);
+            (self.owed.reset_reply, self.dirty) = (Some(arrival.ack), true);
             return Err(DropReason::StateMismatch);
         }
         if self.ecn.on_mark(arrival.ecn) {
