@@ -105,7 +105,7 @@ impl Egress {
     pub(crate) fn segment<F: FrameSink>(
         &mut self,
         to: NextHop,
-        tuple: Tuple,
+        tuple: &Tuple,
         segment: &SegmentOut,
         fields: Fields,
         payload: &[&[u8]],
@@ -141,7 +141,7 @@ impl Egress {
     pub(crate) fn whole_segment(
         &mut self,
         to: NextHop,
-        tuple: Tuple,
+        tuple: &Tuple,
         segment: &SegmentOut,
         fields: Fields,
         payload: &[&[u8]],
@@ -272,7 +272,10 @@ impl Egress {
         for packet in fragment::cut(&whole, message, self.mtu(to))? {
             let mut frame = Vec::with_capacity(ethernet::HEADER_LEN + packet.len());
             if let NextHop::Neighbor(hardware) = to {
-                frame.extend_from_slice(&self.ethernet(hardware, src));
+                let ether_type = if src.is_v4() { EtherType::IPV4 } else { EtherType::IPV6 };
+                let (dst, src) = (HardwareAddr(hardware), HardwareAddr(self.hardware));
+                frame.resize(ethernet::HEADER_LEN, 0);
+                EthernetRepr { dst, src, ether_type }.emit(&mut frame);
             }
             frame.extend_from_slice(&packet);
             frames.push(frame);
@@ -307,14 +310,6 @@ impl Egress {
         packet
     }
 
-    fn ethernet(&self, hardware: [u8; 6], src: Addr) -> [u8; ethernet::HEADER_LEN] {
-        let mut bytes = [0; ethernet::HEADER_LEN];
-        let ether_type = if src.is_v4() { EtherType::IPV4 } else { EtherType::IPV6 };
-        EthernetRepr { dst: HardwareAddr(hardware), src: HardwareAddr(self.hardware), ether_type }
-            .emit(&mut bytes);
-        bytes
-    }
-
     /// Ethernet and IP header in front of `len` bytes of transport.
     fn head(
         &mut self,
@@ -330,6 +325,7 @@ impl Egress {
     }
 
     /// The same with what the sender chose.
+    #[inline]
     fn head_with(
         &mut self,
         to: NextHop,
@@ -340,19 +336,21 @@ impl Egress {
     ) -> Head {
         let mut head = Head { bytes: [0; HEAD_MAX], len: 0 };
         if let NextHop::Neighbor(hardware) = to {
-            let ethernet = self.ethernet(hardware, src);
-            head.grow(ethernet::HEADER_LEN).copy_from_slice(&ethernet);
+            let ether_type = if src.is_v4() { EtherType::IPV4 } else { EtherType::IPV6 };
+            let ethernet =
+                EthernetRepr { dst: HardwareAddr(hardware), src: HardwareAddr(self.hardware), ether_type };
+            ethernet.emit(head.grow(ethernet::HEADER_LEN));
         }
-        match (src.v4_octets(), dst.v4_octets()) {
-            (Some(src_v4), Some(dst_v4)) => {
+        match src.is_v4() && dst.is_v4() {
+            true => {
                 let identification = match fields.dont_fragment {
                     // It is atomic (RFC 6864, section 4.1).
                     true => 0,
                     false => self.identifications.next(src, dst, protocol) as u16,
                 };
                 let ip = Ipv4Repr {
-                    src: Addr::v4(src_v4),
-                    dst: Addr::v4(dst_v4),
+                    src,
+                    dst,
                     protocol,
                     hop_limit: fields.hop_limit,
                     dscp_ecn: fields.traffic_class,
@@ -364,7 +362,7 @@ impl Egress {
                 };
                 ip.emit(head.grow(20));
             }
-            _ => {
+            false => {
                 let ip = Ipv6Repr {
                     src,
                     dst,

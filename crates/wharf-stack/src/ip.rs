@@ -16,11 +16,23 @@ pub(crate) mod protocol {
     pub(crate) const ICMPV6: u8 = 58;
 }
 
+/// Whom the destination of a packet means, as the stack sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meant {
+    /// The stack.
+    Own,
+    /// More than one station.
+    Group,
+    /// Somebody else.
+    Other,
+}
+
 /// A whole packet of either family.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packet<'a> {
     pub(crate) src: Addr,
     pub(crate) dst: Addr,
+    pub(crate) meant: Meant,
     /// The protocol of the payload, behind all extension headers.
     pub(crate) protocol: u8,
     pub(crate) hop_limit: u8,

@@ -97,6 +97,10 @@ pub struct Neighbors {
     uses: u64,
     /// Some entry has a span that has not begun.
     unstarted: bool,
+    /// When the first entry is due, or sooner.
+    soonest: Option<Instant>,
+    /// Changes with everything that [`Neighbors::resolve`] may answer or has to note.
+    generation: u32,
     solicits: VecDeque<Solicit>,
     ready: VecDeque<Vec<u8>>,
     failed: VecDeque<(Addr, Vec<u8>)>,
@@ -106,6 +110,21 @@ impl Neighbors {
     /// A cache that knows nobody.
     pub fn new() -> Neighbors {
         Neighbors::default()
+    }
+
+    /// A number that stays the same as long as what [`Neighbors::resolve`] has answered holds, and need not be asked again.
+    pub(crate) const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// What was answered holds no longer: the addresses of the host have changed.
+    pub(crate) fn forget_answers(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// Whether something waits to be polled.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.ready.is_empty() || !self.solicits.is_empty() || !self.failed.is_empty()
     }
 
     /// How many neighbours are known or asked for.
@@ -171,6 +190,7 @@ impl Neighbors {
         if !self.entries.contains_key(&addr) && evidence != Evidence::Question {
             return;
         }
+        self.forget_answers();
         let neighbor = self.entry(addr);
         let known = neighbor.state != State::Incomplete;
         let moved = !known || neighbor.hardware != hardware;
@@ -186,6 +206,7 @@ impl Neighbors {
         let waiting = core::mem::take(&mut neighbor.waiting);
         self.ready.extend(waiting.into_iter().map(|frame| addressed(frame, hardware)));
         self.solicits.retain(|solicit| solicit.target != addr);
+        self.soonest = self.first_due();
     }
 
     /// The next question that has to go out.
@@ -205,9 +226,11 @@ impl Neighbors {
 
     /// When [`Neighbors::handle_timeout`] has to be called; the past for at once.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.unstarted {
-            return Some(Instant::ZERO);
-        }
+        if self.unstarted { Some(Instant::ZERO) } else { self.soonest }
+    }
+
+    /// When the first entry is due whose span has begun.
+    fn first_due(&self) -> Option<Instant> {
         let due = self.entries.values().filter_map(|neighbor| match neighbor.due {
             Due::At(at) => Some(at),
             Due::After(_) | Due::Never => None,
@@ -217,6 +240,10 @@ impl Neighbors {
 
     /// Does what is due at `now`: asks again, gives up, lets answers grow old.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if !self.unstarted && self.soonest.is_none_or(|at| at > now) {
+            return;
+        }
+        self.forget_answers();
         if core::mem::take(&mut self.unstarted) {
             for neighbor in self.entries.values_mut() {
                 if let Due::After(span) = neighbor.due {
@@ -240,6 +267,7 @@ impl Neighbors {
             }
             next != Next::GiveUp
         });
+        self.soonest = self.first_due();
     }
 
     /// The entry of `addr`, used now. A new one is asked for.
@@ -247,6 +275,7 @@ impl Neighbors {
         self.uses += 1;
         if !self.entries.contains_key(&addr) {
             self.forget_the_oldest();
+            self.forget_answers();
             self.unstarted = true;
             self.solicits.push_back(Solicit { target: addr, last_known: None });
         }

@@ -147,6 +147,7 @@ impl Stack {
             && !host.addresses.contains(&address)
         {
             host.addresses.push(address);
+            self.neighbors.forget_answers();
         }
     }
 
@@ -246,7 +247,9 @@ impl Stack {
 
     /// Gives every frame that is due to `sink`, until nothing is left or the link takes no more.
     pub fn poll_frames<F: FrameSink>(&mut self, now: Instant, sink: &mut F) {
-        self.flush_neighbors();
+        if self.neighbors.has_output() {
+            self.flush_neighbors();
+        }
         while sink.is_ready() {
             let Some(frame) = self.replies.pop_front() else { break };
             self.reply_bytes -= frame.len();
@@ -258,7 +261,9 @@ impl Stack {
             let Some(key) = self.output.pop_front() else { break };
             self.send_segments(now, key, sink);
         }
-        self.flush_neighbors();
+        if self.neighbors.has_output() {
+            self.flush_neighbors();
+        }
     }
 
     /// Whether frames wait for the link, or packets for ourselves.

@@ -64,7 +64,7 @@ mod window;
 
 use alloc::boxed::Box;
 
-use wharf_table::{Instant, Tuple};
+use wharf_table::{Addr, Instant, Tuple};
 use wharf_wire::tcp::TcpRepr;
 
 use crate::buffer::{ByteQueue, ChunkPool, Slices};
@@ -308,6 +308,11 @@ impl Connection {
     /// Who talks to whom.
     pub const fn tuple(&self) -> Tuple {
         self.tuple
+    }
+
+    /// Who is talked to.
+    pub(crate) const fn remote(&self) -> Addr {
+        self.tuple.remote.addr
     }
 
     /// The peer's initial sequence number; meaningless in SYN-SENT.

@@ -316,11 +316,17 @@ impl Table {
     /// Closes a flow and hands it back. The binding of its socket, where it has one, is as it was before it connected.
     /// `None` when there is no such flow.
     pub fn close(&mut self, id: FlowId) -> Option<Flow> {
-        let far = self.flows.far(self.flows.flow(id)?);
-        let flow = self.flows.close(&self.key, id)?;
+        let flow = self.close_unowned(id)?;
         if let Some(owner) = owner_of(flow.tuple(), flow.marks, flow.holder) {
             self.ports.remove(&owner);
         }
+        Some(flow)
+    }
+
+    /// Closes a flow, of whose port somebody else sees to the owner.
+    fn close_unowned(&mut self, id: FlowId) -> Option<Flow> {
+        let far = self.flows.far(self.flows.flow(id)?);
+        let flow = self.flows.close(&self.key, id)?;
         if let Some(binding) = flow.bound() {
             self.bindings.disconnect(&mut self.ports, binding);
         }

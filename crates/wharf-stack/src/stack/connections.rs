@@ -2,7 +2,6 @@
 
 use core::ops::Deref;
 
-use arrayvec::ArrayVec;
 use wharf_table::binding::{BindError, BindingId};
 use wharf_table::flow::{Far, Holder, Origin};
 use wharf_table::table::Chosen;
@@ -12,7 +11,7 @@ use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
 use super::slots::Work;
 use super::waits::may_begin_over;
-use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable};
+use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable, loopback};
 use crate::egress::{Fields, NextHop};
 use crate::interface::FrameSink;
 use crate::tcp::{self, CloseReason, Connection, Context, Events, State};
@@ -384,49 +383,57 @@ impl Stack {
         let Some(work) = self.connections.work(key, &self.table) else { return };
         let events = work.conn.take_events();
         work.events |= events;
-        let path = work.conn.take_path_news();
-        if let Some(mss) = path {
-            self.paths.learn(now, work.conn.tuple().remote.addr, mss);
-        }
-        let doubted = events.contains(Events::SOFT_ERROR) && work.conn.is_unanswered();
-        let doubted = doubted.then(|| work.conn.tuple().remote.addr);
-        if work.conn.has_output(now) && !work.in_output {
+        let due = work.conn.poll_timeout();
+        let has_output = work.conn.is_dirty() || due.is_some_and(|at| at <= now);
+        if has_output && !work.in_output {
             work.in_output = true;
-            let remote = work.conn.tuple().remote.addr;
-            self.await_output(key, remote);
+            let looped = loopback::is_looped(&self.config.role, work.conn.remote());
+            if looped { &mut self.looped.output } else { &mut self.output }.push_back(key);
         }
-        let Some(work) = self.connections.at_work(key) else { return };
         if work.held {
             work.requeue_ready(key, &mut self.ready);
         }
-        if work.conn.is_closed() && !work.conn.has_output(now) {
+        if let Some(at) = due
+            && at < work.scheduled
+        {
+            work.scheduled = at;
+            self.wheel.schedule(key, at);
+        }
+        let seldom = work.conn.is_closed() || !work.held || work.conn.has_path_news();
+        if seldom || events.contains(Events::SOFT_ERROR) {
+            self.settle_seldom(now, key, events, has_output);
+        }
+        self.connections.rest(&mut self.wheel);
+    }
+
+    /// What follows of what happens to a connection once in its life, or seldom.
+    #[cold]
+    fn settle_seldom(&mut self, now: Instant, key: u32, events: Events, has_output: bool) {
+        let Some(work) = self.connections.at_work(key) else { return };
+        let remote = work.conn.remote();
+        if let Some(mss) = work.conn.take_path_news() {
+            self.paths.learn(now, remote, mss);
+        }
+        let doubted = events.contains(Events::SOFT_ERROR) && work.conn.is_unanswered();
+        if work.conn.is_closed() && !has_output {
             if let Some(flow) = work.flow.take() {
                 self.table.close(flow);
             }
             if !work.held {
                 self.remove(key);
             }
-            return;
-        }
-        if !work.held
+        } else if !work.held
             && let Some(leaving) = work.conn.leaving()
         {
             if let Some(flow) = work.flow.take() {
                 self.leave_waiting(now, flow, &leaving);
             }
             self.remove(key);
-            return;
-        }
-        if let Some(at) = work.conn.poll_timeout()
-            && at < work.scheduled
+        } else if let Role::Host(host) = &self.config.role
+            && doubted
         {
-            work.scheduled = at;
-            self.wheel.schedule(key, at);
-        }
-        if let (Some(remote), Role::Host(host)) = (doubted, &self.config.role) {
             self.neighbors.doubt(host, remote);
         }
-        self.connections.rest(&mut self.wheel);
     }
 
     /// The wheel has reached a connection. Deadlines move later far more often than they fire, so a connection is looked at
@@ -443,11 +450,9 @@ impl Stack {
 
     /// Sends what a connection has to send, up to its turn.
     pub(super) fn send_segments<F: FrameSink>(&mut self, now: Instant, key: u32, sink: &mut F) {
+        let to = self.hop_of(key);
         let Some(work) = self.connections.at_work(key) else { return };
-        let tuple = work.conn.tuple();
-        let fields = ip_fields(&work.conn);
-        let to = self.link_address(tuple.remote.addr);
-        let Some(work) = self.connections.work(key, &self.table) else { return };
+        let (tuple, fields) = (work.conn.tuple(), ip_fields(&work.conn));
         let mut stuck = sink.is_ready();
         for _ in 0..SEGMENTS_A_TURN {
             if !sink.is_ready() {
@@ -456,11 +461,17 @@ impl Stack {
             let mut cx = Context { now, pool: &mut self.pool };
             let Some(segment) = work.conn.poll_segment(&mut cx) else { break };
             stuck = false;
-            let slices: ArrayVec<&[u8], SLICES_MAX> = work.conn.payload(&segment).take(SLICES_MAX).collect();
+            let (mut slices, mut count) = ([&[][..]; SLICES_MAX], 0);
+            for (place, slice) in slices.iter_mut().zip(work.conn.payload(&segment)) {
+                *place = slice;
+                count += 1;
+            }
+            let payload = &slices[..count];
             let sent = match (to, &self.config.role) {
-                (Some(to), _) => self.egress.segment(to, tuple, &segment, fields, &slices, sink),
+                (Some(to), _) => self.egress.segment(to, &tuple, &segment, fields, payload, sink),
                 (None, Role::Host(host)) => {
-                    let frame = self.egress.whole_segment(NextHop::UNKNOWN, tuple, &segment, fields, &slices);
+                    let frame =
+                        self.egress.whole_segment(NextHop::UNKNOWN, &tuple, &segment, fields, payload);
                     self.neighbors.hold(host, tuple.remote.addr, frame)
                 }
                 (None, Role::Gateway(_)) => Err(DropReason::NeighborUnresolved),
@@ -472,9 +483,26 @@ impl Stack {
         // A connection that had its turn and sent nothing waits for an event, whatever it says.
         work.in_output = stuck;
         self.settle(now, key);
-        if let Some(work) = self.connections.at_work(key) {
-            work.in_output &= !stuck;
+        if stuck && let Some(work) = self.connections.at_work(key) {
+            work.in_output = false;
         }
+    }
+
+    /// Where the segments of a connection go from here, where that is known; it is asked for again only when something has
+    /// changed on the link.
+    fn hop_of(&mut self, key: u32) -> Option<NextHop> {
+        let generation = self.neighbors.generation();
+        let work = self.connections.at_work(key)?;
+        if let Some((of, hop)) = work.hop
+            && of == generation
+        {
+            return Some(hop);
+        }
+        let remote = work.conn.remote();
+        let hop = self.link_address(remote);
+        let generation = self.neighbors.generation();
+        self.connections.at_work(key)?.hop = hop.map(|hop| (generation, hop));
+        hop
     }
 
     pub(super) fn remove(&mut self, key: u32) {
@@ -501,7 +529,7 @@ impl Stack {
     pub(super) fn tcp_settings(&self, peer: Addr) -> tcp::Settings {
         let headers: u16 = if peer.is_v4() { 40 } else { 60 };
         let looped = self.is_looped(peer);
-        let mtu = if looped { super::loopback::LOOPBACK_MTU } else { self.config.mtu };
+        let mtu = if looped { loopback::LOOPBACK_MTU } else { self.config.mtu };
         let mut settings = self.config.tcp.clone();
         settings.mss = mtu.saturating_sub(headers);
         settings.path_mss = self.paths.mss(peer);

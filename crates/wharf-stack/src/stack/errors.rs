@@ -172,7 +172,7 @@ impl Stack {
         let next_hop = self.link_address(tuple.remote.addr);
         let Some(to) = next_hop else { return };
         let segment = SegmentOut { header, payload: (0, 0), gso_size: None, ecn: Ecn::NotCapable };
-        let frame = self.egress.whole_segment(to, tuple, &segment, egress::Fields::default(), &[]);
+        let frame = self.egress.whole_segment(to, &tuple, &segment, egress::Fields::default(), &[]);
         self.reply_to(to, frame);
     }
 

@@ -20,7 +20,7 @@ use wharf_wire::{icmpv4, icmpv6, tcp, udp};
 
 use super::{DatagramSink, IcmpError, Medium, Role, Stack, Unreachable};
 use crate::interface::{ChecksumIn, FrameIn};
-use crate::ip::{Packet, protocol};
+use crate::ip::{Meant, Packet, protocol};
 use crate::tcp::Ecn;
 
 /// Codes of a Parameter Problem (RFC 4443, section 3.4).
@@ -95,15 +95,16 @@ impl Stack {
             Malformed::HeaderChecksum => DropReason::IpChecksum,
             _ => DropReason::IpMalformed,
         })?;
-        self.check_addresses(origin, ip.src, ip.dst)?;
+        let meant = self.check_addresses(origin, ip.src, ip.dst)?;
         // A source route would lead round every rule (RFC 6274, section 3.13.2.3).
-        if ipv4::has_source_route(options) {
+        if !options.is_empty() && ipv4::has_source_route(options) {
             return Err(DropReason::IpMalformed);
         }
         let quote = &bytes[..ip.header_len() + options.len() + payload.len()];
         let mut packet = Packet {
             src: ip.src,
             dst: ip.dst,
+            meant,
             protocol: ip.protocol,
             hop_limit: ip.hop_limit,
             ecn: Ecn::from_bits(ip.dscp_ecn),
@@ -153,13 +154,14 @@ impl Stack {
                 DropReason::DestinationInvalid
             });
         }
-        self.check_addresses(origin, ip.src, ip.dst)?;
+        let meant = self.check_addresses(origin, ip.src, ip.dst)?;
         let quote = &bytes[..ip.header_len() + body.len()];
         let upper = extension::walk(&ip, body)
             .map_err(|malformed| self.on_bad_extension(now, &ip, quote, malformed))?;
         let mut packet = Packet {
             src: ip.src,
             dst: ip.dst,
+            meant,
             protocol: upper.protocol,
             hop_limit: ip.hop_limit,
             ecn: Ecn::from_bits(ip.traffic_class),
@@ -194,25 +196,36 @@ impl Stack {
         self.on_packet(now, &packet, datagrams)
     }
 
-    /// Whether a packet between these addresses can be one for us. An unspecified source is judged later: DHCP and duplicate
-    /// address detection use it.
-    fn check_addresses(&self, origin: Origin, src: Addr, dst: Addr) -> Result<(), DropReason> {
+    /// Whether a packet between these addresses can be one for us, and whom it means. An unspecified source is judged later:
+    /// DHCP and duplicate address detection use it.
+    fn check_addresses(&self, origin: Origin, src: Addr, dst: Addr) -> Result<Meant, DropReason> {
+        let meant = self.meaning_of(dst);
         if origin == Origin::Loopback {
-            return Ok(());
+            return Ok(meant);
         }
-        if !src.is_unspecified()
-            && (is_no_station(src) || src == dst || self.is_own(src) || self.is_group(src))
-        {
+        let is_stray = is_no_station(src) || src == dst || self.meaning_of(src) != Meant::Other;
+        if is_stray && !src.is_unspecified() {
             return Err(DropReason::SourceInvalid);
         }
-        let group = self.is_group(dst);
         match &self.config.role {
             Role::Gateway(gateway) if !gateway.carries(src) => return Err(DropReason::NoRoute),
-            Role::Host(_) if !group && !self.is_own(dst) => return Err(DropReason::NotOurAddress),
+            Role::Host(_) if meant == Meant::Other => return Err(DropReason::NotOurAddress),
             _ => {}
         }
         // What was told to all stations and is meant for one is not to be answered (RFC 1122, section 3.3.6).
-        if origin == Origin::ToAll && !group { Err(DropReason::DestinationInvalid) } else { Ok(()) }
+        let is_told_to_one = origin == Origin::ToAll && meant != Meant::Group;
+        if is_told_to_one { Err(DropReason::DestinationInvalid) } else { Ok(meant) }
+    }
+
+    /// Whom an address means.
+    fn meaning_of(&self, addr: Addr) -> Meant {
+        if self.is_group(addr) {
+            Meant::Group
+        } else if self.is_own(addr) {
+            Meant::Own
+        } else {
+            Meant::Other
+        }
     }
 
     /// Whether an address means more than one station: multicast, or a broadcast of the link.
@@ -254,7 +267,7 @@ impl Stack {
         if packet.src.is_unspecified() {
             return Err(DropReason::SourceInvalid);
         }
-        if self.is_group(packet.dst) {
+        if packet.meant == Meant::Group {
             let heard = packet.protocol == protocol::UDP && self.is_told_to_all(packet.dst);
             return if heard {
                 self.on_udp(now, packet, datagrams)
@@ -262,7 +275,7 @@ impl Stack {
                 Err(DropReason::DestinationInvalid)
             };
         }
-        if !self.is_own(packet.dst) && !self.is_looped(packet.dst) {
+        if packet.meant == Meant::Other && !self.is_looped(packet.dst) {
             self.check_forwarding(now, packet)?;
         }
         match packet.protocol {

@@ -27,7 +27,7 @@ pub(super) struct Looped {
     packets: VecDeque<Vec<u8>>,
     bytes: usize,
     /// Connections with segments for the host itself.
-    output: VecDeque<u32>,
+    pub(super) output: VecDeque<u32>,
 }
 
 impl Looped {
@@ -39,6 +39,11 @@ impl Looped {
         self.packets.push_back(packet);
         Ok(())
     }
+}
+
+/// Whether packets to `addr` stay inside.
+pub(super) fn is_looped(role: &Role, addr: Addr) -> bool {
+    matches!(role, Role::Host(_)) && (addr.is_loopback() || role.owns(addr))
 }
 
 /// The loopback as a device: it takes segments while there is room.
@@ -61,7 +66,7 @@ impl FrameSink for Device<'_> {
 impl Stack {
     /// Whether packets to `addr` stay inside: a host's own addresses, and the loopback's.
     pub fn is_looped(&self, addr: Addr) -> bool {
-        matches!(self.config.role, Role::Host(_)) && (addr.is_loopback() || self.is_own(addr))
+        is_looped(&self.config.role, addr)
     }
 
     /// Whether something waits that the host has sent to itself.
@@ -91,11 +96,6 @@ impl Stack {
                 break;
             }
         }
-    }
-
-    /// Puts a connection into the list of those that have segments to send.
-    pub(super) fn await_output(&mut self, key: u32, remote: Addr) {
-        if self.is_looped(remote) { &mut self.looped.output } else { &mut self.output }.push_back(key);
     }
 
     /// Puts a whole packet of our own on its way.

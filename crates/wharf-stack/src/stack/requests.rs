@@ -110,6 +110,9 @@ impl Requests {
 
     /// When the first of them wants to be looked at.
     pub(super) fn next(&self, table: &Table) -> Option<Instant> {
+        if table.request_count() == 0 {
+            return None;
+        }
         let fronts = self.queues.iter().filter_map(|queue| pending(table, queue.front()?));
         fronts.map(|pending| self.due(&pending)).min()
     }
@@ -287,11 +290,11 @@ impl Stack {
         let to = self.link_address(tuple.remote.addr);
         match (to, &self.config.role) {
             (Some(to), _) => {
-                let frame = self.egress.whole_segment(to, tuple, segment, fields, &[]);
+                let frame = self.egress.whole_segment(to, &tuple, segment, fields, &[]);
                 self.reply_to(to, frame);
             }
             (None, Role::Host(host)) => {
-                let frame = self.egress.whole_segment(NextHop::UNKNOWN, tuple, segment, fields, &[]);
+                let frame = self.egress.whole_segment(NextHop::UNKNOWN, &tuple, segment, fields, &[]);
                 if let Err(reason) = self.neighbors.hold(host, tuple.remote.addr, frame) {
                     self.drops.count(reason);
                 }

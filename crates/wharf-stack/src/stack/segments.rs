@@ -37,22 +37,28 @@ impl Stack {
             Found::Request(id) => self.on_segment_for_request(now, id, (&segment, payload), packet.ecn),
             Found::Waiting(id) => match self.on_segment_for_waiting(now, id, &segment, payload.len())? {
                 Some(after) => {
-                    self.on_segment_for_newcomer(now, packet, tuple, (&segment, payload), Some(after))
+                    let found = self.table.find(&tuple, &mut Silent);
+                    self.on_segment_for_newcomer(
+                        now,
+                        packet,
+                        (tuple, found),
+                        (&segment, payload),
+                        Some(after),
+                    )
                 }
                 None => Ok(()),
             },
-            Found::Binding(_) | Found::Nothing => {
-                self.on_segment_for_newcomer(now, packet, tuple, (&segment, payload), None)
-            }
+            found => self.on_segment_for_newcomer(now, packet, (tuple, found), (&segment, payload), None),
         }
     }
 
-    /// A segment whose tuple nobody has. What begins a connection begins it behind the number `after`.
+    /// A segment whose tuple nobody has, and the binding that was found for it. What begins a connection begins it behind the
+    /// number `after`.
     fn on_segment_for_newcomer(
         &mut self,
         now: Instant,
         packet: &Packet<'_>,
-        tuple: Tuple,
+        (tuple, found): (Tuple, Found),
         (segment, payload): (&TcpRepr, &[u8]),
         after: Option<SeqNum>,
     ) -> Result<(), DropReason> {
@@ -64,7 +70,7 @@ impl Stack {
         } else {
             segment
         };
-        let Found::Binding(binding) = self.table.find(&tuple, &mut Silent) else {
+        let Found::Binding(binding) = found else {
             return self.on_segment_for_nobody(now, packet, tuple, segment, payload);
         };
         if is_opening(segment) {

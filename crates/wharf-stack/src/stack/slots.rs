@@ -17,6 +17,7 @@ use wharf_table::flow::FlowId;
 use wharf_table::{Addr, Instant, Table, Tuple};
 
 use super::places::Places;
+use crate::egress::NextHop;
 use crate::tcp::park::{Packed, Packer, Unpacker};
 use crate::tcp::{Connection, Events, Limits, State};
 use crate::timer::Wheel;
@@ -36,6 +37,8 @@ pub(super) struct Work {
     pub(super) events: Events,
     /// When the wheel will look at it.
     pub(super) scheduled: Instant,
+    /// Where its segments go from here, as it was in a generation of the neighbour cache.
+    pub(super) hop: Option<(u32, NextHop)>,
     pub(super) incoming: bool,
     pub(super) in_ready: bool,
     pub(super) in_output: bool,
@@ -59,6 +62,7 @@ impl Work {
             listener,
             events: Events::empty(),
             scheduled: Instant::NEVER,
+            hop: None,
             incoming: false,
             in_ready: false,
             in_output: false,

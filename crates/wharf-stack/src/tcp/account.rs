@@ -19,7 +19,8 @@ impl Connection {
     /// A segment has come with so much payload; a large one stands for many.
     pub(super) fn count_arrival(&mut self, now: Instant, len: u32) {
         let size = u32::from(self.limits.mss).max(1);
-        self.tally.on_arrived(len, len.div_ceil(size).max(1), now);
+        let count = if len <= size { 1 } else { len.div_ceil(size) };
+        self.tally.on_arrived(len, count, now);
     }
 
     /// A segment leaves.

@@ -49,19 +49,19 @@ pub(super) struct DelayedAck {
 super::park::packed!(struct DelayedAck { quick, ato, small, interactive, last_len, arrived });
 
 impl DelayedAck {
-    /// Data has come: follows the time between arrivals. `quick` is how many quick acknowledgments a new start is worth.
-    fn on_data(&mut self, now: Instant, rto: Duration, quick: u8) {
+    /// Data has come: follows the time between arrivals. `quick` tells how many quick acknowledgments a new start is worth.
+    fn on_data(&mut self, now: Instant, rto: Duration, quick: impl FnOnce() -> u8) {
         let now = now.millis() as u32;
         let gap = now.wrapping_sub(core::mem::replace(&mut self.arrived, now));
         if self.ato == 0 {
-            (self.quick, self.ato) = (self.quick.max(quick), ATO_MIN);
+            (self.quick, self.ato) = (self.quick.max(quick()), ATO_MIN);
         } else if gap <= u32::from(ATO_MIN / 2) {
             self.ato = self.ato / 2 + ATO_MIN / 2;
         } else if gap < u32::from(self.ato) {
             self.ato = (self.ato / 2).saturating_add(gap as u8).min(ATO_MAX);
         } else if u128::from(gap) > rto.as_millis() {
             // After so long the peer begins anew with a small window.
-            self.quick = self.quick.max(quick);
+            self.quick = self.quick.max(quick());
         }
     }
 
@@ -115,13 +115,18 @@ impl DelayedAck {
     }
 }
 
+/// How many quick acknowledgments a new start is worth: half a window of them, at most sixteen.
+fn quick_count(window: u32, rcv_mss: u16) -> u8 {
+    let count = window / (2 * u32::from(rcv_mss).max(1));
+    (if count == 0 { 2 } else { count.min(QUICK_MAX) }) as u8
+}
+
 impl Connection {
     /// `len` bytes have come in order, and are to be acknowledged: now when they are more than a segment or acknowledgments
     /// are quick, else after a while.
     pub(super) fn schedule_ack(&mut self, cx: &Context<'_>, arrival: &Arrival<'_>, len: u32) {
-        self.dirty = true;
-        let quick = self.quick_count();
-        self.delayed_ack.on_data(cx.now, self.rtt.rto(), quick);
+        let (window, rcv_mss) = (self.rcv.edge().since(self.rcv.rcv_nxt), self.rcv_mss);
+        self.delayed_ack.on_data(cx.now, self.rtt.rto(), || quick_count(window, rcv_mss));
         let is_large = len > u32::from(self.limits.mss);
         if len >= u32::from(self.rcv_mss) {
             self.rcv_mss = if is_large { self.rcv_mss } else { len as u16 };
@@ -131,7 +136,7 @@ impl Connection {
         }
         let many = is_large || self.unacknowledged() > u32::from(self.rcv_mss);
         if many || self.delayed_ack.is_quick() || !self.limits.delayed_ack {
-            self.owed.ack = AckDue::Now;
+            self.owe_ack();
         } else if self.owed.ack != AckDue::Now {
             self.delay_ack(cx.now);
         }
@@ -169,23 +174,16 @@ impl Connection {
             self.owed.ack = AckDue::Delayed;
             self.timers.set(Timer::DelayedAck, now + delay);
         } else if self.timers.at(Timer::DelayedAck) <= now + delay / 4 {
-            self.owed.ack = AckDue::Now;
+            self.owe_ack();
         } else {
             let sooner = self.timers.at(Timer::DelayedAck).min(now + delay);
             self.timers.set(Timer::DelayedAck, sooner);
         }
     }
 
-    /// Half a window of them, at most sixteen.
-    fn quick_count(&self) -> u8 {
-        let window = self.rcv.edge().since(self.rcv.rcv_nxt);
-        let count = window / (2 * u32::from(self.rcv_mss).max(1));
-        (if count == 0 { 2 } else { count.min(QUICK_MAX) }) as u8
-    }
-
     /// The peer has sent something again: it should hear quickly how it stands.
     pub(super) fn acknowledge_quickly(&mut self) {
-        let quick = self.quick_count();
+        let quick = quick_count(self.rcv.edge().since(self.rcv.rcv_nxt), self.rcv_mss);
         let delayed = &mut self.delayed_ack;
         (delayed.quick, delayed.interactive, delayed.ato) = (delayed.quick.max(quick), false, ATO_MIN);
     }

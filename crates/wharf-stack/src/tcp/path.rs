@@ -102,6 +102,12 @@ impl Connection {
         }
     }
 
+    /// Whether the stack should remember something of the path.
+    pub(crate) fn has_path_news(&self) -> bool {
+        let path = self.rare.as_ref().and_then(|rare| rare.path.as_ref());
+        path.is_some_and(|path| path.news.is_some())
+    }
+
     /// The limit that the stack should remember for the destination, once.
     pub(crate) fn take_path_news(&mut self) -> Option<u16> {
         self.rare.as_mut()?.path.as_mut()?.news.take()

@@ -11,6 +11,7 @@ use super::segment_in::{Ecn, Timestamps};
 use super::seq::{Range, SeqNum};
 use super::state::State;
 use super::timers::Timer;
+use super::tlp::Probe;
 use super::window::{Demand, Sendable, sendable};
 use super::{Connection, Context};
 use crate::buffer::Slices;
@@ -87,7 +88,11 @@ impl Connection {
         if !self.dirty {
             return None;
         }
-        let found = REASONS.iter().find_map(|reason| reason(self, cx.now));
+        let found = if self.has_only_data() {
+            self.on_data_due(cx.now).or_else(|| self.on_ack_due(cx.now))
+        } else {
+            REASONS.iter().find_map(|reason| reason(self, cx.now))
+        };
         match &found {
             Some(segment) => self.count_departure(segment),
             None => {
@@ -101,10 +106,32 @@ impl Connection {
         found
     }
 
+    /// Whether only the last two of the reasons can hold: nearly always.
+    fn has_only_data(&self) -> bool {
+        let Owed { ack: _, duplicates, syn, reset, reset_reply, probe } = &self.owed;
+        let owes = *syn || *reset || *probe || *duplicates > 0 || reset_reply.is_some();
+        !owes && self.recovery.is_none() && self.probe != Probe::Due
+    }
+
+    /// Whether something waits to be sent that an acknowledgment may let go.
+    pub(super) fn waits_to_send(&self) -> bool {
+        self.data_end() != self.snd.snd_nxt
+            || self.fin_queued && !self.fin_is_sent()
+            || self.recovery.is_some()
+            || self.board.is_some()
+            || self.probe != Probe::None
+            || self.send_blocked
+    }
+
     /// The payload of a segment that [`Connection::poll_segment`] has just given.
     pub fn payload(&self, segment: &SegmentOut) -> Slices<'_> {
         let (offset, len) = segment.payload;
         self.send_queue.slices(offset, len)
+    }
+
+    /// Whether [`Connection::poll_segment`] may have something to send.
+    pub(crate) const fn is_dirty(&self) -> bool {
+        self.dirty
     }
 
     /// Whether [`Connection::poll_segment`] or [`Connection::handle_timeout`] has something to do now.
@@ -318,7 +345,8 @@ impl Connection {
     pub(super) fn new_segment(&mut self, now: Instant, len: u32) -> SegmentOut {
         let left = self.snd.snd_nxt;
         let mut right = left + len;
-        if !len.is_multiple_of(self.segment_size()) {
+        let segment = self.segment_size();
+        if len < segment || !len.is_multiple_of(segment) {
             self.small_sent = right;
         }
         let fin = self.fin_queued && right == self.data_end() && self.snd.usable() > len;

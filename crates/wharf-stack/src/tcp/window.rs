@@ -112,7 +112,7 @@ pub(super) fn sendable(demand: Demand) -> Sendable {
     let Demand { unsent, peer, congestion, segment, most, .. } = demand;
     let allowed = peer.min(congestion).min(most);
     if unsent <= allowed {
-        let tail = unsent % segment;
+        let tail = if unsent < segment { unsent } else { unsent % segment };
         return match unsent - tail {
             _ if tail == 0 || !demand.small_waits => Sendable::Bytes(unsent),
             0 => Sendable::Nagle,

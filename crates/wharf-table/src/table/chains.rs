@@ -13,6 +13,8 @@ const CHUNK: usize = 1 << CHUNK_BITS;
 /// Rows of a chain, on average, above which there are more chains, and below which there are fewer.
 const ROWS_MOST: usize = 3;
 const ROWS_LEAST: usize = 2;
+/// So many heads, 128 bytes, stay when the rows go: a few that come and go don't split and join chains each time.
+const FEW: usize = 32;
 
 /// The rows that the chains run through.
 pub(super) trait Links {
@@ -86,10 +88,11 @@ impl Chains {
             rows.set_next(before, next)
         }
         self.len -= 1;
-        if self.len == 0 {
-            *self = Chains::new();
-        } else if self.count() > 1 && self.len < self.count() * ROWS_LEAST {
+        if self.count() > FEW && self.len < self.count() * ROWS_LEAST {
             self.shrink(rows);
+            if self.count() == FEW {
+                self.heads.iter_mut().for_each(|chunk| chunk.shrink_to(FEW));
+            }
         }
     }
 

@@ -79,12 +79,20 @@ impl Table {
             }
             None => flow.marks & WAITING_MARKS,
         };
-        let tuple = *flow.tuple();
-        // The port must not be forgotten in between.
-        if let Some(owner) = waiting_owner(&tuple, marks) {
-            self.ports.add(&owner, Arrival::Quiet);
+        let (tuple, owned) = (*flow.tuple(), owner_of(flow.tuple(), flow.marks, flow.holder));
+        match (owned, waiting_owner(&tuple, marks)) {
+            (Some(before), Some(after)) => {
+                self.ports.change(&before, &after);
+                self.close_unowned(id)?;
+            }
+            (_, after) => {
+                // The port must not be forgotten in between.
+                if let Some(owner) = after {
+                    self.ports.add(&owner, Arrival::Quiet);
+                }
+                self.close(id)?;
+            }
         }
-        self.close(id)?;
         let id = self.waits.open(&self.key, &Waiting { tuple, payload, expires }, marks);
         self.take(&tuple, None);
         Some(id)

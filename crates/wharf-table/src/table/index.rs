@@ -15,6 +15,8 @@ const PLACES: usize = 7;
 const GROW_ABOVE: usize = 10;
 /// The same, below which it shrinks. The distance keeps it from going back and forth.
 const SHRINK_BELOW: usize = 7;
+/// So many buckets, 1 KiB, stay until the last number goes: a few that come and go don't split and join them each time.
+const FEW: usize = 16;
 const CHUNK_BITS: u32 = 10;
 const CHUNK: usize = 1 << CHUNK_BITS;
 /// No number, or no further bucket.
@@ -163,7 +165,7 @@ impl Index {
         self.len -= 1;
         if self.len == 0 {
             *self = Index::new();
-        } else if self.buckets() > 1 && self.len * 2 < self.buckets() * SHRINK_BELOW {
+        } else if self.buckets() > FEW && self.len * 2 < self.buckets() * SHRINK_BELOW {
             self.shrink();
         }
     }

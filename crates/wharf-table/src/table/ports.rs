@@ -387,10 +387,27 @@ impl Ports {
         u32::from(unpinned)
     }
 
-    /// Changes the class of an owner that stays.
+    /// Changes the class or the user of an owner that stays.
     pub(super) fn change(&mut self, before: &Owner, after: &Owner) {
-        self.tally(before, Tally::Remove);
-        self.tally(after, Tally::Add);
+        let Owner { protocol, at, kind, class, user } = *before;
+        debug_assert!((protocol, at, kind) == (after.protocol, after.at, after.kind), "the owner stays");
+        if (class, user) == (after.class, after.user) {
+            return;
+        }
+        let change = |summary: &mut Summary| {
+            summary.remove(class, user);
+            summary.add(after.class, after.user);
+        };
+        if let Some(port) = find_port(&mut self.ports, &self.key, protocol, at.port) {
+            change(&mut port.kinds[kind as usize]);
+        }
+        if kind.is_one() {
+            let is_it = |it: &AddressUse| it.protocol == protocol && it.at == at;
+            let hash = address_hash(&self.key, protocol, at);
+            if let Some(address) = self.addresses.find_mut(hash, is_it) {
+                change(&mut address.summary);
+            }
+        }
     }
 
     fn tally(&mut self, owner: &Owner, tally: Tally) {

@@ -99,8 +99,8 @@ impl Queue {
     }
 
     /// The number of the first place that is not behind, and its row where it is not empty.
-    fn front(&self) -> Option<(u32, Option<Row>)> {
-        let row = *self.chunks.front()?.get(self.gone)?;
+    fn front(&self) -> Option<(u32, Option<&Row>)> {
+        let row = self.chunks.front()?.get(self.gone)?;
         Some((self.base.wrapping_add(self.gone as u32), (row.ports[0] != 0).then_some(row)))
     }
 
@@ -218,9 +218,12 @@ impl Waits {
     }
 
     fn read(&self, row: &Row) -> Waiting {
+        Waiting { tuple: row.tuple(), payload: row.payload, expires: self.expires(row) }
+    }
+
+    fn expires(&self, row: &Row) -> Instant {
         let back = (self.latest as u32 & TIME_MASK).wrapping_sub(row.time()) & TIME_MASK;
-        let expires = Instant::from_millis(self.latest - u64::from(back));
-        Waiting { tuple: row.tuple(), payload: row.payload, expires }
+        Instant::from_millis(self.latest - u64::from(back))
     }
 
     pub(super) fn after(&self, after: Option<WaitingId>) -> impl Iterator<Item = (WaitingId, Waiting)> {
@@ -262,16 +265,17 @@ impl Waits {
     /// Takes the first row of the queue out when its time has come.
     pub(super) fn expire(&mut self, key: &HashKey, now: Instant) -> Option<(Waiting, u8)> {
         while let Some((number, row)) = self.queue.front() {
-            let Some(mut row) = row else {
+            let Some(row) = row else {
                 self.queue.pop();
                 continue;
             };
-            if self.read(&row).expires <= now {
+            if self.expires(row) <= now {
                 return self.close(key, WaitingId(number));
             }
             if row.marks() & RENEWED == 0 {
                 return None;
             }
+            let mut row = *row;
             self.close(key, WaitingId(number));
             row.time_and_marks &= !u32::from(RENEWED);
             self.append(key, row);
@@ -282,6 +286,6 @@ impl Waits {
     /// When the first row of the queue goes, or is put off.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         let (_, row) = self.queue.front()?;
-        row.map(|row| self.read(&row).expires)
+        row.map(|row| self.expires(row))
     }
 }

@@ -8,6 +8,7 @@ use crate::tcp::recovery::Delivery;
 use crate::tcp::sack::{Delivered, Hearing};
 use crate::tcp::seq::{Range, SeqNum};
 use crate::tcp::state::{CloseReason, State};
+use crate::tcp::tally::Waiting;
 use crate::tcp::timers::{Timer, Timers};
 use crate::tcp::tlp::Probe;
 use crate::tcp::{Connection, Context};
@@ -58,7 +59,7 @@ impl Connection {
         if answers_probe || acked > 0 || sacked > 0 || is_duplicate || twice.is_some() {
             let echo = arrival.header.options.timestamps.filter(|_| self.timestamps.enabled);
             let echo = echo.map(|(_, echo)| echo);
-            self.dirty = true;
+            self.dirty |= self.waits_to_send();
             let mark = self.ecn.echo(arrival.flags);
             self.count_delivery(cx.now, arrival.ack, delivered.bytes, mark);
             if mark == Ecn::Experienced {
@@ -102,6 +103,9 @@ impl Connection {
         self.send_queue.consume(cx.pool, data as usize);
         self.send_start += data;
         self.note_room(room);
+        if self.send_queue.is_empty() {
+            self.tally.busy.on_change(Waiting::Nothing, cx.now);
+        }
         self.small_sent = self.small_sent.latest(arrival.ack);
         self.soft_error = None;
         self.restart_user_timeout();
@@ -143,7 +147,7 @@ impl Connection {
         }
         let usable = self.snd.usable();
         let changed = self.snd.update(arrival.seq, arrival.ack, arrival.header.window);
-        self.dirty |= changed;
+        self.dirty |= changed && self.waits_to_send();
         if self.snd.flight() == 0 && (changed || self.timers.is_set(Timer::Retransmit)) {
             self.on_probe_answered(cx, self.snd.usable() > usable);
         }
