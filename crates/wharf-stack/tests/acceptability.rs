@@ -268,27 +268,29 @@ fn scene(state: State) -> Scene {
     }
     let mut host = host(|_| {});
     let talk = host.opened();
-    let edge = talk.syn_ack.ack.wrapping_add(u32::from(talk.syn_ack.window));
+    // What the host has said of its window so far.
+    let mut said = vec![talk.syn_ack.clone()];
     // How much of the peer's FIN and of ours has been sent and heard.
     let mut rcv = 1;
     let mut ack = 1;
     if matches!(state, CloseWait | LastAck) {
-        host.take(talk.segment(1, 1).flags(FIN | ACK));
+        said.extend(host.take(talk.segment(1, 1).flags(FIN | ACK)));
         rcv = 2;
     }
     if matches!(state, FinWait1 | FinWait2 | Closing | LastAck | TimeWait | TimeWaitRow) {
         host.stack.shutdown(host.now, talk.id);
-        assert!(host.sent().iter().any(|segment| segment.flags & FIN != 0));
+        said.extend(host.sent());
+        assert!(said.iter().any(|segment| segment.flags & FIN != 0));
     }
     if matches!(state, FinWait2 | TimeWait | TimeWaitRow) {
-        host.take(talk.segment(1, 2));
+        said.extend(host.take(talk.segment(1, 2)));
         ack = 2;
     }
     if matches!(state, Closing | TimeWait | TimeWaitRow) {
-        host.take(talk.segment(1, ack).flags(FIN | ACK));
+        said.extend(host.take(talk.segment(1, ack).flags(FIN | ACK)));
         rcv = 2;
     }
-    host.wait(ms(45));
+    said.extend(host.wait(ms(45)).into_iter().map(|(_, segment)| segment));
     // Behind the acknowledgments of the row, which are so far apart.
     if state == TimeWaitRow {
         host.stack.release(host.now, talk.id);
@@ -297,6 +299,8 @@ fn scene(state: State) -> Scene {
     }
     let id = (state != TimeWaitRow).then_some(talk.id);
     let (rcv_nxt, ack) = (IRS.wrapping_add(rcv), talk.iss.wrapping_add(ack));
+    let edges = said.iter().map(|segment| segment.ack.wrapping_add(u32::from(segment.window)));
+    let edge = edges.max_by_key(|edge| edge.wrapping_sub(IRS)).expect("a SYN-ACK was among them");
     Scene { host, id, rcv_nxt, edge, ack }
 }
 
