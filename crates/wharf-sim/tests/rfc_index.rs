@@ -86,7 +86,7 @@ fn item(line: &str) -> Option<String> {
     let mut words =
         line.trim_start().split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
     let mut word = words.next()?;
-    while matches!(word, "pub" | "crate" | "super" | "in" | "async" | "unsafe" | "extern") {
+    while matches!(word, "pub" | "crate" | "super" | "in" | "async" | "extern") {
         word = words.next()?;
     }
     if word == "const" || word == "static" {
