@@ -17,7 +17,7 @@ use crate::tcp::{Change, State};
 
 impl Host {
     /// Connects a socket. A stream's connection begins; [`Readiness::OUT`](super::Readiness::OUT) says that it is decided,
-    /// and a second call or [`OptionName::Error`](super::OptionName::Error) how. A datagram socket only notes the peer.
+    /// and a second call or [`OptionName::Error`] how. A datagram socket only notes the peer.
     ///
     /// # Errors
     /// [`Errno::InProgress`] when a connection has begun, [`Errno::Already`] while it goes on, [`Errno::IsConnected`],

@@ -43,7 +43,7 @@ impl Users {
     }
 }
 
-/// Owners with SO_REUSEPORT, without ([0]) and with ([1]) a reusable address.
+/// Owners with SO_REUSEPORT, without (the first) and with (the second) a reusable address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sharers {
     /// In TIME-WAIT, whose user no longer matters.
