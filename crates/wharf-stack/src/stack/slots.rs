@@ -23,7 +23,7 @@ use crate::tcp::{Connection, Events, Limits, State};
 use crate::timer::Wheel;
 
 /// How many connections may work before idle ones are put away.
-const WORKING_MAX: usize = 2_048;
+const WORKING_MAX: usize = 512;
 /// Connections that the hand looks at with each thing that happens: twice as many as it may have to put away.
 const STEPS: usize = 4;
 
