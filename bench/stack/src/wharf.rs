@@ -111,16 +111,14 @@ impl Host for Wharf {
     fn step(&mut self, now: Instant, link: &mut Link) {
         while !link.inbox.is_empty() {
             let count = link.inbox.len().min(RING);
-            let batch: ArrayVec<FrameIn<'_>, RING> = link
-                .inbox
-                .iter()
-                .take(count)
-                .map(|frame| FrameIn {
+            let mut batch = ArrayVec::<FrameIn<'_>, RING>::new();
+            for frame in link.inbox.iter().take(count) {
+                batch.push(FrameIn {
                     bytes: frame.bytes(),
                     checksum: if frame.checksum_left { ChecksumIn::Trusted } else { ChecksumIn::Unverified },
                     gso_size: frame.gso_size,
-                })
-                .collect();
+                });
+            }
             self.stack.handle_frames(now, &batch, &mut |_: DatagramIn<'_>| {});
             drop(batch);
             link.inbox.drain(..count).for_each(|frame| link.pool.give(frame));

@@ -4,6 +4,7 @@
 //! Invariant: the frames of one call leave in order, with the payload slices as the caller gave them.
 
 mod identification;
+mod template;
 
 use alloc::vec::Vec;
 
@@ -14,10 +15,10 @@ use wharf_wire::ethernet::{self, EtherType, EthernetRepr, HardwareAddr};
 use wharf_wire::ipv4::Ipv4Repr;
 use wharf_wire::ipv6::Ipv6Repr;
 use wharf_wire::ndp;
-use wharf_wire::tcp::TcpFlags;
 use wharf_wire::udp::{self, UdpRepr};
 
 use self::identification::Identifications;
+pub(crate) use self::template::Template;
 use crate::fragment;
 use crate::interface::{Capabilities, FrameSink, GsoKind, OffloadOut};
 use crate::ip::protocol;
@@ -64,7 +65,7 @@ impl NextHop {
 }
 
 /// What the sender of a packet chose for its IP header.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fields {
     pub(crate) hop_limit: u8,
     /// Six bits of codepoint (RFC 2474), two of congestion (RFC 3168, section 5).
@@ -86,6 +87,7 @@ impl Default for Fields {
 }
 
 /// The headers of a frame.
+#[derive(Clone, Debug)]
 struct Head {
     bytes: [u8; HEAD_MAX],
     len: usize,
@@ -101,42 +103,6 @@ impl Egress {
         if to == NextHop::Loopback { PACKET_MAX } else { self.mtu }
     }
 
-    /// Sends one TCP segment, or one large one that the device cuts.
-    pub(crate) fn segment<F: FrameSink>(
-        &mut self,
-        to: NextHop,
-        tuple: &Tuple,
-        segment: &SegmentOut,
-        fields: Fields,
-        payload: &[&[u8]],
-        sink: &mut F,
-    ) -> Result<(), DropReason> {
-        let (src, dst) = (tuple.local.addr, tuple.remote.addr);
-        let payload_len: usize = payload.iter().map(|slice| slice.len()).sum();
-        let header_len = segment.header.header_len();
-        let (ends, fields) =
-            ((src, dst), Fields { traffic_class: fields.traffic_class | segment.ecn.bits(), ..fields });
-        let mut head = self.head_with(to, ends, protocol::TCP, header_len + payload_len, fields);
-        let start = head.len;
-        let header = head.grow(header_len);
-        segment.header.emit(header);
-        let mut offload = OffloadOut::default();
-        let checksum = if self.capabilities.checksum {
-            offload.checksum = Some((start as u16, 16));
-            pseudo_header(src, dst, protocol::TCP, header_len + payload_len).fold()
-        } else {
-            let mut sum = pseudo_header(src, dst, protocol::TCP, header_len + payload_len);
-            sum.add(header);
-            payload.iter().for_each(|slice| sum.add(slice));
-            sum.finish()
-        };
-        header[16..18].copy_from_slice(&checksum.to_be_bytes());
-        let kind = if src.is_v4() { GsoKind::Tcp4 } else { GsoKind::Tcp6 };
-        offload.gso = segment.gso_size.map(|size| (kind, size));
-        offload.gso_ecn = offload.gso.is_some() && segment.header.flags.contains(TcpFlags::CWR);
-        sink.frame(head.as_slice(), payload, offload)
-    }
-
     /// A segment as a whole frame with its checksum in place.
     pub(crate) fn whole_segment(
         &mut self,
@@ -148,7 +114,8 @@ impl Egress {
     ) -> Vec<u8> {
         let mut kept = Kept(Vec::new());
         let capabilities = core::mem::take(&mut self.capabilities);
-        let taken = self.segment(to, tuple, segment, fields, payload, &mut kept);
+        let template = self.template(to, tuple, fields);
+        let taken = self.segment(&template, segment, payload, &mut kept);
         self.capabilities = capabilities;
         debug_assert!(taken.is_ok(), "a vector takes every frame");
         kept.0

@@ -15,6 +15,7 @@
 //! Deliberately not here: sockets of the host, DNS, the clock. A stack is either a *gateway*, which answers in the name
 //! of every address outside, or a *host*, which answers for its own addresses only ([`Role`]).
 
+mod agenda;
 mod batch;
 mod config;
 mod connections;
@@ -35,6 +36,7 @@ mod slots;
 mod socket_options;
 mod sockets;
 mod starved;
+mod usual;
 pub(crate) mod waits;
 
 use alloc::collections::VecDeque;
@@ -54,7 +56,6 @@ use crate::fragment::Reassembler;
 use crate::interface::{FrameIn, FrameSink, OffloadOut};
 use crate::neighbor::Neighbors;
 pub use crate::tcp::Unreachable;
-use crate::timer::Wheel;
 
 /// How many frames of our own (ARP, NDP, ICMP, RST) may wait for the link.
 const REPLIES_MAX: usize = 1024;
@@ -73,11 +74,7 @@ pub struct Stack {
     listeners: listeners::Listeners,
     requests: requests::Requests,
     pool: ChunkPool,
-    wheel: Wheel,
-    /// Connections with events that nobody has polled.
-    ready: VecDeque<u32>,
-    /// Connections with segments to send.
-    output: VecDeque<u32>,
+    agenda: agenda::Agenda,
     /// Connections whose owners wait for memory.
     starved: starved::Starved,
     /// Whole frames that answer something: ARP, NDP, ICMP, RST.
@@ -91,8 +88,11 @@ pub struct Stack {
     drops: DropCounters,
     limiter: limiter::Limiter,
     expired: Vec<u32>,
-    /// The flow that the frame at hand is likely for.
+    /// The flow that the frame at hand is likely for: what was found ahead, or the flow of the frame before, since frames
+    /// come in trains (Jain and Routhier, "Packet Trains", 1986).
     expected: Option<wharf_table::flow::FlowId>,
+    /// What was found for the frame at hand, when it takes the long way after all.
+    found: Option<wharf_table::table::Found>,
 }
 
 impl Stack {
@@ -107,9 +107,7 @@ impl Stack {
             listeners: listeners::Listeners::new(cookies::Cookies::new(&config.isn_key)),
             requests: requests::Requests::new(now),
             pool: ChunkPool::new(config.buffer_limit),
-            wheel: Wheel::new(now),
-            ready: VecDeque::new(),
-            output: VecDeque::new(),
+            agenda: agenda::Agenda::new(now),
             starved: starved::Starved::default(),
             replies: VecDeque::new(),
             reply_bytes: 0,
@@ -127,6 +125,7 @@ impl Stack {
             limiter: limiter::Limiter::new(config.table_key, now),
             expired: Vec::new(),
             expected: None,
+            found: None,
             config,
         }
     }
@@ -200,23 +199,38 @@ impl Stack {
         frames: &[FrameIn<'_>],
         datagrams: &mut D,
     ) {
-        for frames in frames.chunks(batch::BATCH) {
-            let ahead = self.look_ahead(frames);
-            for (frame, expected) in frames.iter().zip(ahead) {
-                self.expected = expected;
-                if let Err(reason) = self.handle_frame(now, frame, datagrams) {
-                    self.drops.count(reason);
+        if let [frame] = frames {
+            self.handle_one_frame(now, frame, datagrams);
+        } else {
+            for frames in frames.chunks(batch::BATCH) {
+                let ahead = self.look_ahead(frames);
+                for (frame, expected) in frames.iter().zip(ahead) {
+                    self.expected = expected.or(self.expected);
+                    self.handle_one_frame(now, frame, datagrams);
                 }
             }
         }
-        self.expected = None;
-        self.handle_looped(now, datagrams);
+        if self.has_looped() {
+            self.handle_looped(now, datagrams);
+        }
+    }
+
+    /// One frame of a batch: the short way where that is enough, else the long one.
+    fn handle_one_frame<D: DatagramSink>(&mut self, now: Instant, frame: &FrameIn<'_>, datagrams: &mut D) {
+        let taken = match self.on_usual_segment(now, frame) {
+            Some(taken) => taken,
+            None => self.handle_frame(now, frame, datagrams),
+        };
+        self.found = None;
+        if let Err(reason) = taken {
+            self.drops.count(reason);
+        }
     }
 
     /// Does what is due at `now`: retransmissions, delayed ACKs, the ends of TIME-WAIT and of reassembly.
     pub fn handle_timeout(&mut self, now: Instant) {
         let mut expired = core::mem::take(&mut self.expired);
-        self.wheel.expire(now, &mut expired);
+        self.agenda.wheel.expire(now, &mut expired);
         for key in expired.drain(..) {
             self.on_connection_timer(now, key);
         }
@@ -232,17 +246,16 @@ impl Stack {
 
     /// When [`Stack::handle_timeout`] has to be called next; `None` while nothing is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [
-            self.wheel.next(),
+        let others = [
             self.requests.next(&self.table),
             self.table.next_waiting_expiry(),
             self.reassembler.poll_timeout(),
             self.neighbors.poll_timeout(),
             self.paths.poll_timeout(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ];
+        let first = self.agenda.wheel.next().unwrap_or(Instant::NEVER);
+        let soonest = others.into_iter().fold(first, |soonest, at| soonest.min(at.unwrap_or(Instant::NEVER)));
+        (soonest != Instant::NEVER).then_some(soonest)
     }
 
     /// Gives every frame that is due to `sink`, until nothing is left or the link takes no more.
@@ -258,7 +271,7 @@ impl Stack {
             }
         }
         while sink.is_ready() {
-            let Some(key) = self.output.pop_front() else { break };
+            let Some(key) = self.agenda.output.pop_front() else { break };
             self.send_segments(now, key, sink);
         }
         if self.neighbors.has_output() {
@@ -268,7 +281,7 @@ impl Stack {
 
     /// Whether frames wait for the link, or packets for ourselves.
     pub fn has_frames(&self) -> bool {
-        !self.replies.is_empty() || !self.output.is_empty() || self.has_looped()
+        !self.replies.is_empty() || !self.agenda.output.is_empty() || self.has_looped()
     }
 
     /// Puts a whole frame of our own into the queue for the link.

@@ -400,10 +400,13 @@ impl Connection {
 impl Connection {
     /// When [`Connection::handle_timeout`] wants to be called next; `None` when only input can change anything.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match (self.timers.next(), self.pacing_due()) {
-            (Some(timer), Some(pacing)) => Some(timer.min(pacing)),
-            (timer, pacing) => timer.or(pacing),
-        }
+        let at = self.due();
+        (at != Instant::NEVER).then_some(at)
+    }
+
+    /// The same; never where nothing is due.
+    pub(crate) fn due(&self) -> Instant {
+        self.timers.next().min(self.pacing_due().unwrap_or(Instant::NEVER))
     }
 
     /// What has happened since this was asked last.

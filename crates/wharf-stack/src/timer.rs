@@ -231,6 +231,9 @@ impl Wheel {
 
     /// The slot whose time comes first, with the tick at which it begins.
     fn first_slot(&self) -> Option<(usize, usize, u64)> {
+        if self.len == 0 {
+            return None;
+        }
         let level = self.occupied.iter().position(|&slots| slots != 0)?;
         let slot = self.occupied[level].trailing_zeros() as usize;
         let shift = DIGIT_BITS * level as u32;

@@ -35,18 +35,35 @@ impl Instant {
         self.0 / 1_000
     }
 
+    /// Microseconds from `earlier` to `self`; none when `earlier` is later. What is done for each packet counts in these, since
+    /// a [`Duration`] is divided into seconds and nanoseconds first.
+    #[inline]
+    pub const fn micros_since(self, earlier: Instant) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The point `micros` microseconds later.
+    #[inline]
+    #[must_use]
+    pub const fn plus_micros(self, micros: u64) -> Instant {
+        Instant(self.0.saturating_add(micros))
+    }
+
     /// The span from `earlier` to `self`; zero when `earlier` is later.
+    #[inline]
     pub const fn since(self, earlier: Instant) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 }
 
-fn micros_of(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+#[inline]
+const fn micros_of(span: Duration) -> u64 {
+    span.as_secs().saturating_mul(1_000_000).saturating_add(span.subsec_micros() as u64)
 }
 
 impl Add<Duration> for Instant {
     type Output = Instant;
+    #[inline]
     fn add(self, span: Duration) -> Instant {
         Instant(self.0.saturating_add(micros_of(span)))
     }
@@ -60,6 +77,7 @@ impl AddAssign<Duration> for Instant {
 
 impl Sub<Duration> for Instant {
     type Output = Instant;
+    #[inline]
     fn sub(self, span: Duration) -> Instant {
         Instant(self.0.saturating_sub(micros_of(span)))
     }

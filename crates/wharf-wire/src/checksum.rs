@@ -35,9 +35,10 @@ impl Sum {
         self
     }
 
-    /// The sum of an IPv4 header without options, which every packet has: five words that can't overflow.
+    /// The sum of a header of known length, a multiple of four: so few words can't overflow.
     #[inline]
-    pub(crate) fn of_ipv4_header(header: &[u8; 20]) -> Sum {
+    pub(crate) fn of_header<const LEN: usize>(header: &[u8; LEN]) -> Sum {
+        const { assert!(LEN.is_multiple_of(4) && LEN < 1 << 16) };
         let (words, _) = header.as_chunks::<4>();
         let sum = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
         Sum { sum, odd: false }

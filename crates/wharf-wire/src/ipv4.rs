@@ -65,7 +65,7 @@ impl Ipv4Repr {
         }
         let (whole, payload) = packet[..total_len].split_at(header_len);
         let options = &whole[HEADER_LEN..];
-        let mut sum = Sum::of_ipv4_header(header);
+        let mut sum = Sum::of_header(header);
         if !options.is_empty() {
             sum.add(options);
         }
@@ -130,7 +130,7 @@ impl Ipv4Repr {
         header[10..12].fill(0);
         header[12..16].copy_from_slice(&self.src.octets()[12..]);
         header[16..20].copy_from_slice(&self.dst.octets()[12..]);
-        let sum = Sum::of_ipv4_header(header).finish();
+        let sum = Sum::of_header(header).finish();
         header[10..12].copy_from_slice(&sum.to_be_bytes());
     }
 }

@@ -59,9 +59,25 @@ impl ByteQueue {
 
     /// Appends as much of `bytes` as the pool has memory for, and says how much.
     pub fn push_slice(&mut self, pool: &mut ChunkPool, bytes: &[u8]) -> usize {
+        let end = self.head as usize + self.len();
+        if end % CHUNK + bytes.len() <= CHUNK && self.ahead <= self.len && !bytes.is_empty() {
+            return self.push_within_chunk(pool, end, bytes);
+        }
         let written = self.write_at(pool, 0, bytes);
         self.extend(written);
         written
+    }
+
+    /// The usual case: all of it fits into the chunk in which byte `end` lies, and nothing is written behind.
+    fn push_within_chunk(&mut self, pool: &mut ChunkPool, end: usize, bytes: &[u8]) -> usize {
+        let Some(chunk) = self.chunk_at(pool, end / CHUNK) else {
+            self.drop_unused_tail(pool);
+            return 0;
+        };
+        chunk[end % CHUNK..end % CHUNK + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len() as u32;
+        self.ahead = self.len;
+        bytes.len()
     }
 
     /// Writes `bytes` so that they begin `gap` bytes behind the end of the queue, as far as the pool has memory, and
@@ -150,7 +166,9 @@ impl ByteQueue {
 
     /// Forgets everything and gives all chunks back.
     pub fn clear(&mut self, pool: &mut ChunkPool) {
-        self.chunks.drain(..).flatten().for_each(|chunk| pool.give(chunk));
+        while let Some(chunk) = self.chunks.pop() {
+            chunk.into_iter().for_each(|chunk| pool.give(chunk));
+        }
         if self.chunks.capacity() > IDLE_CAPACITY {
             self.chunks.shrink_to(IDLE_CAPACITY);
         }

@@ -59,14 +59,22 @@ impl Stack {
         ahead
     }
 
-    /// Whose segment it is: the guess of the batch where it is right.
+    /// Whose segment it is: what was found already, or the guess of the batch where it is right.
+    #[inline]
     pub(super) fn find_segment(&mut self, tuple: &Tuple) -> Found {
-        if let Some(flow) = self.expected.take()
+        if let Some(found) = self.found.take() {
+            return found;
+        }
+        if let Some(flow) = self.expected
             && self.table.flow(flow).is_some_and(|row| row.tuple() == tuple)
         {
             return Found::Flow(flow);
         }
-        self.table.find(tuple, &mut Silent)
+        let found = self.table.find(tuple, &mut Silent);
+        if let Found::Flow(flow) = found {
+            self.expected = Some(flow);
+        }
+        found
     }
 }
 

@@ -9,7 +9,8 @@ use wharf_table::waiting::{Waiting, WaitingId};
 use wharf_table::{Addr, Claim, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
-use super::slots::Work;
+use super::agenda::Seldom;
+use super::slots::{Way, Work};
 use super::waits::may_begin_over;
 use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable, loopback};
 use crate::egress::{Fields, NextHop};
@@ -292,11 +293,19 @@ impl Stack {
     }
 
     /// The next thing that happened, or `None`.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        if let Some(event) = self.poll_acceptable() {
+        let nothing = self.agenda.ready.is_empty() && !self.has_acceptable() && !self.has_starved();
+        if nothing && self.agenda.ready.capacity() <= LIST_KEPT { None } else { self.take_event() }
+    }
+
+    fn take_event(&mut self) -> Option<Event> {
+        if self.has_acceptable()
+            && let Some(event) = self.poll_acceptable()
+        {
             return Some(event);
         }
-        while let Some(key) = self.ready.pop_front() {
+        while let Some(key) = self.agenda.ready.pop_front() {
             let Some(work) = self.connections.at_work(key) else { continue };
             work.in_ready = false;
             if !work.held || work.unaccepted {
@@ -304,12 +313,12 @@ impl Stack {
             }
             let id = ConnId(key);
             if core::mem::take(&mut work.incoming) {
-                work.requeue_ready(key, &mut self.ready);
+                work.requeue_ready(key, &mut self.agenda.ready);
                 return Some(Event::Incoming(id));
             }
             if work.events.contains(Events::CONNECTED) {
                 work.events.remove(Events::CONNECTED);
-                work.requeue_ready(key, &mut self.ready);
+                work.requeue_ready(key, &mut self.agenda.ready);
                 return Some(Event::Connected(id));
             }
             if work.events.contains(Events::CLOSED) && work.events == Events::CLOSED {
@@ -321,13 +330,15 @@ impl Stack {
             if closed {
                 events.remove(Events::CLOSED);
                 work.events = Events::CLOSED;
-                work.requeue_ready(key, &mut self.ready);
+                work.requeue_ready(key, &mut self.agenda.ready);
             }
             if !events.is_empty() {
                 return Some(Event::Progress(id, events));
             }
         }
-        self.ready.shrink_to(LIST_KEPT);
+        if self.agenda.ready.capacity() > LIST_KEPT {
+            self.agenda.ready.shrink_to(LIST_KEPT);
+        }
         self.poll_starved()
     }
 
@@ -374,41 +385,30 @@ impl Stack {
         let work = self.connections.work(id.0, &self.table).expect(VALID);
         let mut cx = Context { now, pool: &mut self.pool };
         let result = run(&mut work.conn, &mut cx);
-        self.settle(now, id.0);
+        let seldom = self.agenda.enter(now, id.0, work, &self.config.role);
+        self.on_settled(now, id.0, seldom);
         result
     }
 
     /// Puts a connection into the lists where it belongs after something happened to it.
     pub(super) fn settle(&mut self, now: Instant, key: u32) {
         let Some(work) = self.connections.work(key, &self.table) else { return };
-        let events = work.conn.take_events();
-        work.events |= events;
-        let due = work.conn.poll_timeout();
-        let has_output = work.conn.is_dirty() || due.is_some_and(|at| at <= now);
-        if has_output && !work.in_output {
-            work.in_output = true;
-            let looped = loopback::is_looped(&self.config.role, work.conn.remote());
-            if looped { &mut self.looped.output } else { &mut self.output }.push_back(key);
+        let seldom = self.agenda.enter(now, key, work, &self.config.role);
+        self.on_settled(now, key, seldom);
+    }
+
+    /// What follows when a connection stands in its lists.
+    #[inline]
+    pub(super) fn on_settled(&mut self, now: Instant, key: u32, seldom: Option<Seldom>) {
+        if let Some(seldom) = seldom {
+            self.settle_seldom(now, key, seldom);
         }
-        if work.held {
-            work.requeue_ready(key, &mut self.ready);
-        }
-        if let Some(at) = due
-            && at < work.scheduled
-        {
-            work.scheduled = at;
-            self.wheel.schedule(key, at);
-        }
-        let seldom = work.conn.is_closed() || !work.held || work.conn.has_path_news();
-        if seldom || events.contains(Events::SOFT_ERROR) {
-            self.settle_seldom(now, key, events, has_output);
-        }
-        self.connections.rest(&mut self.wheel);
+        self.connections.rest(&mut self.agenda.wheel);
     }
 
     /// What follows of what happens to a connection once in its life, or seldom.
     #[cold]
-    fn settle_seldom(&mut self, now: Instant, key: u32, events: Events, has_output: bool) {
+    fn settle_seldom(&mut self, now: Instant, key: u32, Seldom { events, has_output }: Seldom) {
         let Some(work) = self.connections.at_work(key) else { return };
         let remote = work.conn.remote();
         if let Some(mss) = work.conn.take_path_news() {
@@ -445,14 +445,19 @@ impl Stack {
             let mut cx = Context { now, pool: &mut self.pool };
             work.conn.handle_timeout(&mut cx);
         }
-        self.settle(now, key);
+        let seldom = self.agenda.enter(now, key, work, &self.config.role);
+        self.on_settled(now, key, seldom);
     }
 
     /// Sends what a connection has to send, up to its turn.
     pub(super) fn send_segments<F: FrameSink>(&mut self, now: Instant, key: u32, sink: &mut F) {
-        let to = self.hop_of(key);
+        let generation = self.neighbors.generation();
         let Some(work) = self.connections.at_work(key) else { return };
-        let (tuple, fields) = (work.conn.tuple(), ip_fields(&work.conn));
+        let is_known = work.way.as_ref().is_some_and(|way| way.is_good(generation, &work.conn));
+        if !is_known {
+            self.find_way(key);
+        }
+        let Some(work) = self.connections.at_work(key) else { return };
         let mut stuck = sink.is_ready();
         for _ in 0..SEGMENTS_A_TURN {
             if !sink.is_ready() {
@@ -467,9 +472,10 @@ impl Stack {
                 count += 1;
             }
             let payload = &slices[..count];
-            let sent = match (to, &self.config.role) {
-                (Some(to), _) => self.egress.segment(to, &tuple, &segment, fields, payload, sink),
+            let sent = match (&work.way, &self.config.role) {
+                (Some(way), _) => self.egress.segment(&way.template, &segment, payload, sink),
                 (None, Role::Host(host)) => {
+                    let (tuple, fields) = (work.conn.tuple(), ip_fields(&work.conn));
                     let frame =
                         self.egress.whole_segment(NextHop::UNKNOWN, &tuple, &segment, fields, payload);
                     self.neighbors.hold(host, tuple.remote.addr, frame)
@@ -482,27 +488,24 @@ impl Stack {
         }
         // A connection that had its turn and sent nothing waits for an event, whatever it says.
         work.in_output = stuck;
-        self.settle(now, key);
+        let seldom = self.agenda.enter(now, key, work, &self.config.role);
+        self.on_settled(now, key, seldom);
         if stuck && let Some(work) = self.connections.at_work(key) {
             work.in_output = false;
         }
     }
 
     /// Where the segments of a connection go from here, where that is known; it is asked for again only when something has
-    /// changed on the link.
-    fn hop_of(&mut self, key: u32) -> Option<NextHop> {
-        let generation = self.neighbors.generation();
-        let work = self.connections.at_work(key)?;
-        if let Some((of, hop)) = work.hop
-            && of == generation
-        {
-            return Some(hop);
-        }
-        let remote = work.conn.remote();
+    /// changed on the link, or the owner wants other headers.
+    fn find_way(&mut self, key: u32) {
+        let Some(remote) = self.connections.at_work(key).map(|work| work.conn.remote()) else { return };
         let hop = self.link_address(remote);
         let generation = self.neighbors.generation();
-        self.connections.at_work(key)?.hop = hop.map(|hop| (generation, hop));
-        hop
+        let Some(work) = self.connections.at_work(key) else { return };
+        work.way = hop.map(|hop| {
+            let template = self.egress.template(hop, &work.conn.tuple(), ip_fields(&work.conn));
+            Way { generation, template }
+        });
     }
 
     pub(super) fn remove(&mut self, key: u32) {
@@ -510,7 +513,7 @@ impl Stack {
         if let Some(flow) = work.flow {
             self.table.close(flow);
         }
-        self.wheel.cancel(key);
+        self.agenda.wheel.cancel(key);
         work.conn.release(&mut self.pool);
         self.forget_stale_output();
     }
@@ -518,10 +521,10 @@ impl Stack {
     /// Keys of connections that are gone wait for their turn like others. While the link takes nothing that must not let the
     /// list grow with what comes and goes.
     fn forget_stale_output(&mut self) {
-        if self.output.len() > 2 * self.connections.len() + STALE_OUTPUT_MAX {
+        if self.agenda.output.len() > 2 * self.connections.len() + STALE_OUTPUT_MAX {
             let waiting = self.connections.in_output();
             let for_the_link = waiting.filter(|&(_, remote)| !self.is_looped(remote)).map(|(key, _)| key);
-            self.output = for_the_link.collect();
+            self.agenda.output = for_the_link.collect();
         }
     }
 
@@ -539,18 +542,24 @@ impl Stack {
     }
 }
 
-/// What a connection's owner chose for the IP headers of its packets.
-fn ip_fields(conn: &Connection) -> Fields {
-    Fields { hop_limit: conn.hop_limit(), traffic_class: conn.dscp() << 2, ..Fields::default() }
+impl Way {
+    /// Whether it still leads to the peer, with what the owner wants in its headers.
+    #[inline]
+    pub(super) fn is_good(&self, generation: u32, conn: &Connection) -> bool {
+        self.generation == generation && self.template.fields() == ip_fields(conn)
+    }
+
+    /// Whether it is the way of a connection of which nothing on the link has changed since, and which is not with ourselves.
+    #[inline]
+    pub(super) fn is_known(&self, generation: u32) -> bool {
+        self.generation == generation && self.template.to() != NextHop::Loopback
+    }
 }
 
-impl Work {
-    fn requeue_ready(&mut self, key: u32, ready: &mut alloc::collections::VecDeque<u32>) {
-        if !self.in_ready && !self.unaccepted && (self.incoming || !self.events.is_empty()) {
-            self.in_ready = true;
-            ready.push_back(key);
-        }
-    }
+/// What a connection's owner chose for the IP headers of its packets.
+#[inline]
+fn ip_fields(conn: &Connection) -> Fields {
+    Fields { hop_limit: conn.hop_limit(), traffic_class: conn.dscp() << 2, ..Fields::default() }
 }
 
 /// From where a connection is opened.

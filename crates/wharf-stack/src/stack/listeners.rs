@@ -193,6 +193,11 @@ impl Stack {
         }
     }
 
+    /// Whether a listener may have something to be accepted.
+    pub(super) fn has_acceptable(&self) -> bool {
+        !self.listeners.ready.is_empty()
+    }
+
     /// The next listener that has something to be accepted.
     pub(super) fn poll_acceptable(&mut self) -> Option<Event> {
         while let Some(binding) = self.listeners.ready.pop_front() {

@@ -26,8 +26,6 @@ const WAITING_MAX: usize = 4 << 20;
 pub(super) struct Looped {
     packets: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Connections with segments for the host itself.
-    pub(super) output: VecDeque<u32>,
 }
 
 impl Looped {
@@ -71,7 +69,7 @@ impl Stack {
 
     /// Whether something waits that the host has sent to itself.
     pub fn has_looped(&self) -> bool {
-        !self.looped.packets.is_empty() || !self.looped.output.is_empty()
+        !self.looped.packets.is_empty() || !self.agenda.looped.is_empty()
     }
 
     /// Takes in what the host has sent to itself, and what that brings about, until nothing is left. The cost is that of
@@ -84,11 +82,10 @@ impl Stack {
                 if let Err(reason) = self.handle_packet(now, &frame, Origin::Loopback, datagrams) {
                     self.drops.count(reason);
                 }
-            } else if let Some(key) = self.looped.output.pop_front() {
+            } else if let Some(key) = self.agenda.looped.pop_front() {
                 let mut looped = core::mem::take(&mut self.looped);
                 self.send_segments(now, key, &mut Device(&mut looped));
                 let queued = core::mem::replace(&mut self.looped, looped);
-                self.looped.output.extend(queued.output);
                 for packet in queued.packets {
                     self.reply_to(NextHop::Loopback, packet);
                 }

@@ -21,7 +21,7 @@ enum Place<T> {
 }
 
 struct Chunk<T> {
-    places: Box<[Place<T>]>,
+    places: Box<[Place<T>; CHUNK]>,
     free: u16,
     used: u16,
     /// Where it stands in `roomy`; `None` when it is full.
@@ -31,7 +31,8 @@ struct Chunk<T> {
 impl<T> Chunk<T> {
     fn new() -> Chunk<T> {
         let next = |index: usize| if index + 1 < CHUNK { index as u16 + 1 } else { END };
-        let places = (0..CHUNK).map(|index| Place::Free { next: next(index) }).collect();
+        let places: Box<[Place<T>]> = (0..CHUNK).map(|index| Place::Free { next: next(index) }).collect();
+        let places = places.try_into().unwrap_or_else(|_| unreachable!("as many places as a chunk has"));
         Chunk { places, free: 0, used: 0, roomy_at: None }
     }
 }
@@ -61,17 +62,19 @@ impl<T> Places<T> {
         (0..most).filter(|&number| self.value(number).is_some())
     }
 
+    #[inline]
     pub(crate) fn value(&self, number: u32) -> Option<&T> {
         let chunk = self.chunks.get(number as usize >> CHUNK_BITS)?.as_ref()?;
-        match chunk.places.get(number as usize % CHUNK)? {
+        match &chunk.places[number as usize % CHUNK] {
             Place::Used(value) => Some(value),
             Place::Free { .. } => None,
         }
     }
 
+    #[inline]
     pub(crate) fn value_mut(&mut self, number: u32) -> Option<&mut T> {
         let chunk = self.chunks.get_mut(number as usize >> CHUNK_BITS)?.as_mut()?;
-        match chunk.places.get_mut(number as usize % CHUNK)? {
+        match &mut chunk.places[number as usize % CHUNK] {
             Place::Used(value) => Some(value),
             Place::Free { .. } => None,
         }
@@ -106,7 +109,7 @@ impl<T> Places<T> {
     pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
         let index = number as usize >> CHUNK_BITS;
         let chunk = self.chunks.get_mut(index)?.as_mut()?;
-        let place = chunk.places.get_mut(number as usize % CHUNK)?;
+        let place = &mut chunk.places[number as usize % CHUNK];
         if matches!(place, Place::Free { .. }) {
             return None;
         }

@@ -17,7 +17,7 @@ use wharf_table::flow::FlowId;
 use wharf_table::{Addr, Instant, Table, Tuple};
 
 use super::places::Places;
-use crate::egress::NextHop;
+use crate::egress::Template;
 use crate::tcp::park::{Packed, Packer, Unpacker};
 use crate::tcp::{Connection, Events, Limits, State};
 use crate::timer::Wheel;
@@ -37,8 +37,8 @@ pub(super) struct Work {
     pub(super) events: Events,
     /// When the wheel will look at it.
     pub(super) scheduled: Instant,
-    /// Where its segments go from here, as it was in a generation of the neighbour cache.
-    pub(super) hop: Option<(u32, NextHop)>,
+    /// Its segments' way, once the first has left.
+    pub(super) way: Option<Way>,
     pub(super) incoming: bool,
     pub(super) in_ready: bool,
     pub(super) in_output: bool,
@@ -53,6 +53,12 @@ pub(super) struct Work {
     pub(super) round_at: u32,
 }
 
+/// Where the segments of a connection go from here, and their headers, as it was in a generation of the neighbour cache.
+pub(super) struct Way {
+    pub(super) generation: u32,
+    pub(super) template: Template,
+}
+
 impl Work {
     /// One that nothing has happened to.
     pub(super) fn new(conn: Connection, flow: FlowId, listener: Option<u32>) -> Work {
@@ -62,7 +68,7 @@ impl Work {
             listener,
             events: Events::empty(),
             scheduled: Instant::NEVER,
-            hop: None,
+            way: None,
             incoming: false,
             in_ready: false,
             in_output: false,
@@ -181,16 +187,24 @@ impl Connections {
     }
 
     /// A connection, woken if it was parked.
+    #[inline]
     pub(super) fn work(&mut self, key: u32, table: &Table) -> Option<&mut Work> {
-        if let Slot::Parked(parked) = self.slots.value(key)? {
-            let work = self.limits.wake(parked, table);
-            self.limits.give(parked.limits);
-            *self.slots.value_mut(key)? = Slot::Work(work);
-            self.enter_round(key);
+        if let Slot::Parked(_) = self.slots.value(key)? {
+            self.wake(key, table)?;
         }
         let work = self.at_work(key)?;
         work.used = true;
         Some(work)
+    }
+
+    #[cold]
+    fn wake(&mut self, key: u32, table: &Table) -> Option<()> {
+        let Slot::Parked(parked) = self.slots.value(key)? else { return Some(()) };
+        let work = self.limits.wake(parked, table);
+        self.limits.give(parked.limits);
+        *self.slots.value_mut(key)? = Slot::Work(work);
+        self.enter_round(key);
+        Some(())
     }
 
     /// A connection to look at, and what is known of it beside.
@@ -249,7 +263,14 @@ impl Connections {
     }
 
     /// Something has happened: where too many work, idle ones are put away.
+    #[inline]
     pub(super) fn rest(&mut self, wheel: &mut Wheel) {
+        if self.round.len() > self.most {
+            self.put_some_away(wheel);
+        }
+    }
+
+    fn put_some_away(&mut self, wheel: &mut Wheel) {
         for _ in 0..STEPS {
             if self.round.len() <= self.most {
                 return;

@@ -22,9 +22,14 @@ impl Stack {
         }
     }
 
+    /// Whether anybody waits for room.
+    pub(super) fn has_starved(&self) -> bool {
+        !self.starved.0.is_empty()
+    }
+
     /// The next that is told of room, as long as there is some.
     pub(super) fn poll_starved(&mut self) -> Option<Event> {
-        while self.pool.sendable() > 0 {
+        while self.has_starved() && self.pool.sendable() > 0 {
             let id = ConnId::from_number(self.starved.0.pop_front()?);
             if self.unmark_starving(id) {
                 return Some(Event::Progress(id, Events::WRITABLE));

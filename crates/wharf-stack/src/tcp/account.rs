@@ -3,8 +3,6 @@
 //! On a packet's way beside [`segment_in`](super::segment_in) and [`segment_out`](super::segment_out), which call once a
 //! segment; [`tally`](super::tally) keeps the numbers.
 
-use core::time::Duration;
-
 use wharf_table::Instant;
 
 use super::Connection;
@@ -39,12 +37,9 @@ impl Connection {
         tally.rate.on_delivered(ack, tally.bytes_delivered, now);
     }
 
-    /// A round trip was measured, if it was.
-    pub(super) fn count_round_trip(&mut self, measured: Option<Duration>, now: Instant) {
-        if let Some(rtt) = measured {
-            let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
-            self.tally.min_rtt.on_sample(micros, now);
-        }
+    /// A round trip of so many microseconds was measured.
+    pub(super) fn count_round_trip(&mut self, micros: u64, now: Instant) {
+        self.tally.min_rtt.on_sample(u32::try_from(micros).unwrap_or(u32::MAX), now);
     }
 
     /// An acknowledgment has come, whatever it acknowledges.
@@ -88,7 +83,7 @@ impl Connection {
         let (cwnd, ssthresh) = (self.congestion.window(), self.congestion.ssthresh());
         let is_full = self.window_filled || self.pipe() >= cwnd;
         let flight = Flight { snd_una: self.snd.snd_una, snd_nxt: self.snd.snd_nxt, cwnd, ssthresh, is_full };
-        let rto = self.rtt.rto();
+        let rto = self.rtt.rto_micros();
         if let Some(used) = self.usage.on_settled(flight, now, rto)
             && self.limits.slow_start_after_idle
             && self.recovery.is_none()

@@ -231,10 +231,10 @@ impl Congestion {
         self.algorithm.control().on_unused(now);
     }
 
-    /// A round trip was measured.
-    pub(super) fn on_round_trip(&mut self, rtt: Duration) {
+    /// A round trip of so many microseconds was measured.
+    pub(super) fn on_round_trip(&mut self, micros: u64) {
         if self.in_slow_start() {
-            self.algorithm.control().on_round_trip(rtt);
+            self.algorithm.control().on_round_trip(Duration::from_micros(micros));
         }
     }
 
@@ -283,14 +283,14 @@ impl Congestion {
         }
     }
 
-    /// Nothing is on its way, and nothing was sent for `idle`. The time does not count for growth (RFC 9438, section 5.8); the
+    /// Nothing is on its way, and nothing was sent for `idle` microseconds. The time does not count for growth (RFC 9438, section 5.8); the
     /// window loses half for each retransmission time-out in it, down to the initial window (RFC 2861, section 3; RFC 5681,
     /// section 4.1, wants the initial window at once).
-    pub(super) fn on_idle(&mut self, idle: Duration, rto: Duration, mss: u32) {
-        self.algorithm.control().on_idle(idle);
-        let halvings = idle.as_micros() / rto.as_micros().max(1);
-        let restart = initial_window(mss).min(self.window.cwnd);
-        if halvings > 0 && !self.has_model() {
+    pub(super) fn on_idle(&mut self, idle: u64, rto: u64, mss: u32) {
+        self.algorithm.control().on_idle(Duration::from_micros(idle));
+        if idle >= rto && !self.has_model() {
+            let halvings = idle / rto.max(1);
+            let restart = initial_window(mss).min(self.window.cwnd);
             self.window.ssthresh = self.kept_threshold();
             let cwnd = self.window.cwnd.checked_shr(u32::try_from(halvings).unwrap_or(u32::MAX)).unwrap_or(0);
             self.window.cwnd = cwnd.max(restart);

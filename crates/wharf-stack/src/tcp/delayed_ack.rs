@@ -50,7 +50,7 @@ super::park::packed!(struct DelayedAck { quick, ato, small, interactive, last_le
 
 impl DelayedAck {
     /// Data has come: follows the time between arrivals. `quick` tells how many quick acknowledgments a new start is worth.
-    fn on_data(&mut self, now: Instant, rto: Duration, quick: impl FnOnce() -> u8) {
+    fn on_data(&mut self, now: Instant, rto: u64, quick: impl FnOnce() -> u8) {
         let now = now.millis() as u32;
         let gap = now.wrapping_sub(core::mem::replace(&mut self.arrived, now));
         if self.ato == 0 {
@@ -59,7 +59,7 @@ impl DelayedAck {
             self.ato = self.ato / 2 + ATO_MIN / 2;
         } else if gap < u32::from(self.ato) {
             self.ato = (self.ato / 2).saturating_add(gap as u8).min(ATO_MAX);
-        } else if u128::from(gap) > rto.as_millis() {
+        } else if u64::from(gap) > rto / 1_000 {
             // After so long the peer begins anew with a small window.
             self.quick = self.quick.max(quick());
         }
@@ -126,7 +126,7 @@ impl Connection {
     /// are quick, else after a while.
     pub(super) fn schedule_ack(&mut self, cx: &Context<'_>, arrival: &Arrival<'_>, len: u32) {
         let (window, rcv_mss) = (self.rcv.edge().since(self.rcv.rcv_nxt), self.rcv_mss);
-        self.delayed_ack.on_data(cx.now, self.rtt.rto(), || quick_count(window, rcv_mss));
+        self.delayed_ack.on_data(cx.now, self.rtt.rto_micros(), || quick_count(window, rcv_mss));
         let is_large = len > u32::from(self.limits.mss);
         if len >= u32::from(self.rcv_mss) {
             self.rcv_mss = if is_large { self.rcv_mss } else { len as u16 };

@@ -195,7 +195,7 @@ impl Connection {
     }
 
     /// Growth of the window outside of recovery, for `acked` bytes.
-    fn grow(&mut self, now: Instant, acked: u32) {
+    pub(super) fn grow(&mut self, now: Instant, acked: u32) {
         if acked > 0 {
             if self.usage.is_limited(self.congestion.window(), self.congestion.ssthresh()) {
                 let ack = self.congestion_ack(now, acked);
@@ -463,11 +463,11 @@ impl Connection {
 
     /// The timer runs for the retransmission time-out.
     pub(super) fn await_acknowledgment(&mut self, now: Instant) {
-        let mut at = now + self.rtt.rto();
+        let mut at = now.plus_micros(self.rtt.rto_micros());
         if self.awaits != Awaits::Acknowledgment && self.timers.is_set(Timer::Retransmit) {
             // Another timer had its place: the time-out counts from when the oldest segment left.
             let left = self.board.as_ref().and_then(|board| board.oldest()).unwrap_or(self.last_sent);
-            at = (left + self.rtt.rto()).max(now + core::time::Duration::from_millis(1));
+            at = left.plus_micros(self.rtt.rto_micros()).max(now.plus_micros(1_000));
         }
         self.await_until(Awaits::Acknowledgment, at);
     }

@@ -38,8 +38,8 @@ impl Connection {
             }
             (None, None) => return,
         };
-        self.take_round_trip(now, Some(now.since(oldest)));
-        self.count_round_trip(Some(now.since(latest)), now);
+        self.take_round_trip(now, Some(now.micros_since(oldest)));
+        self.count_round_trip(now.micros_since(latest), now);
     }
 
     /// The SYN, or SYN-ACK, is acknowledged.
@@ -50,22 +50,23 @@ impl Connection {
                 self.last_sent = now;
                 None
             }
-            0 => Some(now.since(self.last_sent)),
+            0 => Some(now.micros_since(self.last_sent)),
             _ => self.echoed_round_trip(now, segment),
         };
         self.take_round_trip(now, rtt);
     }
 
-    fn take_round_trip(&mut self, now: Instant, rtt: Option<Duration>) {
-        if let Some(rtt) = rtt {
-            self.rtt.on_sample(rtt, self.snd.snd_una, self.snd.snd_nxt);
-            self.congestion.on_round_trip(rtt);
-            self.count_round_trip(Some(rtt), now);
+    /// Takes a round trip of so many microseconds.
+    fn take_round_trip(&mut self, now: Instant, micros: Option<u64>) {
+        if let Some(micros) = micros {
+            self.rtt.on_sample(micros, self.snd.snd_una, self.snd.snd_nxt);
+            self.congestion.on_round_trip(micros);
+            self.count_round_trip(micros, now);
         }
     }
 
-    /// Milliseconds are all that the echo tells, and never none.
-    fn echoed_round_trip(&self, now: Instant, segment: &TcpRepr) -> Option<Duration> {
+    /// Whole milliseconds are all that the echo tells, and never none; in microseconds.
+    fn echoed_round_trip(&self, now: Instant, segment: &TcpRepr) -> Option<u64> {
         let (_, echo) = segment.options.timestamps.filter(|_| self.timestamps.enabled)?;
         // An echo from before the time-out belongs to an acknowledgment that was lost or late: the wait for the timer is
         // no round trip. Until a later one comes, the time-out stays backed off.
@@ -74,6 +75,6 @@ impl Connection {
             return None;
         }
         let age = self.timestamps.clock(now).wrapping_sub(echo);
-        (age < ECHO_MAX_MS).then(|| Duration::from_millis(u64::from(age.max(1))))
+        (age < ECHO_MAX_MS).then(|| 1_000 * u64::from(age.max(1)))
     }
 }

@@ -43,9 +43,9 @@ impl RttEstimator {
         }
     }
 
-    /// A round trip was measured when everything before `snd_una` was acknowledged.
-    pub(super) fn on_sample(&mut self, rtt: Duration, snd_una: SeqNum, snd_nxt: SeqNum) {
-        let rtt = u32::try_from(rtt.as_micros()).unwrap_or(MAX).min(MAX);
+    /// A round trip of so many microseconds was measured when everything before `snd_una` was acknowledged.
+    pub(super) fn on_sample(&mut self, micros: u64, snd_una: SeqNum, snd_nxt: SeqNum) {
+        let rtt = micros.min(u64::from(MAX)) as u32;
         self.backoff = 0;
         if self.srtt8 == 0 {
             // Rule 2.2.
@@ -93,13 +93,25 @@ impl RttEstimator {
 
     /// How long to wait for an acknowledgment, or between probes.
     pub(super) fn rto(&self) -> Duration {
+        Duration::from_micros(self.rto_micros())
+    }
+
+    /// The same in microseconds.
+    #[inline]
+    pub(super) fn rto_micros(&self) -> u64 {
         let rto = u64::from((self.srtt8 / 8).saturating_add(self.variation)) << self.backoff;
-        Duration::from_micros(rto.min(u64::from(MAX)))
+        rto.min(u64::from(MAX))
+    }
+
+    /// The smoothed round trip in microseconds; `None` before the first measurement.
+    #[inline]
+    pub(super) fn srtt_micros(&self) -> Option<u64> {
+        (self.srtt8 > 0).then_some(u64::from(self.srtt8 / 8))
     }
 
     /// The smoothed round trip; `None` before the first measurement.
     pub(super) fn srtt(&self) -> Option<Duration> {
-        (self.srtt8 > 0).then(|| Duration::from_micros(u64::from(self.srtt8 / 8)))
+        self.srtt_micros().map(Duration::from_micros)
     }
 
     /// How often the time-out has doubled.
@@ -127,7 +139,7 @@ mod tests {
     fn measured(samples: &[u64]) -> RttEstimator {
         let mut rtt = RttEstimator::new();
         for (at, &sample) in (1..).zip(samples) {
-            rtt.on_sample(ms(sample), SeqNum::new(at * 10), SeqNum::new(at * 10 + 5));
+            rtt.on_sample(1_000 * sample, SeqNum::new(at * 10), SeqNum::new(at * 10 + 5));
         }
         rtt
     }
@@ -154,10 +166,10 @@ mod tests {
         let mut rtt = measured(&[100; 20]);
         let before = rtt.rto();
         let (una, nxt) = (SeqNum::new(1_000), SeqNum::new(2_000));
-        rtt.on_sample(ms(100), una, nxt);
-        rtt.on_sample(ms(1_000), una, nxt);
+        rtt.on_sample(100_000, una, nxt);
+        rtt.on_sample(1_000_000, una, nxt);
         let after = rtt.rto();
-        (0..30).for_each(|_| rtt.on_sample(ms(150), una, nxt));
+        (0..30).for_each(|_| rtt.on_sample(150_000, una, nxt));
         assert!(
             after > before + ms(100) && rtt.rto() + ms(120) > after,
             "{before:?} {after:?} {:?}",
@@ -172,7 +184,7 @@ mod tests {
             assert_eq!(rtt.rto(), Duration::from_secs(wanted));
             rtt.back_off();
         }
-        rtt.on_sample(ms(100), SeqNum::new(1), SeqNum::new(1));
+        rtt.on_sample(100_000, SeqNum::new(1), SeqNum::new(1));
         assert_eq!(rtt.rto(), ms(100 + 200));
     }
 
@@ -183,7 +195,7 @@ mod tests {
         rtt.back_off();
         rtt.on_lost_syn();
         assert_eq!(rtt.rto(), Duration::from_secs(3));
-        rtt.on_sample(ms(50), SeqNum::new(1), SeqNum::new(1));
+        rtt.on_sample(50_000, SeqNum::new(1), SeqNum::new(1));
         assert_eq!(rtt.rto(), ms(250));
     }
 }

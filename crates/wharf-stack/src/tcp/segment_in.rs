@@ -5,6 +5,7 @@
 
 mod acknowledgment;
 mod handshake;
+mod predicted;
 mod text;
 
 use wharf_table::{DropReason, Instant};
@@ -99,10 +100,20 @@ impl Timestamps {
         self.enabled && value.is_some_and(|value| SeqNum::new(value).after(SeqNum::new(self.recent)))
     }
 
+    /// Whether a segment carries the option as it should, and no clock from the past.
+    #[inline]
+    fn expect(&self, option: Option<(u32, u32)>, now: Instant) -> bool {
+        match option {
+            Some((value, _)) => !self.enabled || !self.is_old(value, now),
+            None => !self.enabled,
+        }
+    }
+
     /// PAWS: whether `value` is from the past (RFC 7323, section 5.3, R1).
+    #[inline]
     fn is_old(&self, value: u32, now: Instant) -> bool {
-        let valid = seconds(now).wrapping_sub(self.recent_at) < RECENT_VALID;
-        valid && SeqNum::new(value).before(SeqNum::new(self.recent))
+        SeqNum::new(value).before(SeqNum::new(self.recent))
+            && seconds(now).wrapping_sub(self.recent_at) < RECENT_VALID
     }
 }
 
@@ -184,6 +195,7 @@ impl Connection {
             State::Closed => Err(DropReason::NoConnection),
             State::SynSent => self.on_segment_in_syn_sent(cx, arrival),
             State::SynReceived => self.on_segment_in_syn_received(cx, arrival),
+            _ if self.expects(cx.now, &arrival) => self.take_expected(cx, &arrival),
             _ => self.on_segment(cx, arrival),
         }
     }

@@ -468,10 +468,10 @@ impl Connection {
 
     /// What was learnt of the path is old when nothing was sent for long (RFC 5681, section 4.1).
     fn restart_after_idle(&mut self, now: Instant) {
-        let idle = now.since(self.last_sent);
-        if self.snd.flight() == 0 && !idle.is_zero() {
+        if self.snd.flight() == 0 && now > self.last_sent {
             if self.limits.slow_start_after_idle {
-                self.congestion.on_idle(idle, self.rtt.rto(), self.mss.into());
+                let idle = now.micros_since(self.last_sent);
+                self.congestion.on_idle(idle, self.rtt.rto_micros(), self.mss.into());
             }
             self.last_sent = now;
         }

@@ -236,12 +236,18 @@ impl RateSample {
         }
         self.is_running = false;
         let bytes = (delivered as u32).wrapping_sub(self.prior);
-        let interval = u32::try_from(now.since(self.prior_at).as_micros()).unwrap_or(u32::MAX).max(1);
-        if !self.is_app_limited || rate(bytes, interval) >= self.rate() {
+        let interval = u32::try_from(now.micros_since(self.prior_at)).unwrap_or(u32::MAX).max(1);
+        if !self.is_app_limited || !self.is_faster_than(bytes, interval) {
             (self.delivered, self.interval, self.was_app_limited) = (bytes, interval, self.is_app_limited);
         }
         // What is of no use any more takes no room where idle connections are kept.
         (self.end, self.prior, self.prior_at, self.is_app_limited) = (ack, 0, now, false);
+    }
+
+    /// Whether the last measurement was of a higher rate: without a division, which would be the dearest step of an
+    /// acknowledgment.
+    fn is_faster_than(&self, bytes: u32, interval: u32) -> bool {
+        u64::from(self.delivered) * u64::from(interval) > u64::from(bytes) * u64::from(self.interval)
     }
 
     /// In bytes a second; 0 before the first measurement.
@@ -282,7 +288,7 @@ impl ReceiverRound {
             return;
         }
         if self.is_running {
-            let round = u32::try_from(now.since(self.began).as_micros()).unwrap_or(u32::MAX);
+            let round = u32::try_from(now.micros_since(self.began)).unwrap_or(u32::MAX);
             // A window takes a round trip at least, so the least is the truth.
             let round8 = round.saturating_mul(8).max(8);
             self.micros8 = if self.micros8 == 0 { round8 } else { self.micros8.min(round8) };

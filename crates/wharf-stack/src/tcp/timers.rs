@@ -71,11 +71,10 @@ impl Timers {
         expired
     }
 
-    /// The earliest.
-    pub(super) fn next(&self) -> Option<Instant> {
+    /// The earliest; never where none runs.
+    pub(super) fn next(&self) -> Instant {
         let [a, b, c] = self.0;
-        let at = a.min(b).min(c);
-        (at != Instant::NEVER).then_some(at)
+        a.min(b).min(c)
     }
 }
 

@@ -5,8 +5,6 @@
 //! again. What comes back lets [`rack`](super::rack) find what is lost. Where the probe itself mended the loss, the window
 //! falls all the same (section 7.4).
 
-use core::time::Duration;
-
 use wharf_table::Instant;
 
 use super::Connection;
@@ -17,12 +15,13 @@ use super::seq::Range;
 use super::state::State;
 use super::timers::{Awaits, Timer};
 
-/// What is added for a peer that delays the acknowledgment of a single segment (TLP.max_ack_delay, RFC 8985, section 7.2).
-const MAX_ACK_DELAY: Duration = Duration::from_micros(MIN_VARIATION as u64);
+/// What is added for a peer that delays the acknowledgment of a single segment (TLP.max_ack_delay, RFC 8985, section 7.2), in
+/// microseconds like what follows.
+const MAX_ACK_DELAY: u64 = MIN_VARIATION as u64;
 /// And for clocks of a few milliseconds, as in Linux (TCP_TIMEOUT_MIN).
-const GRANULARITY: Duration = Duration::from_millis(2);
+const GRANULARITY: u64 = 2_000;
 /// How long to wait before a round trip was measured.
-const UNMEASURED: Duration = Duration::from_secs(1);
+const UNMEASURED: u64 = 1_000_000;
 
 /// How it stands with a probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +44,9 @@ impl Connection {
     /// time-out.
     pub(super) fn await_probe_or_acknowledgment(&mut self, now: Instant) {
         match self.probe_timeout() {
-            Some(timeout) => self.await_until(Awaits::Probe, now + timeout.min(self.rtt.rto())),
+            Some(timeout) => {
+                self.await_until(Awaits::Probe, now.plus_micros(timeout.min(self.rtt.rto_micros())));
+            }
             None => self.await_acknowledgment(now),
         }
     }
@@ -54,13 +55,13 @@ impl Connection {
     pub(super) fn await_probe_after_sending(&mut self, now: Instant) {
         if let Some(timeout) = self.probe_timeout() {
             let left = self.board.as_ref().and_then(|board| board.oldest()).unwrap_or(now);
-            let expiry = (left + self.rtt.rto()).max(now + Duration::from_millis(1));
-            self.await_until(Awaits::Probe, (now + timeout).min(expiry));
+            let expiry = left.plus_micros(self.rtt.rto_micros()).max(now.plus_micros(1_000));
+            self.await_until(Awaits::Probe, now.plus_micros(timeout).min(expiry));
         }
     }
 
-    /// PTO (section 7.2); `None` while a recovery runs, without SACK, where the owner wants no probes, or while a probe has not been answered.
-    fn probe_timeout(&self) -> Option<Duration> {
+    /// PTO (section 7.2), in microseconds; `None` while a recovery runs, without SACK, where the owner wants no probes, or while a probe has not been answered.
+    fn probe_timeout(&self) -> Option<u64> {
         let calm = self.phase().is_none_or(|phase| matches!(phase, Phase::Reduced | Phase::Settled));
         if !self.sack
             || !self.limits.tail_loss_probe
@@ -70,7 +71,7 @@ impl Connection {
         {
             return None;
         }
-        let Some(srtt) = self.rtt.srtt() else { return Some(UNMEASURED) };
+        let Some(srtt) = self.rtt.srtt_micros() else { return Some(UNMEASURED) };
         let single = self.snd.flight() <= self.segment_size();
         Some(2 * srtt + if single { MAX_ACK_DELAY } else { GRANULARITY })
     }

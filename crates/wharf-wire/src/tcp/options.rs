@@ -179,8 +179,24 @@ impl TcpOptions {
         if self.sack.len() < room { self.sack.len() } else { room }
     }
 
+    /// The timestamps, where no other option is there: what nearly all segments carry.
+    #[inline]
+    pub(crate) const fn only_timestamps(&self) -> Option<(u32, u32)> {
+        let others = self.mss.is_some()
+            | self.window_scale.is_some()
+            | self.sack_permitted
+            | self.user_timeout.is_some()
+            | (self.sack.count > 0);
+        if others { None } else { self.timestamps }
+    }
+
     /// Bytes that [`TcpOptions::emit`] writes: 0 to 40, a multiple of 4.
+    #[inline]
     pub const fn len(&self) -> usize {
+        if self.only_timestamps().is_some() { TIMESTAMPS_LEN } else { self.len_of_each() }
+    }
+
+    const fn len_of_each(&self) -> usize {
         match self.sack_count() {
             0 => self.len_without_sack(),
             count => self.len_without_sack() + SACK_HEAD_LEN + count * SACK_BLOCK_LEN,
@@ -198,6 +214,17 @@ impl TcpOptions {
     /// When `buf` is shorter than [`TcpOptions::len`].
     #[inline]
     pub fn emit(&self, buf: &mut [u8]) {
+        if let Some((value, echo)) = self.only_timestamps() {
+            let option = buf.first_chunk_mut::<TIMESTAMPS_LEN>().expect("the buffer holds the options");
+            let [v0, v1, v2, v3] = value.to_be_bytes();
+            let [e0, e1, e2, e3] = echo.to_be_bytes();
+            *option = [NOP, NOP, TIMESTAMPS, 10, v0, v1, v2, v3, e0, e1, e2, e3];
+        } else {
+            self.emit_each(buf);
+        }
+    }
+
+    fn emit_each(&self, buf: &mut [u8]) {
         let mut rest = buf;
         if let Some(mss) = self.mss {
             let [a, b] = mss.to_be_bytes();

@@ -96,7 +96,7 @@ fn a_loss_that_was_none_is_undone() {
 #[test]
 fn an_idle_connection_starts_with_the_initial_window() {
     let mut congestion = after_loss(CongestionKind::Cubic, 1_000_000);
-    congestion.on_idle(Duration::from_secs(5), RTT, MSS);
+    congestion.on_idle(5_000_000, RTT.as_micros() as u64, MSS);
     assert_eq!(congestion.window(), 10_000);
 }
 
@@ -228,7 +228,7 @@ fn an_idle_window_is_halved_for_each_timeout() {
         let mut congestion = Congestion::new(CongestionKind::NewReno, MSS);
         congestion.set_window(160_000);
         congestion.on_loss(200_000, MSS);
-        congestion.on_idle(Duration::from_millis(idle), RTT, MSS);
+        congestion.on_idle(1_000 * idle, RTT.as_micros() as u64, MSS);
         assert_eq!(congestion.window(), window, "{idle} ms");
         assert_eq!(congestion.ssthresh(), if idle < 100 { 100_000 } else { 120_000 });
     }

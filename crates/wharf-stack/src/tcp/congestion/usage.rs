@@ -1,8 +1,6 @@
 //! Whether the congestion window is what holds a sender back: only then may it grow (RFC 5681, section 3.1; RFC 7661, section
 //! 4.4.1), and what is not used for long is given up (RFC 2861, section 3.2). As Linux decides it.
 
-use core::time::Duration;
-
 use wharf_table::Instant;
 
 use crate::tcp::seq::SeqNum;
@@ -46,8 +44,8 @@ impl Usage {
     }
 
     /// Everything has left that may: notes how much of the window that took. Gives the most that was used when that was less
-    /// than all of it for `rto`.
-    pub(in crate::tcp) fn on_settled(&mut self, flight: Flight, now: Instant, rto: Duration) -> Option<u32> {
+    /// than all of it for `rto` microseconds.
+    pub(in crate::tcp) fn on_settled(&mut self, flight: Flight, now: Instant, rto: u64) -> Option<u32> {
         if !core::mem::take(&mut self.sent) && !flight.is_full {
             return None;
         }
@@ -61,7 +59,7 @@ impl Usage {
             return None;
         }
         self.used = self.used.max(out);
-        if now.since(self.full_at) < rto {
+        if now.micros_since(self.full_at) < rto {
             return None;
         }
         self.full_at = now;
@@ -85,7 +83,7 @@ crate::tcp::park::packed!(struct Usage { limited, sent, most, until, used, full_
 mod tests {
     use super::*;
 
-    const RTO: Duration = Duration::from_millis(200);
+    const RTO: u64 = 200_000;
 
     fn settle(usage: &mut Usage, una: u32, nxt: u32, full: bool, ssthresh: u32, millis: u64) -> Option<u32> {
         let (snd_una, snd_nxt) = (SeqNum::new(una), SeqNum::new(nxt));

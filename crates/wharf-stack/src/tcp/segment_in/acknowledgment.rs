@@ -81,7 +81,7 @@ impl Connection {
         }
     }
 
-    /// What is acknowledged is given up.
+    /// What is acknowledged is delivered, and given up.
     fn advance_snd_una(
         &mut self,
         cx: &mut Context<'_>,
@@ -89,7 +89,6 @@ impl Connection {
         hearing: &Hearing,
         delivered: &mut Delivered,
     ) {
-        self.tally.bytes_acked += u64::from(arrival.ack.since(self.snd.snd_una));
         match &mut self.board {
             Some(board) => board.on_acked(arrival.ack, hearing, delivered),
             None => {
@@ -97,16 +96,23 @@ impl Connection {
                 delivered.acked = Some((self.last_sent, self.last_sent));
             }
         }
-        self.snd.snd_una = arrival.ack;
+        self.give_up_acknowledged(cx, arrival.ack);
+    }
+
+    /// Everything below `ack` has arrived and is kept no longer.
+    #[inline]
+    pub(super) fn give_up_acknowledged(&mut self, cx: &mut Context<'_>, ack: SeqNum) {
+        self.tally.bytes_acked += u64::from(ack.since(self.snd.snd_una));
+        self.snd.snd_una = ack;
         let room = self.send_room();
-        let data = arrival.ack.since(self.send_start).min(self.send_queue.len() as u32);
+        let data = ack.since(self.send_start).min(self.send_queue.len() as u32);
         self.send_queue.consume(cx.pool, data as usize);
         self.send_start += data;
         self.note_room(room);
         if self.send_queue.is_empty() {
             self.tally.busy.on_change(Waiting::Nothing, cx.now);
         }
-        self.small_sent = self.small_sent.latest(arrival.ack);
+        self.small_sent = self.small_sent.latest(ack);
         self.soft_error = None;
         self.restart_user_timeout();
         self.on_path_progress(cx.now);
@@ -141,7 +147,7 @@ impl Connection {
     }
 
     /// The peer's window; whether it changed.
-    fn on_window(&mut self, cx: &Context<'_>, arrival: &Arrival<'_>) -> bool {
+    pub(super) fn on_window(&mut self, cx: &Context<'_>, arrival: &Arrival<'_>) -> bool {
         if arrival.header.flags.contains(TcpFlags::SYN) || arrival.ack.before(self.snd.snd_una) {
             return false;
         }

@@ -57,7 +57,7 @@ impl Connection {
     }
 
     /// The usual way: the text continues what was received, and nothing is missing.
-    fn take_in_order(
+    pub(super) fn take_in_order(
         &mut self,
         cx: &mut Context<'_>,
         arrival: &Arrival<'_>,

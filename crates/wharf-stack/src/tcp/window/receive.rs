@@ -161,7 +161,7 @@ impl ReceiveWindow {
     /// round trip the buffer grows to twice what was read in it, and more while that itself grows (tcp_rcv_space_adjust).
     /// `beyond` bytes lie between what is in order and the last that came.
     pub(in crate::tcp) fn on_read(&mut self, held: u32, mss: u16, rtt: u32, beyond: u32, now: Instant) {
-        if rtt == 0 || now.since(self.round_began).as_micros() < rtt.into() {
+        if rtt == 0 || now.micros_since(self.round_began) < rtt.into() {
             return;
         }
         let read_to = self.rcv_nxt - held;
