@@ -199,8 +199,8 @@ impl Stack {
         frames: &[FrameIn<'_>],
         datagrams: &mut D,
     ) {
-        if let [frame] = frames {
-            self.handle_one_frame(now, frame, datagrams);
+        if frames.len() < 2 || self.is_small() {
+            frames.iter().for_each(|frame| self.handle_one_frame(now, frame, datagrams));
         } else {
             for frames in frames.chunks(batch::BATCH) {
                 let ahead = self.look_ahead(frames);

@@ -119,6 +119,8 @@ pub struct Wheel {
     /// Which slots of a level hold a timer.
     occupied: [u64; LEVELS],
     len: usize,
+    /// What [`Wheel::next`] says: it is asked after each thing that happens, which seldom changes it.
+    soonest: Instant,
 }
 
 impl Wheel {
@@ -130,6 +132,7 @@ impl Wheel {
             heads: [[NONE; SLOTS]; LEVELS],
             occupied: [0; LEVELS],
             len: 0,
+            soonest: Instant::NEVER,
         }
     }
 
@@ -151,9 +154,11 @@ impl Wheel {
         if at == Instant::NEVER {
             return;
         }
-        self.nodes.add(key).tick = at.micros().div_ceil(1_000).max(self.elapsed);
+        let tick = at.micros().div_ceil(1_000).max(self.elapsed);
+        self.nodes.add(key).tick = tick;
         self.insert(key);
         self.len += 1;
+        self.soonest = self.soonest.min(Instant::from_millis(tick));
     }
 
     /// Takes `key` out; nothing happens when it is not set. O(1).
@@ -163,6 +168,14 @@ impl Wheel {
         }
         let node = self.nodes.remove(key);
         self.len -= 1;
+        self.unlink(&node);
+        if Instant::from_millis(node.tick) <= self.soonest {
+            self.soonest = self.first();
+        }
+    }
+
+    /// Takes what was the place of a timer out of its list.
+    fn unlink(&mut self, node: &Node) {
         if node.next != NONE {
             self.nodes.at(node.next).prev = node.prev;
         }
@@ -210,23 +223,30 @@ impl Wheel {
             }
         }
         self.elapsed = now;
+        self.soonest = self.first();
     }
 
     /// When [`Wheel::expire`] has to be called next: never later than the first deadline, rounded up to the millisecond,
     /// and exactly then unless many timers lie close to each other. `None` when no timer waits.
+    #[inline]
     pub fn next(&self) -> Option<Instant> {
-        let (level, slot, start) = self.first_slot()?;
+        (self.soonest != Instant::NEVER).then_some(self.soonest)
+    }
+
+    /// The first deadline, or the begin of its slot where many lie.
+    fn first(&self) -> Instant {
+        let Some((level, slot, start)) = self.first_slot() else { return Instant::NEVER };
         let mut earliest = u64::MAX;
         let mut key = self.heads[level][slot];
         for _ in 0..LOOK {
             if key == NONE {
-                return Some(Instant::from_millis(earliest));
+                return Instant::from_millis(earliest);
             }
             let node = self.nodes.node(key).expect(SET);
             earliest = earliest.min(node.tick);
             key = node.next;
         }
-        Some(Instant::from_millis(start))
+        Instant::from_millis(start)
     }
 
     /// The slot whose time comes first, with the tick at which it begins.

@@ -45,11 +45,19 @@ impl Sum {
     }
 
     /// Adds `bytes` behind what was added already. About 35 ns for 1,460 bytes, 1.4 µs for 64 KiB (busy 2-core x86-64).
+    #[inline]
     pub fn add(&mut self, bytes: &[u8]) {
-        let sum = sum_native(bytes);
+        let sum = if bytes.len() < BLOCK { sum_short(bytes) } else { sum_native(bytes) };
         // An odd number of bytes before: every byte stands in the other half of its word (RFC 1071, section 2, B).
         self.sum = add(self.sum, if self.odd { sum.swap_bytes() } else { sum });
         self.odd ^= bytes.len() % 2 == 1;
+    }
+
+    /// Adds a header of known length, a multiple of four. What was added before must have been an even number of bytes.
+    #[inline]
+    pub fn add_header<const LEN: usize>(&mut self, header: &[u8; LEN]) {
+        debug_assert!(!self.odd, "a header follows an even number of bytes");
+        self.sum = add(self.sum, Sum::of_header(header).sum);
     }
 
     /// Adds a word of 16 bits. What was added before must have been an even number of bytes.
@@ -101,9 +109,12 @@ pub fn replaced(checksum: u16, old: &[u8], new: &[u8]) -> u16 {
     }
 }
 
+/// Bytes of a block.
+const BLOCK: usize = 32;
+
 /// The sum of whole blocks, in halves of words so that no step carries and the compiler uses vectors; 2^32 of them fit,
 /// which is more than any packet has.
-fn sum_blocks(blocks: &[[u8; 32]]) -> u64 {
+fn sum_blocks(blocks: &[[u8; BLOCK]]) -> u64 {
     let mut sums = [0u64; 8];
     for block in blocks {
         let (halves, _) = block.as_chunks::<4>();
@@ -116,9 +127,14 @@ fn sum_blocks(blocks: &[[u8; 32]]) -> u64 {
 
 /// The sum of `bytes` in native order, an odd one padded with a zero byte.
 fn sum_native(bytes: &[u8]) -> u64 {
-    let (blocks, rest) = bytes.as_chunks::<32>();
-    let mut sum = sum_blocks(blocks);
-    let (words, rest) = rest.as_chunks::<8>();
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    add(sum_blocks(blocks), sum_short(rest))
+}
+
+/// The same for less than a block.
+fn sum_short(bytes: &[u8]) -> u64 {
+    let mut sum = 0;
+    let (words, rest) = bytes.as_chunks::<8>();
     for word in words {
         sum = add(sum, u64::from_ne_bytes(*word));
     }

@@ -49,7 +49,7 @@ impl Ipv4Repr {
     /// # Errors
     /// [`Malformed::TooShort`], [`Malformed::Version`], [`Malformed::HeaderLength`], [`Malformed::Length`] or
     /// [`Malformed::HeaderChecksum`].
-    #[inline]
+    #[inline(always)]
     pub fn parse(packet: &[u8]) -> Result<(Ipv4Repr, &[u8], &[u8]), Malformed> {
         let header = packet.first_chunk::<HEADER_LEN>().ok_or(Malformed::TooShort)?;
         if header[0] >> 4 != 4 {
@@ -76,7 +76,7 @@ impl Ipv4Repr {
     }
 
     /// Reads the 20 bytes of a header whose lengths and checksum are no matter, as the one quoted in an ICMP message.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of_header(header: &[u8; HEADER_LEN], payload_len: usize) -> Ipv4Repr {
         let fragment = u16::from_be_bytes([header[6], header[7]]);
         Ipv4Repr {

@@ -29,6 +29,7 @@ impl ChunkPool {
     }
 
     /// A chunk with any content; `None` when the limit is reached.
+    #[inline]
     pub fn take(&mut self) -> Option<Chunk> {
         if self.in_use == self.limit {
             return None;
@@ -40,6 +41,7 @@ impl ChunkPool {
     }
 
     /// Takes a chunk back.
+    #[inline]
     pub fn give(&mut self, chunk: Chunk) {
         debug_assert!(self.in_use > 0, "a chunk comes back to the pool that it was taken from");
         self.in_use = self.in_use.saturating_sub(1);

@@ -20,6 +20,8 @@ use crate::tcp::SegmentOut;
 const TOTAL_LENGTH_V4: usize = 2;
 const PAYLOAD_LENGTH_V6: usize = 4;
 const HEADER_CHECKSUM_V4: usize = 10;
+/// Bytes of a TCP header with timestamps.
+const USUAL_HEADER: usize = 32;
 /// Bytes of an IPv4 header without options.
 const HEADER_V4: usize = 20;
 
@@ -103,7 +105,10 @@ impl Egress {
             offload.checksum = Some((start as u16, CHECKSUM_OFFSET as u16));
             sum.fold()
         } else {
-            sum.add(header);
+            match header.first_chunk::<USUAL_HEADER>() {
+                Some(usual) if header_len == USUAL_HEADER => sum.add_header(usual),
+                _ => sum.add(header),
+            }
             payload.iter().for_each(|slice| sum.add(slice));
             sum.finish()
         };

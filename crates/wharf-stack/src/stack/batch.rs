@@ -21,6 +21,9 @@ use crate::ip::protocol;
 /// As many frames as are looked at together.
 pub(super) const BATCH: usize = 64;
 
+/// Connections that need no looking ahead: what they and their rows take fits into a second-level cache.
+const FEW: usize = 512;
+
 /// The flows that the frames of a batch are likely for.
 pub(super) type Ahead = [Option<FlowId>; BATCH];
 
@@ -29,19 +32,27 @@ const ETHERTYPE_V4: [u8; 2] = [0x08, 0x00];
 const ETHERTYPE_V6: [u8; 2] = [0x86, 0xdd];
 
 impl Stack {
+    /// Whether so little is kept that it is in the cache anyway.
+    pub(super) fn is_small(&self) -> bool {
+        self.connection_count() < FEW
+    }
+
     /// Looks up the tuples of a batch, and brings what they lead to into the cache.
     pub(super) fn look_ahead(&self, frames: &[FrameIn<'_>]) -> Ahead {
         let mut ahead = [None; BATCH];
-        if frames.len() < 2 {
-            return ahead;
-        }
         let mut tuples = ArrayVec::<Tuple, BATCH>::new();
         let mut places = ArrayVec::<usize, BATCH>::new();
         for (place, frame) in frames.iter().enumerate().take(BATCH) {
-            if let Some(tuple) = peek(self.config.medium, frame.bytes) {
+            // Of a train only the first frame is looked up.
+            if let Some(tuple) = peek(self.config.medium, frame.bytes)
+                && tuples.last() != Some(&tuple)
+            {
                 tuples.push(tuple);
                 places.push(place);
             }
+        }
+        if tuples.len() < 2 {
+            return ahead;
         }
         let mut found = [Found::Nothing; BATCH];
         self.table.find_batch(&tuples, &mut found);

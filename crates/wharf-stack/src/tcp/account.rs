@@ -78,7 +78,9 @@ impl Connection {
         self.tally.busy.on_change(waiting, now);
         if unsent == 0 && !self.window_filled {
             self.tally.rate.on_app_limited();
-            self.pause_deliveries();
+            if self.pacer.is_some() {
+                self.pause_deliveries();
+            }
         }
         let (cwnd, ssthresh) = (self.congestion.window(), self.congestion.ssthresh());
         let is_full = self.window_filled || self.pipe() >= cwnd;

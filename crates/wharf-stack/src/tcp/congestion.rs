@@ -107,9 +107,6 @@ trait CongestionControl {
     /// `ssthresh` after a loss, not less than two segments yet. `flight` bytes were in use.
     fn on_loss(&mut self, cwnd: u32, flight: u32) -> u32;
 
-    /// A round trip was measured.
-    fn on_round_trip(&mut self, _rtt: Duration) {}
-
     /// The retransmission timer ran out; `ssthresh` has fallen before.
     fn on_timeout(&mut self) {}
 
@@ -234,7 +231,10 @@ impl Congestion {
     /// A round trip of so many microseconds was measured.
     pub(super) fn on_round_trip(&mut self, micros: u64) {
         if self.in_slow_start() {
-            self.algorithm.control().on_round_trip(Duration::from_micros(micros));
+            match &mut self.algorithm {
+                Algorithm::Cubic(cubic) => cubic.on_round_trip(micros),
+                Algorithm::NewReno(_) | Algorithm::Bbr(_) => {}
+            }
         }
     }
 

@@ -195,14 +195,16 @@ impl Connection {
     }
 
     /// The owner has read: an acknowledgment that waits may go, when it is for more than a segment, or when nothing is left
-    /// to be read of small segments that nobody answers.
+    /// to be read of small segments that nobody answers. Where the buffer holds a few segments only, the peer waits for each
+    /// of them, and one is enough.
     pub(super) fn acknowledge_what_was_read(&mut self) {
         if self.owed.ack != AckDue::Delayed {
             return;
         }
         let DelayedAck { small, interactive, .. } = self.delayed_ack;
         let drained = self.receive_queue.is_empty() && (small >= 2 || small == 1 && !interactive);
-        if drained || self.unacknowledged() > u32::from(self.rcv_mss) {
+        let enough = u32::from(self.rcv_mss) + u32::from(!self.rcv.is_tight(self.rcv_mss));
+        if drained || self.unacknowledged() >= enough {
             self.owe_ack();
         }
     }

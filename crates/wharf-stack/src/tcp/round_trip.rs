@@ -34,11 +34,14 @@ impl Connection {
             (Some((oldest, latest)), reported) => (oldest, reported.map_or(latest, |(_, latest)| latest)),
             (None, Some(reported)) => reported,
             (None, None) if delivered.again_acked => {
-                return self.take_round_trip(now, self.echoed_round_trip(now, segment));
+                if let Some(micros) = self.echoed_round_trip(now, segment) {
+                    self.take_round_trip(now, micros);
+                }
+                return;
             }
             (None, None) => return,
         };
-        self.take_round_trip(now, Some(now.micros_since(oldest)));
+        self.take_round_trip(now, now.micros_since(oldest));
         self.count_round_trip(now.micros_since(latest), now);
     }
 
@@ -53,16 +56,17 @@ impl Connection {
             0 => Some(now.micros_since(self.last_sent)),
             _ => self.echoed_round_trip(now, segment),
         };
-        self.take_round_trip(now, rtt);
+        if let Some(micros) = rtt {
+            self.take_round_trip(now, micros);
+        }
     }
 
     /// Takes a round trip of so many microseconds.
-    fn take_round_trip(&mut self, now: Instant, micros: Option<u64>) {
-        if let Some(micros) = micros {
-            self.rtt.on_sample(micros, self.snd.snd_una, self.snd.snd_nxt);
-            self.congestion.on_round_trip(micros);
-            self.count_round_trip(micros, now);
-        }
+    #[inline]
+    pub(super) fn take_round_trip(&mut self, now: Instant, micros: u64) {
+        self.rtt.on_sample(micros, self.snd.snd_una, self.snd.snd_nxt);
+        self.congestion.on_round_trip(micros);
+        self.count_round_trip(micros, now);
     }
 
     /// Whole milliseconds are all that the echo tells, and never none; in microseconds.

@@ -94,16 +94,32 @@ impl Connection {
             REASONS.iter().find_map(|reason| reason(self, cx.now))
         };
         match &found {
-            Some(segment) => self.count_departure(segment),
-            None => {
-                self.dirty = false;
-                self.tail.on_pause();
-                self.watch_window(cx.now);
-                self.note_usage(cx.now);
-                self.note_unsent();
+            Some(segment) => {
+                self.count_departure(segment);
+                if self.has_said_all() {
+                    self.pause(cx.now);
+                }
             }
+            None => self.pause(cx.now),
         }
         found
+    }
+
+    /// Everything that may leave now has left.
+    fn pause(&mut self, now: Instant) {
+        self.dirty = false;
+        self.tail.on_pause();
+        self.watch_window(now);
+        self.note_usage(now);
+        self.note_unsent();
+    }
+
+    /// Whether none of the reasons can hold any more: nothing is queued that has not left, and nothing is owed.
+    fn has_said_all(&self) -> bool {
+        self.owed.ack != AckDue::Now
+            && self.has_only_data()
+            && self.data_end() == self.snd.snd_nxt
+            && !self.fin_queued
     }
 
     /// Whether only the last two of the reasons can hold: nearly always.
@@ -374,6 +390,7 @@ impl Connection {
     }
 
     /// The segment with these sequence numbers, of data and FIN.
+    #[inline(always)]
     pub(super) fn data_segment(&mut self, now: Instant, range: Range) -> SegmentOut {
         let data_end = self.data_end();
         let len = range.right.earliest(data_end).since(range.left);
@@ -402,12 +419,15 @@ impl Connection {
     }
 
     /// A header that says the newest of what was received. Nothing is left to be acknowledged then.
+    #[inline(always)]
     fn header(&mut self, now: Instant, seq: SeqNum, flags: TcpFlags) -> TcpRepr {
         let (mut header, max) = (self.bare(seq, flags | self.ecn.echo_flags()).header, self.blocks_max());
         header.window =
             self.rcv.field(self.receive_queue.len() as u32, self.rcv_mss, self.timestamps.last_ack_sent);
         header.options.timestamps = self.timestamps.option(now);
-        self.put_rare(&mut header);
+        if self.rare.is_some() {
+            self.put_rare(&mut header);
+        }
         if let Some(held) = &mut self.out_of_order {
             header.options.sack = held.blocks(max);
             held.on_reported();
@@ -422,6 +442,7 @@ impl Connection {
     }
 
     /// Marks and options that few connections have.
+    #[cold]
     fn put_rare(&mut self, header: &mut TcpRepr) {
         self.mark_urgent(header);
         if let Some(rare) = &mut self.rare
@@ -432,6 +453,7 @@ impl Connection {
     }
 
     /// A header without window and options.
+    #[inline(always)]
     fn bare(&self, seq: SeqNum, flags: TcpFlags) -> SegmentOut {
         let header = TcpRepr {
             src_port: self.tuple.local.port,

@@ -47,6 +47,13 @@ impl Connection {
         most == 0 || self.unsent_len() < (most as usize).div_ceil(2)
     }
 
+    /// Whether the owner may have to be told of room: it waits for some, or less than a quarter is left.
+    #[inline]
+    pub(super) fn is_room_watched(&self) -> bool {
+        let buffer = self.send_buffer() as usize;
+        self.send_blocked || self.drain_awaited || self.send_queue.len() > buffer - buffer / 4
+    }
+
     /// Says that there is room again, once it is worth it: a quarter of the buffer, or when the owner was held back.
     pub(super) fn note_room(&mut self, before: usize) {
         if self.send_blocked && self.snd.flight() < self.congestion.window() {

@@ -68,6 +68,9 @@ impl Connection {
             return true;
         }
         if self.tail.train == 0 {
+            if demand.unsent <= len {
+                return false;
+            }
             let most = self.train_max(demand.segment);
             let all = match sendable(Demand { most, ..*demand }) {
                 Sendable::Bytes(all) => all,

@@ -61,6 +61,7 @@ impl Connection {
     }
 
     /// PTO (section 7.2), in microseconds; `None` while a recovery runs, without SACK, where the owner wants no probes, or while a probe has not been answered.
+    #[inline]
     fn probe_timeout(&self) -> Option<u64> {
         let calm = self.phase().is_none_or(|phase| matches!(phase, Phase::Reduced | Phase::Settled));
         if !self.sack

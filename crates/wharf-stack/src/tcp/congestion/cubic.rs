@@ -26,6 +26,14 @@ impl Cubic {
         Cubic::Start(HyStart::new())
     }
 
+    /// A round trip of so many microseconds was measured.
+    #[inline]
+    pub(super) fn on_round_trip(&mut self, micros: u64) {
+        if let Cubic::Start(hystart) = self {
+            hystart.on_round_trip(micros);
+        }
+    }
+
     /// The first slow start is over.
     fn curve(&mut self) -> &mut Curve {
         if let Cubic::Start(_) = self {
@@ -51,12 +59,6 @@ impl CongestionControl for Cubic {
 
     fn on_loss(&mut self, cwnd: u32, flight: u32) -> u32 {
         self.curve().on_loss(cwnd, flight)
-    }
-
-    fn on_round_trip(&mut self, rtt: Duration) {
-        if let Cubic::Start(hystart) = self {
-            hystart.on_round_trip(rtt);
-        }
     }
 
     fn on_timeout(&mut self) {

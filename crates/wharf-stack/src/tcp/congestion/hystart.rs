@@ -2,8 +2,6 @@
 //!
 //! Only the first slow start of a connection needs it, later ones know `ssthresh` (section 4.3).
 
-use core::time::Duration;
-
 use super::{Ack, Window};
 use crate::tcp::seq::SeqNum;
 
@@ -49,8 +47,10 @@ impl HyStart {
         }
     }
 
-    pub(super) fn on_round_trip(&mut self, rtt: Duration) {
-        let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
+    /// A round trip of so many microseconds was measured.
+    #[inline]
+    pub(super) fn on_round_trip(&mut self, micros: u64) {
+        let micros = u32::try_from(micros).unwrap_or(u32::MAX - 1);
         self.current_min = self.current_min.min(micros);
         self.samples = self.samples.saturating_add(1);
     }
@@ -110,6 +110,8 @@ crate::tcp::park::packed!(struct HyStart {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use wharf_table::Instant;
 
     use super::*;
@@ -138,7 +140,7 @@ mod tests {
             let (una, before, end) = (self.una, self.window.cwnd, self.hystart.window_end);
             while self.hystart.window_end == end && self.window.ssthresh == u32::MAX {
                 self.una += MSS;
-                self.hystart.on_round_trip(Duration::from_millis(millis));
+                self.hystart.on_round_trip(1_000 * millis);
                 let ack = Ack {
                     acked: MSS,
                     mss: MSS,
@@ -219,11 +221,11 @@ mod tests {
         let mut hystart = HyStart::new();
         (hystart.last_min, hystart.started) = (20_000, true);
         for _ in 0..7 {
-            hystart.on_round_trip(Duration::from_millis(90));
+            hystart.on_round_trip(90_000);
             hystart.compare();
             assert!(!hystart.is_conservative());
         }
-        hystart.on_round_trip(Duration::from_millis(90));
+        hystart.on_round_trip(90_000);
         hystart.compare();
         assert!(hystart.is_conservative());
     }

@@ -104,11 +104,13 @@ impl Connection {
     pub(super) fn give_up_acknowledged(&mut self, cx: &mut Context<'_>, ack: SeqNum) {
         self.tally.bytes_acked += u64::from(ack.since(self.snd.snd_una));
         self.snd.snd_una = ack;
-        let room = self.send_room();
+        let watched = self.is_room_watched().then(|| self.send_room());
         let data = ack.since(self.send_start).min(self.send_queue.len() as u32);
         self.send_queue.consume(cx.pool, data as usize);
         self.send_start += data;
-        self.note_room(room);
+        if let Some(before) = watched {
+            self.note_room(before);
+        }
         if self.send_queue.is_empty() {
             self.tally.busy.on_change(Waiting::Nothing, cx.now);
         }
@@ -147,7 +149,7 @@ impl Connection {
     }
 
     /// The peer's window; whether it changed.
-    pub(super) fn on_window(&mut self, cx: &Context<'_>, arrival: &Arrival<'_>) -> bool {
+    fn on_window(&mut self, cx: &Context<'_>, arrival: &Arrival<'_>) -> bool {
         if arrival.header.flags.contains(TcpFlags::SYN) || arrival.ack.before(self.snd.snd_una) {
             return false;
         }
@@ -162,7 +164,7 @@ impl Connection {
 
     /// The peer speaks while nothing is on its way. Where its window takes the next segment the probes end, where it does not
     /// the wait for the next probe begins anew (tcp_ack_probe of Linux).
-    fn on_probe_answered(&mut self, cx: &Context<'_>, has_opened: bool) {
+    pub(super) fn on_probe_answered(&mut self, cx: &Context<'_>, has_opened: bool) {
         let next = self.data_end().since(self.snd.snd_nxt.earliest(self.data_end())).min(self.segment_size());
         if next > 0 && self.snd.usable() < next {
             if self.timers.is_set(Timer::Retransmit) {

@@ -9,8 +9,8 @@ use wharf_table::{DropReason, Instant};
 use wharf_wire::tcp::TcpFlags;
 
 use super::{Arrival, Ecn};
-use crate::tcp::sack::Delivered;
 use crate::tcp::state::State;
+use crate::tcp::timers::Timer;
 use crate::tcp::tlp::Probe;
 use crate::tcp::{Connection, Context};
 
@@ -57,11 +57,17 @@ impl Connection {
         if acked > 0 {
             self.take_expected_ack(cx, arrival, acked);
         }
-        self.on_window(cx, arrival);
+        let usable = self.snd.usable();
+        let changed = self.snd.update(arrival.seq, arrival.ack, arrival.header.window);
         if acked > 0 {
             self.dirty |= self.waits_to_send();
             self.grow(cx.now, acked);
             self.restart_retransmit_timer(cx.now);
+        } else {
+            self.dirty |= changed && self.waits_to_send();
+            if flight == 0 && (changed || self.timers.is_set(Timer::Retransmit)) {
+                self.on_probe_answered(cx, self.snd.usable() > usable);
+            }
         }
         if acked > 0 || self.snd.snd_wnd == 0 || flight == 0 {
             self.retries = 0;
@@ -76,10 +82,8 @@ impl Connection {
 
     /// What was sent at one time is acknowledged, all of it or its beginning.
     fn take_expected_ack(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>, acked: u32) {
-        let left = self.last_sent;
         self.give_up_acknowledged(cx, arrival.ack);
-        let delivered = Delivered { bytes: acked, acked: Some((left, left)), ..Delivered::default() };
-        self.measure_round_trip(cx.now, arrival.header, &delivered);
+        self.take_round_trip(cx.now, cx.now.micros_since(self.last_sent));
         self.count_delivery(cx.now, arrival.ack, acked, Ecn::NotCapable);
     }
 }

@@ -22,6 +22,8 @@ use crate::tcp::settings::bounded;
 const RECEIVE_START: u32 = 64 * 1024;
 /// Segments that are expected in the first round trip (TCP_INIT_CWND).
 const FIRST_ROUND: u32 = 10;
+/// Fewer segments are a tight window.
+const TIGHT: u32 = 6;
 /// Smaller segments let the window not grow.
 const WORTH_GROWTH: u32 = 128;
 
@@ -200,6 +202,12 @@ impl ReceiveWindow {
         self.clamp = bytes.min(FIELD_MAX << self.scale);
     }
 
+    /// Whether the window is but a few segments of the peer, who can't fill the path while one of them waits for its
+    /// acknowledgment.
+    pub(in crate::tcp) fn is_tight(&self, peer_mss: u16) -> bool {
+        self.clamp.min(self.buffer) < TIGHT * u32::from(peer_mss)
+    }
+
     /// What is offered now, if there is so much room.
     pub(in crate::tcp) const fn threshold(&self) -> u32 {
         self.threshold
@@ -225,6 +233,10 @@ impl ReceiveWindow {
         let free = free.min(self.threshold);
         if self.scale > 0 {
             return free.next_multiple_of(self.unit());
+        }
+        if free == full && full < TIGHT * mss {
+            // Of so few segments the part of one counts, and nothing is silly about all that there is.
+            return free;
         }
         // Without a scale the window stays a multiple of segments, and moves by no less.
         let told = self.rcv_adv.latest(acked).since(acked);
