@@ -120,3 +120,165 @@ impl Egress {
         sink.frame(head.as_slice(), payload, offload)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use wharf_table::{Addr, Endpoint, HashKey, Protocol};
+    use wharf_wire::ethernet::{EtherType, EthernetRepr};
+    use wharf_wire::ipv4::Ipv4Repr;
+    use wharf_wire::ipv6::Ipv6Repr;
+    use wharf_wire::tcp::{self, TcpOptions, TcpRepr};
+    use wharf_wire::{HardwareAddr, ipv4, ipv6};
+
+    use super::*;
+    use crate::interface::Capabilities;
+    use crate::tcp::Ecn;
+
+    const OURS: [u8; 6] = [2, 0, 0, 0, 0, 1];
+    const THEIRS: [u8; 6] = [2, 0, 0, 0, 0, 2];
+
+    struct Kept(Vec<u8>, OffloadOut);
+
+    impl FrameSink for Kept {
+        fn frame(&mut self, head: &[u8], payload: &[&[u8]], offload: OffloadOut) -> Result<(), DropReason> {
+            self.0 = [&[head], payload].concat().concat();
+            self.1 = offload;
+            Ok(())
+        }
+    }
+
+    /// The frame, header by header, with a checksum over all that was written.
+    fn written(to: NextHop, tuple: &Tuple, segment: &SegmentOut, fields: Fields, payload: &[u8]) -> Vec<u8> {
+        let (src, dst) = (tuple.local.addr, tuple.remote.addr);
+        let mut tcp = vec![0; segment.header.header_len()];
+        segment.header.emit(&mut tcp);
+        tcp.extend_from_slice(payload);
+        tcp::fill_checksum(src, dst, &mut tcp);
+        let traffic_class = fields.traffic_class | segment.ecn.bits();
+        let mut ip = vec![0; if src.is_v4() { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN }];
+        if src.is_v4() {
+            let repr = Ipv4Repr {
+                src,
+                dst,
+                protocol: protocol::TCP,
+                hop_limit: fields.hop_limit,
+                dscp_ecn: traffic_class,
+                identification: 0,
+                dont_fragment: true,
+                more_fragments: false,
+                fragment_offset: 0,
+                payload_len: tcp.len(),
+            };
+            repr.emit(&mut ip);
+        } else {
+            let (next_header, hop_limit, payload_len) = (protocol::TCP, fields.hop_limit, tcp.len());
+            Ipv6Repr { src, dst, next_header, hop_limit, traffic_class, flow_label: 0, payload_len }
+                .emit(&mut ip);
+        }
+        let mut frame = vec![];
+        if let NextHop::Neighbor(dst) = to {
+            let ether_type = if src.is_v4() { EtherType::IPV4 } else { EtherType::IPV6 };
+            frame = vec![0; ethernet_len()];
+            EthernetRepr { dst: HardwareAddr(dst), src: HardwareAddr(OURS), ether_type }.emit(&mut frame);
+        }
+        [frame, ip, tcp].concat()
+    }
+
+    const fn ethernet_len() -> usize {
+        wharf_wire::ethernet::HEADER_LEN
+    }
+
+    fn options(which: usize) -> TcpOptions {
+        let mut options = TcpOptions { timestamps: Some((0xfff0_0001, 7)), ..TcpOptions::default() };
+        match which {
+            0 => options.timestamps = None,
+            1 => {}
+            2 => options.mss = Some(1_460),
+            _ => assert!(options.sack.push(5, 1_000_000)),
+        }
+        options
+    }
+
+    #[test]
+    fn a_template_writes_what_would_be_written_from_the_start() {
+        let mut egress = Egress::new(OURS, 1_500, Capabilities::default(), HashKey::new([1; 16]));
+        let v4 = [Addr::v4([10, 0, 0, 1]), Addr::v4([255, 254, 253, 252])];
+        let v6 = [Addr::v6([0xfd; 16]), Addr::v6([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9])];
+        let payload: Vec<u8> = (0..1_448_u32).map(|i| (i * 7 % 256) as u8).collect();
+        for ([local, remote], to) in [v4, v6]
+            .into_iter()
+            .flat_map(|ends| [NextHop::Neighbor(THEIRS), NextHop::Bare].map(|to| (ends, to)))
+        {
+            let tuple = Tuple {
+                protocol: Protocol::Tcp,
+                local: Endpoint { addr: local, port: 80 },
+                remote: Endpoint { addr: remote, port: 65_535 },
+            };
+            for case in 0..64_usize {
+                let fields = Fields {
+                    hop_limit: [64, 255][case & 1],
+                    traffic_class: [0, 0xb8][case >> 1 & 1],
+                    dont_fragment: true,
+                };
+                let payload = &payload[..[0, 1, 31, 1_448][case >> 2 & 3]];
+                let header = TcpRepr {
+                    src_port: 80,
+                    dst_port: 65_535,
+                    seq: 0xffff_fff0,
+                    ack: case as u32,
+                    flags: TcpFlags::ACK | TcpFlags::PSH,
+                    window: 0xff00,
+                    urgent: 0,
+                    options: options(case >> 4 & 3),
+                };
+                let ecn = [Ecn::NotCapable, Ecn::Capable][case >> 2 & 1];
+                let segment = SegmentOut { header, payload: (0, payload.len()), gso_size: None, ecn };
+                let template = egress.template(to, &tuple, fields);
+                let mut kept = Kept(vec![], OffloadOut::default());
+                let (front, back) = payload.split_at(payload.len() / 3);
+                egress.segment(&template, &segment, &[front, back], &mut kept).unwrap();
+                assert_eq!(kept.0, written(to, &tuple, &segment, fields, payload), "{to:?} {case}");
+                assert_eq!(kept.1, OffloadOut::default());
+            }
+        }
+    }
+
+    /// What is left to a device is the sum of the pseudo-header, and where it is to go on (VIRTIO 1.2, section 5.1.6.2.1).
+    #[test]
+    fn a_device_is_told_where_to_sum_and_what_to_cut() {
+        let capabilities = Capabilities { checksum: true, tso: true, uso: true };
+        let mut egress = Egress::new(OURS, 1_500, capabilities, HashKey::new([1; 16]));
+        let tuple = Tuple {
+            protocol: Protocol::Tcp,
+            local: Endpoint { addr: Addr::v4([10, 0, 0, 1]), port: 80 },
+            remote: Endpoint { addr: Addr::v4([10, 0, 0, 2]), port: 81 },
+        };
+        let header = TcpRepr {
+            src_port: 80,
+            dst_port: 81,
+            seq: 1,
+            ack: 2,
+            flags: TcpFlags::ACK | TcpFlags::CWR,
+            window: 9,
+            urgent: 0,
+            options: options(1),
+        };
+        let payload = vec![3; 5_000];
+        let segment = SegmentOut { header, payload: (0, 5_000), gso_size: Some(1_448), ecn: Ecn::Capable };
+        let template = egress.template(NextHop::Neighbor(THEIRS), &tuple, Fields::default());
+        let mut kept = Kept(vec![], OffloadOut::default());
+        egress.segment(&template, &segment, &[&payload], &mut kept).unwrap();
+        let Kept(mut frame, offload) = kept;
+        let offload_wanted =
+            OffloadOut { checksum: Some((34, 16)), gso: Some((GsoKind::Tcp4, 1_448)), gso_ecn: true };
+        assert_eq!(offload, offload_wanted);
+        // The device sums from there on and puts the complement there.
+        let sum = Sum::new().with(&frame[34..]).finish();
+        frame[50..52].copy_from_slice(&sum.to_be_bytes());
+        let written = written(NextHop::Neighbor(THEIRS), &tuple, &segment, Fields::default(), &payload);
+        assert_eq!(frame, written);
+    }
+}

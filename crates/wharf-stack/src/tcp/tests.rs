@@ -12,6 +12,7 @@ mod handshake;
 mod idle;
 mod loss;
 mod parking;
+pub(super) mod predicted;
 mod random;
 mod recovery;
 mod sending;

@@ -3,7 +3,7 @@
 //! and most of what they may find out can't be.
 //!
 //! Invariant: what is done here is what the checks do, for each segment that gets here; a segment of which that is not
-//! certain takes their way. `tests/predicted.rs` lets both take the same.
+//! certain takes their way. `tcp/tests/predicted.rs` lets both take the same.
 
 use wharf_table::{DropReason, Instant};
 use wharf_wire::tcp::TcpFlags;
@@ -32,6 +32,8 @@ impl Connection {
             && self.pacer.is_none()
             && self.probe == Probe::None
             && !self.detached;
+        #[cfg(test)]
+        let goes_well = goes_well && !crate::tcp::tests::predicted::takes_long_way();
         is_plain
             && goes_well
             && arrival.seq == self.rcv.rcv_nxt
@@ -40,6 +42,17 @@ impl Connection {
             && !arrival.ack.after(self.snd.snd_nxt)
             && (len > 0 || arrival.ack != self.snd.snd_una)
             && self.timestamps.expect(options.timestamps, now)
+    }
+
+    /// The same, for tests.
+    #[cfg(test)]
+    pub(in crate::tcp) fn expects_segment(
+        &self,
+        now: Instant,
+        header: &wharf_wire::tcp::TcpRepr,
+        payload: &[u8],
+    ) -> bool {
+        self.expects(now, &Arrival::new(header, payload, Ecn::NotCapable))
     }
 
     /// Takes a segment that was expected.
