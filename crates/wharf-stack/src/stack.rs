@@ -51,7 +51,7 @@ pub use self::connections::{ConnId, Event, Refusal};
 pub use self::datagrams::{DatagramError, DatagramFields, DatagramIn, DatagramOut, DatagramSink};
 pub use self::errors::IcmpError;
 use crate::buffer::ChunkPool;
-use crate::egress::Egress;
+use crate::egress::{Egress, NextHop};
 use crate::fragment::Reassembler;
 use crate::interface::{FrameIn, FrameSink, OffloadOut};
 use crate::neighbor::Neighbors;
@@ -83,6 +83,8 @@ pub struct Stack {
     looped: loopback::Looped,
     reassembler: Reassembler,
     neighbors: Neighbors,
+    /// What the neighbour cache said last, in its generation, of which destination.
+    last_hop: Option<(u32, Addr, NextHop)>,
     paths: paths::Paths,
     egress: Egress,
     drops: DropCounters,
@@ -114,6 +116,7 @@ impl Stack {
             looped: loopback::Looped::default(),
             reassembler: Reassembler::new(),
             neighbors: Neighbors::new(),
+            last_hop: None,
             paths: paths::Paths::default(),
             egress: Egress::new(
                 config.hardware_address,

@@ -409,6 +409,12 @@ impl Connection {
         self.timers.next().min(self.pacing_due().unwrap_or(Instant::NEVER))
     }
 
+    /// Whether something has happened that [`Connection::take_events`], its state or what it knows of the path tells.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        !self.events.is_empty() | self.is_closed() | self.rare.is_some()
+    }
+
     /// What has happened since this was asked last.
     pub fn take_events(&mut self) -> Events {
         core::mem::take(&mut self.events)
@@ -416,8 +422,15 @@ impl Connection {
 
     /// Gives the memory back.
     pub fn release(mut self, pool: &mut ChunkPool) {
+        self.give_memory_back(pool);
+    }
+
+    /// The same for one whose place is used again.
+    pub(crate) fn give_memory_back(&mut self, pool: &mut ChunkPool) {
         self.send_queue.clear(pool);
         self.receive_queue.clear(pool);
+        (self.board, self.recovery, self.out_of_order) = (None, None, None);
+        (self.rare, self.pacer) = (None, None);
     }
 
     /// It is over.

@@ -45,9 +45,19 @@ impl Agenda {
         }
     }
 
-    /// Puts a connection into the lists where it belongs after something happened to it.
-    #[inline]
+    /// Puts a connection into the lists where it belongs after something happened to it. Of what happens, much changes none.
+    #[inline(always)]
     pub(super) fn enter(&mut self, now: Instant, key: u32, work: &mut Work, role: &Role) -> Option<Seldom> {
+        let due = work.conn.due();
+        let unheard = work.incoming | !work.events.is_empty();
+        let asks = unheard | work.conn.has_news() | work.conn.is_dirty() | !work.held;
+        if asks || due < work.scheduled || due <= now {
+            return self.enter_lists(now, key, work, role);
+        }
+        None
+    }
+
+    fn enter_lists(&mut self, now: Instant, key: u32, work: &mut Work, role: &Role) -> Option<Seldom> {
         let events = work.conn.take_events();
         work.events |= events;
         let due = work.conn.due();

@@ -509,12 +509,13 @@ impl Stack {
     }
 
     pub(super) fn remove(&mut self, key: u32) {
-        let Some(work) = self.connections.remove(key, &self.table) else { return };
+        let Some(mut work) = self.connections.remove(key, &self.table) else { return };
         if let Some(flow) = work.flow {
             self.table.close(flow);
         }
         self.agenda.wheel.cancel(key);
-        work.conn.release(&mut self.pool);
+        work.conn.give_memory_back(&mut self.pool);
+        self.connections.keep_place(work);
         self.forget_stale_output();
     }
 

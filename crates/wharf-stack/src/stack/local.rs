@@ -172,7 +172,17 @@ impl Stack {
         }
         match &self.config.role {
             Role::Gateway(gateway) => Some(NextHop::Neighbor(gateway.peer_hardware)),
-            Role::Host(host) => self.neighbors.resolve(host, destination).map(NextHop::Neighbor),
+            Role::Host(host) => {
+                let generation = self.neighbors.generation();
+                if let Some((of, to, hop)) = self.last_hop
+                    && (of, to) == (generation, destination)
+                {
+                    return Some(hop);
+                }
+                let hop = self.neighbors.resolve(host, destination).map(NextHop::Neighbor)?;
+                self.last_hop = Some((self.neighbors.generation(), destination, hop));
+                Some(hop)
+            }
         }
     }
 

@@ -27,6 +27,9 @@ const WORKING_MAX: usize = 512;
 /// Connections that the hand looks at with each thing that happens: twice as many as it may have to put away.
 const STEPS: usize = 4;
 
+/// Places that are kept for connections that come: 32 KiB.
+const SPARE_MAX: usize = 32;
+
 /// A connection that works, and its place in the stack's lists.
 pub(super) struct Work {
     pub(super) conn: Connection,
@@ -128,6 +131,9 @@ pub(super) struct Connections {
     most: usize,
     limits: Interned,
     packer: Packer,
+    /// Places of connections that are gone, for those that come.
+    #[expect(clippy::vec_box, reason = "what is kept are the allocations")]
+    spare: Vec<Box<Work>>,
 }
 
 impl Connections {
@@ -139,6 +145,7 @@ impl Connections {
             most: WORKING_MAX,
             limits: Interned::default(),
             packer: Packer::new(),
+            spare: Vec::new(),
         }
     }
 
@@ -163,7 +170,14 @@ impl Connections {
 
     /// Takes a connection in; its number is the one that was foretold.
     pub(super) fn insert(&mut self, work: Work) -> Option<u32> {
-        let key = self.slots.insert(Slot::Work(Box::new(work)))?;
+        let work = match self.spare.pop() {
+            Some(mut place) => {
+                *place = work;
+                place
+            }
+            None => Box::new(work),
+        };
+        let key = self.slots.insert(Slot::Work(work))?;
         self.enter_round(key);
         Some(key)
     }
@@ -175,6 +189,13 @@ impl Connections {
         match self.slots.remove(key)? {
             Slot::Work(work) => Some(work),
             Slot::Parked(_) => None,
+        }
+    }
+
+    /// Keeps the place of one that was taken out, and whose memory was given back.
+    pub(super) fn keep_place(&mut self, work: Box<Work>) {
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(work);
         }
     }
 
