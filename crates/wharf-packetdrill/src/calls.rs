@@ -4,6 +4,7 @@ use libc::{c_int, c_uint, c_ulong};
 use wharf_stack::socket::{
     Domain, How, Kind, OptionName, OptionValue, Privilege, Readiness, ReceiveFlags, SendFlags, User,
 };
+use wharf_stack::tcp::TcpInfo;
 use wharf_table::Endpoint;
 
 use crate::address::Named;
@@ -24,6 +25,9 @@ const SIOCATMARK: c_ulong = 0x8905;
 /// The option that lets each receive say how much is left, which is also the kind of the control message.
 const TCP_INQ: (c_int, c_int) = (libc::IPPROTO_TCP, 36);
 const RECEIVE_BUFFER: (c_int, c_int) = (libc::SOL_SOCKET, libc::SO_RCVBUF);
+
+/// What timestamps take of a segment, in bytes (RFC 7323, appendix A).
+const TIMESTAMPS: u32 = 12;
 
 /// How long a call on this socket waits.
 fn patience(state: &mut State, fd: c_int, flags: c_int, timeout: OptionName) -> Patience {
@@ -332,9 +336,10 @@ fn receive_buffer(state: &mut State, socket: Socket) -> Result<Option<u32>> {
     if socket.kind != Kind::Stream || profile == Profile::Linux {
         return Ok(None);
     }
-    let headers = if socket.domain == Domain::V4 { 40 } else { 60 };
     let info = state.host.info(now, socket.id)?.filter(|info| info.state.is_synchronized());
-    Ok(profile.receive_buffer(info.map(|info| info.pmtu.saturating_sub(headers) as u16)))
+    let segment =
+        |info: TcpInfo| (info.snd_mss + if info.options.timestamps { TIMESTAMPS } else { 0 }) as u16;
+    Ok(profile.receive_buffer(info.map(segment)))
 }
 
 /// Takes what is there, on top of what was taken before, and says how much that was.

@@ -44,8 +44,8 @@ pub(crate) fn tcp_info(info: &TcpInfo) -> Vec<u8> {
     bytes.extend(info.delivered_ce.to_ne_bytes());
     bytes.extend(info.bytes_sent.to_ne_bytes());
     bytes.extend(info.bytes_retrans.to_ne_bytes());
-    // Behind reord_seen: segments out of order and changes of the path, which nobody counts here.
-    for number in [info.dsack_dups, info.reord_seen, 0, info.snd_wnd, info.rcv_wnd, 0] {
+    // The last: changes of the path, which nobody counts here.
+    for number in [info.dsack_dups, info.reord_seen, info.rcv_ooopack, info.snd_wnd, info.rcv_wnd, 0] {
         bytes.extend(number.to_ne_bytes());
     }
     bytes
@@ -161,6 +161,7 @@ mod tests {
             reord_seen: 1047,
             rcv_wnd: 1048,
             snd_wnd: 1049,
+            rcv_ooopack: 1050,
             congestion: CongestionKind::default(),
         }
     }
@@ -179,6 +180,9 @@ mod tests {
         assert_eq!((long(104), long(128)), (info.pacing_rate, info.bytes_received));
         assert_eq!((word(144), word(148), long(160)), (info.notsent_bytes, info.min_rtt, info.delivery_rate));
         assert_eq!((word(192), long(200), word(216)), (info.delivered, info.bytes_sent, info.dsack_dups));
-        assert_eq!((word(228), word(232), bytes.len()), (info.snd_wnd, info.rcv_wnd, LEN));
+        assert_eq!(
+            (word(224), word(228), word(232), bytes.len()),
+            (info.rcv_ooopack, info.snd_wnd, info.rcv_wnd, LEN)
+        );
     }
 }

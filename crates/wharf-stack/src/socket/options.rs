@@ -15,6 +15,7 @@ mod level {
     pub(super) const IP: i32 = 0;
     pub(super) const SOCKET: i32 = 1;
     pub(super) const TCP: i32 = 6;
+    pub(super) const UDP: i32 = 17;
     pub(super) const IPV6: i32 = 41;
 }
 
@@ -112,6 +113,8 @@ options! {
     UserTimeout = "TCP_USER_TIMEOUT" TCP 18,
     /// Unsent bytes below which it is writable.
     NotSentLowWater = "TCP_NOTSENT_LOWAT" TCP 25,
+    /// What is sent is gathered into one datagram, which leaves when this ends.
+    GatherDatagram = "UDP_CORK" UDP 1,
     /// Type of service of IPv4.
     TypeOfService = "IP_TOS" IP 1,
     /// Hop limit of IPv4.
@@ -164,6 +167,11 @@ impl OptionName {
     /// Whether only streams have it.
     pub(super) fn is_of_streams(self) -> bool {
         self.number().0 == level::TCP
+    }
+
+    /// Whether only datagram sockets have it.
+    pub(super) fn is_of_datagrams(self) -> bool {
+        self.number().0 == level::UDP
     }
 
     /// Whether only IPv6 sockets have it.
@@ -228,6 +236,7 @@ pub(super) const fn bit(name: OptionName) -> Option<u32> {
         OptionName::ReceiveTypeOfService => 1 << 17,
         OptionName::ReceiveTrafficClass => 1 << 18,
         OptionName::DontRoute => 1 << 19,
+        OptionName::GatherDatagram => 1 << 20,
         _ => return None,
     })
 }
@@ -369,6 +378,12 @@ impl Options {
             syn_retries: self.syn_count,
             user_timeout: self.user_timeout().or(host.user_timeout),
             fin_wait: self.fin_wait(host.fin_wait),
+            // TCP_SYNCNT counts the SYN-ACKs of a listener, too.
+            syn_ack_retries: match self.syn_count {
+                count if count == host.syn_retries => host.syn_ack_retries,
+                own => own,
+            },
+            path_discovery: host.path_discovery && self.discovers_path(),
             hop_limit: self.time_to_live,
             dscp: self.type_of_service >> 2,
             ..host.clone()
@@ -395,11 +410,17 @@ impl Options {
             OptionName::NotSentLowWater => Change::NotSentLowWater(self.not_sent_low_water),
             OptionName::Congestion => Change::Congestion(self.congestion),
             OptionName::TimeToLive => Change::HopLimit(self.time_to_live),
+            OptionName::MtuDiscover => Change::PathDiscovery(self.discovers_path()),
             OptionName::UnicastHops => Change::HopLimit(self.unicast_hops.unwrap_or(HOP_LIMIT)),
             OptionName::TypeOfService => Change::Dscp(self.type_of_service >> 2),
             OptionName::TrafficClass => Change::Dscp(self.traffic_class >> 2),
             _ => return None,
         })
+    }
+
+    /// Whether a connection may not be cut on its way and hears ICMP say that it is too large (IP_MTU_DISCOVER).
+    const fn discovers_path(&self) -> bool {
+        PMTUDISC_WANT <= self.mtu_discover && self.mtu_discover <= PMTUDISC_PROBE
     }
 
     /// TCP_LINGER2: below zero nothing is waited for, and zero stands for what the host does.

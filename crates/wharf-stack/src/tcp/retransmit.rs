@@ -15,7 +15,7 @@ impl Connection {
     /// What is lost goes again, as far as the congestion window lets it.
     pub(super) fn on_loss_due(&mut self, now: Instant) -> Option<SegmentOut> {
         let doubts = self.recovery.as_ref()?.doubts;
-        let lost = self.board.as_mut()?.next_lost()?;
+        let lost = self.board.as_mut().filter(|board| !board.is_reneged())?.next_lost()?;
         if doubts == Doubts::Probing {
             return self.on_doubtful_loss_due(now);
         }

@@ -173,14 +173,15 @@ impl Connection {
         let sack = if blocks > 0 { 4 + 8 * blocks } else { 0 };
         let news = self.rare.as_ref().is_some_and(|rare| rare.timeout.is_news);
         let timeout = if news { USER_TIMEOUT_LEN } else { 0 };
-        u32::from(self.mss).saturating_sub(timestamps + sack + timeout).max(1)
+        let fits = u32::from(self.mss).saturating_sub(timestamps + sack + timeout);
+        fits.min(self.snd.worth()).max(1)
     }
 
     /// The most payload of one [`SegmentOut`]: whole segments when the device cuts them.
     pub(super) fn payload_max(&self, segment: u32) -> u32 {
         let most = u32::from(self.limits.max_segment).min(self.quantum());
         // The urgent pointer of a segment that a device cuts would be wrong in all but the first.
-        let whole = most <= u32::from(self.limits.mss) || self.urgent_end().is_some();
+        let whole = most <= u32::from(self.limits.link_mss) || self.urgent_end().is_some();
         if whole { segment } else { (most - most % segment).max(segment) }
     }
 
