@@ -131,6 +131,10 @@ impl World {
         let len = len.min(RECEIVE_MAX);
         if flags & libc::MSG_ERRQUEUE != 0 {
             return self.at_once(fd, |state, socket| {
+                if socket.kind == Kind::Stream {
+                    let numbers = state.host.receive_zero_copy(socket.id)?;
+                    return Ok(info::zero_copy(socket.domain, numbers));
+                }
                 let error = state.host.receive_error(socket.id)?;
                 Ok(info::queued_error(&error, len))
             });
@@ -160,6 +164,7 @@ impl World {
         let how = SendFlags {
             out_of_band: flags & libc::MSG_OOB != 0,
             more: flags & libc::MSG_MORE != 0,
+            end_of_record: flags & libc::MSG_EOR != 0,
             fast_open: flags & libc::MSG_FASTOPEN != 0,
         };
         let to = match to {
@@ -181,6 +186,9 @@ impl World {
                 if sent < bytes.len() && socket.kind == Kind::Stream { Err(Errno::AGAIN) } else { Ok(()) }
             },
         );
+        if flags & libc::MSG_ZEROCOPY != 0 && sent > 0 {
+            self.at_once(fd, |state, socket| Ok(state.host.note_zero_copy(socket.id)?))?;
+        }
         match result {
             Err(_) if sent > 0 => Ok(sent as i64),
             result => result.map(|()| sent as i64),

@@ -11,6 +11,9 @@ use crate::message::{Control, Received};
 const LEN: usize = 240;
 const UNACKED: usize = 24;
 const SACKED: usize = 28;
+/// `SO_EE_ORIGIN_ZEROCOPY` and `SO_EE_CODE_ZEROCOPY_COPIED` (Linux' include/uapi/linux/errqueue.h).
+const ORIGIN_ZERO_COPY: u8 = 5;
+const COPIED: u8 = 1;
 /// `TCP_CLOSE` and `TCP_LISTEN`.
 const CLOSE: u8 = 7;
 const LISTEN: u8 = 10;
@@ -98,6 +101,21 @@ pub(crate) fn queued_error(error: &QueuedError, len: usize) -> Received {
         flags: libc::MSG_ERRQUEUE | cut,
         control: vec![Control { level, kind, data }],
     }
+}
+
+/// What MSG_ERRQUEUE gives of sends with MSG_ZEROCOPY: that those from the first to the last number were copied.
+pub(crate) fn zero_copy(domain: Domain, (first, last): (u32, u32)) -> Received {
+    let mut data = 0_u32.to_ne_bytes().to_vec();
+    data.extend([ORIGIN_ZERO_COPY, 0, COPIED, 0]);
+    data.extend(first.to_ne_bytes());
+    data.extend(last.to_ne_bytes());
+    let (level, kind) = match domain {
+        Domain::V4 => (libc::IPPROTO_IP, libc::IP_RECVERR),
+        Domain::V6 => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+    };
+    // Nobody is the offender.
+    data.extend(vec![0; if domain == Domain::V4 { 16 } else { 28 }]);
+    Received { flags: libc::MSG_ERRQUEUE, control: vec![Control { level, kind, data }], ..Received::default() }
 }
 
 #[cfg(test)]

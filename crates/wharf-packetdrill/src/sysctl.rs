@@ -15,6 +15,7 @@ use wharf_table::notation::Cidr;
 use wharf_table::{Port, PortRange};
 
 use crate::flags::Settings;
+use crate::profile::Profile;
 use crate::world::State;
 
 /// Lengths of the prefixes on the link.
@@ -36,7 +37,11 @@ pub(crate) fn host_config(settings: &Settings) -> HostConfig {
     // Nobody attacks a script, and its runs are to be alike.
     let key = |byte| HashKey::new([byte; 16]);
     // As Linux has it: what was agreed on may be missing.
-    let mut tcp = TcpSettings { missing_timestamps: MissingTimestamps::Tolerated, ..TcpSettings::default() };
+    let mut tcp = TcpSettings {
+        missing_timestamps: MissingTimestamps::Tolerated,
+        segments_cost: settings.profile == Profile::Linux,
+        ..TcpSettings::default()
+    };
     settings.profile.prepare(&mut tcp);
     let config = Config {
         medium: Medium::Ip,
@@ -108,6 +113,7 @@ pub(crate) fn refresh(state: &mut State) {
         }
     };
     count(&mut tcp.syn_retries, "syn_retries");
+    count(&mut tcp.train_min, "min_tso_segs");
     count(&mut tcp.syn_linear, "syn_linear_timeouts");
     count(&mut tcp.syn_ack_retries, "synack_retries");
     count(&mut tcp.max_retries, "retries2");

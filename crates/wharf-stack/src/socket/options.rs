@@ -77,6 +77,10 @@ options! {
     SendTimeout = "SO_SNDTIMEO" SOCKET 21,
     /// Datagrams come with the time of their arrival.
     Timestamp = "SO_TIMESTAMP" SOCKET 29,
+    /// The mark of packets: kept for who asks.
+    Mark = "SO_MARK" SOCKET 36,
+    /// Who sends with MSG_ZEROCOPY is told when the bytes are free.
+    ZeroCopy = "SO_ZEROCOPY" SOCKET 60,
     /// Whether it listens. To be read only.
     AcceptConnections = "SO_ACCEPTCONN" SOCKET 30,
     /// The protocol's number. To be read only.
@@ -237,6 +241,7 @@ pub(super) const fn bit(name: OptionName) -> Option<u32> {
         OptionName::ReceiveTrafficClass => 1 << 18,
         OptionName::DontRoute => 1 << 19,
         OptionName::GatherDatagram => 1 << 20,
+        OptionName::ZeroCopy => 1 << 21,
         _ => return None,
     })
 }
@@ -269,6 +274,7 @@ pub(super) struct Options {
     pub(super) receive_timeout: Option<Duration>,
     pub(super) send_timeout: Option<Duration>,
     pub(super) priority: i32,
+    pub(super) mark: i32,
     pub(super) max_segment: u16,
     pub(super) keep_idle: u32,
     pub(super) keep_interval: u32,
@@ -325,6 +331,7 @@ impl Options {
             receive_timeout: None,
             send_timeout: None,
             priority: 0,
+            mark: 0,
             max_segment: 0,
             keep_idle: keepalive.idle.as_secs() as u32,
             keep_interval: keepalive.interval.as_secs() as u32,
@@ -480,6 +487,7 @@ impl Options {
                 self.receive_low_water = if number < 0 { i32::MAX as u32 } else { unsigned()?.max(1) };
             }
             OptionName::Priority => self.priority = number,
+            OptionName::Mark => self.mark = number,
             OptionName::MaxSegment => self.max_segment = within(number, MAX_SEGMENT_BOUNDS)? as u16,
             OptionName::KeepIdle => self.keep_idle = within(number, (1, KEEPALIVE_SECONDS_MAX))?,
             OptionName::KeepInterval => self.keep_interval = within(number, (1, KEEPALIVE_SECONDS_MAX))?,
@@ -521,6 +529,7 @@ impl Options {
             OptionName::ReceiveLowWater => self.receive_low_water,
             OptionName::SendLowWater => 1,
             OptionName::Priority => return Some(OptionValue::Number(self.priority)),
+            OptionName::Mark => return Some(OptionValue::Number(self.mark)),
             OptionName::KeepIdle => self.keep_idle,
             OptionName::KeepInterval => self.keep_interval,
             OptionName::KeepCount => self.keep_count.into(),

@@ -39,6 +39,8 @@ pub enum Change {
     /// Whether the data that is queued next goes on in data that follows at once (MSG_MORE): then no small segment leaves
     /// before that, or an acknowledgment, or 200 ms.
     MoreFollows(bool),
+    /// What is queued so far ends a record: no segment goes on beyond it (MSG_EOR).
+    EndRecord,
     /// The largest segment that is sent, in bytes, options counted as payload; it only shrinks.
     MaxSegment(u16),
     /// Whether packets may not be cut on their way, and ICMP is heard that says that they are too large (see
@@ -73,6 +75,7 @@ impl Connection {
                 }
             }
             Change::MoreFollows(follows) => self.set_more_follows(follows),
+            Change::EndRecord => self.end_record(),
             Change::Cork(on) => {
                 self.corked = on;
                 self.dirty |= !on;

@@ -281,7 +281,7 @@ impl Connection {
         if !self.state.is_synchronized() || self.state == State::TimeWait {
             return None;
         }
-        let unsent = self.data_end().since(self.snd.snd_nxt);
+        let mut unsent = self.data_end().since(self.snd.snd_nxt);
         let fin_due = self.fin_queued && !self.fin_is_sent();
         if unsent == 0 {
             self.window_filled = false;
@@ -293,6 +293,9 @@ impl Connection {
             self.raise_old_limit(now);
             if let Some(probe) = self.path_probe(now, unsent) {
                 return Some(probe);
+            }
+            if let Some(end) = self.record_end(self.snd.snd_nxt) {
+                unsent = end.since(self.snd.snd_nxt);
             }
         }
         let demand = self.demand(unsent, fin_due);
@@ -333,7 +336,9 @@ impl Connection {
             segment,
             most: self.payload_max(segment),
             max_wnd: self.snd.max_wnd,
+            // What more is queued behind is a record by itself.
             small_waits: !fin_due
+                && self.snd.snd_nxt + unsent == self.data_end()
                 && self.urgent_end().is_none()
                 && !self.tail.is_pushed
                 && (self.corked
@@ -379,7 +384,8 @@ impl Connection {
         let data_end = self.data_end();
         let len = range.right.earliest(data_end).since(range.left);
         let mut flags = TcpFlags::ACK;
-        if len > 0 && range.left + len == data_end && !self.tail.is_open {
+        let ends_record = self.rare.is_some() && self.is_record_end(range.left + len);
+        if len > 0 && (range.left + len == data_end && !self.tail.is_open || ends_record) {
             flags |= TcpFlags::PSH;
         }
         if self.fin_queued && range.right.after(data_end) {

@@ -26,6 +26,9 @@ pub struct Settings {
     /// The receive buffer grows to so many bytes with what is read in a round trip; it does not when this is not more than
     /// `receive_buffer`.
     pub receive_buffer_max: u32,
+    /// The sizes of receive buffers are Linux', which reckons what segments cost it in memory: then the window follows from
+    /// the size of those that come.
+    pub segments_cost: bool,
     /// The window scale is chosen for so many bytes at least, though the buffer may never become so large; 0 for the buffer.
     pub receive_scale_for: u32,
     /// The most that is offered to the peer at once, in bytes; 0 leaves it to the buffer.
@@ -60,6 +63,8 @@ pub struct Settings {
     pub duplicate_sack: bool,
     /// Offer window scaling (RFC 7323).
     pub window_scale: bool,
+    /// So many segments at least leave as one train, where there are so many to leave (Linux: `tcp_min_tso_segs`).
+    pub train_min: u8,
     /// Probe for the loss of the end of a flight before the retransmission time-out (RFC 8985, section 7).
     pub tail_loss_probe: bool,
     /// Added to the clock in timestamps, so that they don't tell how long the caller's clock runs. One number for all
@@ -158,6 +163,7 @@ impl Default for Settings {
             max_segment: 1460,
             receive_buffer: 1 << 20,
             receive_buffer_max: 0,
+            segments_cost: false,
             receive_scale_for: 0,
             window_clamp: 0,
             send_buffer: 1 << 20,
@@ -174,6 +180,7 @@ impl Default for Settings {
             sack: true,
             duplicate_sack: true,
             window_scale: true,
+            train_min: 2,
             tail_loss_probe: true,
             timestamp_offset: 0,
             time_wait: Duration::from_secs(60),
@@ -242,6 +249,8 @@ pub(crate) struct Limits {
     pub(super) path_discovery: bool,
     pub(super) mtu_probing: MtuProbing,
     pub(super) duplicate_sack: bool,
+    pub(super) segments_cost: bool,
+    pub(super) train_min: u8,
     pub(super) hop_limit: u8,
     pub(super) dscp: u8,
     pub(super) nagle: bool,
@@ -275,6 +284,8 @@ impl Limits {
             path_mss: settings.path_mss,
             path_discovery: settings.path_discovery,
             duplicate_sack: settings.duplicate_sack,
+            segments_cost: settings.segments_cost,
+            train_min: settings.train_min.max(1),
             mtu_probing: settings.mtu_probing,
             hop_limit: settings.hop_limit.max(1),
             dscp: settings.dscp & DSCP_MASK,

@@ -111,6 +111,7 @@ impl Connection {
         self.soft_error = None;
         self.restart_user_timeout();
         self.on_path_progress(cx.now);
+        self.forget_records();
     }
 
     /// What the peer holds beyond its acknowledgment; how many bytes are new.
