@@ -4,6 +4,7 @@ use libc::{c_int, c_uint, c_ulong};
 use wharf_stack::socket::{
     Domain, How, Kind, OptionName, OptionValue, Privilege, Readiness, ReceiveFlags, SendFlags, User,
 };
+use wharf_stack::tcp::TcpInfo;
 use wharf_table::Endpoint;
 
 use crate::address::Named;
@@ -24,6 +25,9 @@ const SIOCATMARK: c_ulong = 0x8905;
 /// The option that lets each receive say how much is left, which is also the kind of the control message.
 const TCP_INQ: (c_int, c_int) = (libc::IPPROTO_TCP, 36);
 const RECEIVE_BUFFER: (c_int, c_int) = (libc::SOL_SOCKET, libc::SO_RCVBUF);
+
+/// What timestamps take of a segment, in bytes (RFC 7323, appendix A).
+const TIMESTAMPS: u32 = 12;
 
 /// How long a call on this socket waits.
 fn patience(state: &mut State, fd: c_int, flags: c_int, timeout: OptionName) -> Patience {
@@ -127,6 +131,10 @@ impl World {
         let len = len.min(RECEIVE_MAX);
         if flags & libc::MSG_ERRQUEUE != 0 {
             return self.at_once(fd, |state, socket| {
+                if socket.kind == Kind::Stream {
+                    let numbers = state.host.receive_zero_copy(socket.id)?;
+                    return Ok(info::zero_copy(socket.domain, numbers));
+                }
                 let error = state.host.receive_error(socket.id)?;
                 Ok(info::queued_error(&error, len))
             });
@@ -156,6 +164,7 @@ impl World {
         let how = SendFlags {
             out_of_band: flags & libc::MSG_OOB != 0,
             more: flags & libc::MSG_MORE != 0,
+            end_of_record: flags & libc::MSG_EOR != 0,
             fast_open: flags & libc::MSG_FASTOPEN != 0,
         };
         let to = match to {
@@ -177,6 +186,9 @@ impl World {
                 if sent < bytes.len() && socket.kind == Kind::Stream { Err(Errno::AGAIN) } else { Ok(()) }
             },
         );
+        if flags & libc::MSG_ZEROCOPY != 0 && sent > 0 {
+            self.at_once(fd, |state, socket| Ok(state.host.note_zero_copy(socket.id)?))?;
+        }
         match result {
             Err(_) if sent > 0 => Ok(sent as i64),
             result => result.map(|()| sent as i64),
@@ -332,9 +344,10 @@ fn receive_buffer(state: &mut State, socket: Socket) -> Result<Option<u32>> {
     if socket.kind != Kind::Stream || profile == Profile::Linux {
         return Ok(None);
     }
-    let headers = if socket.domain == Domain::V4 { 40 } else { 60 };
     let info = state.host.info(now, socket.id)?.filter(|info| info.state.is_synchronized());
-    Ok(profile.receive_buffer(info.map(|info| info.pmtu.saturating_sub(headers) as u16)))
+    let segment =
+        |info: TcpInfo| (info.snd_mss + if info.options.timestamps { TIMESTAMPS } else { 0 }) as u16;
+    Ok(profile.receive_buffer(info.map(segment)))
 }
 
 /// Takes what is there, on top of what was taken before, and says how much that was.

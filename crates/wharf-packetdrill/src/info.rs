@@ -11,6 +11,9 @@ use crate::message::{Control, Received};
 const LEN: usize = 240;
 const UNACKED: usize = 24;
 const SACKED: usize = 28;
+/// `SO_EE_ORIGIN_ZEROCOPY` and `SO_EE_CODE_ZEROCOPY_COPIED` (Linux' include/uapi/linux/errqueue.h).
+const ORIGIN_ZERO_COPY: u8 = 5;
+const COPIED: u8 = 1;
 /// `TCP_CLOSE` and `TCP_LISTEN`.
 const CLOSE: u8 = 7;
 const LISTEN: u8 = 10;
@@ -44,8 +47,8 @@ pub(crate) fn tcp_info(info: &TcpInfo) -> Vec<u8> {
     bytes.extend(info.delivered_ce.to_ne_bytes());
     bytes.extend(info.bytes_sent.to_ne_bytes());
     bytes.extend(info.bytes_retrans.to_ne_bytes());
-    // Behind reord_seen: segments out of order and changes of the path, which nobody counts here.
-    for number in [info.dsack_dups, info.reord_seen, 0, info.snd_wnd, info.rcv_wnd, 0] {
+    // The last: changes of the path, which nobody counts here.
+    for number in [info.dsack_dups, info.reord_seen, info.rcv_ooopack, info.snd_wnd, info.rcv_wnd, 0] {
         bytes.extend(number.to_ne_bytes());
     }
     bytes
@@ -97,6 +100,25 @@ pub(crate) fn queued_error(error: &QueuedError, len: usize) -> Received {
         from: Some((domain, error.destination)),
         flags: libc::MSG_ERRQUEUE | cut,
         control: vec![Control { level, kind, data }],
+    }
+}
+
+/// What MSG_ERRQUEUE gives of sends with MSG_ZEROCOPY: that those from the first to the last number were copied.
+pub(crate) fn zero_copy(domain: Domain, (first, last): (u32, u32)) -> Received {
+    let mut data = 0_u32.to_ne_bytes().to_vec();
+    data.extend([ORIGIN_ZERO_COPY, 0, COPIED, 0]);
+    data.extend(first.to_ne_bytes());
+    data.extend(last.to_ne_bytes());
+    let (level, kind) = match domain {
+        Domain::V4 => (libc::IPPROTO_IP, libc::IP_RECVERR),
+        Domain::V6 => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+    };
+    // Nobody is the offender.
+    data.extend(vec![0; if domain == Domain::V4 { 16 } else { 28 }]);
+    Received {
+        flags: libc::MSG_ERRQUEUE,
+        control: vec![Control { level, kind, data }],
+        ..Received::default()
     }
 }
 
@@ -161,6 +183,7 @@ mod tests {
             reord_seen: 1047,
             rcv_wnd: 1048,
             snd_wnd: 1049,
+            rcv_ooopack: 1050,
             congestion: CongestionKind::default(),
         }
     }
@@ -179,6 +202,9 @@ mod tests {
         assert_eq!((long(104), long(128)), (info.pacing_rate, info.bytes_received));
         assert_eq!((word(144), word(148), long(160)), (info.notsent_bytes, info.min_rtt, info.delivery_rate));
         assert_eq!((word(192), long(200), word(216)), (info.delivered, info.bytes_sent, info.dsack_dups));
-        assert_eq!((word(228), word(232), bytes.len()), (info.snd_wnd, info.rcv_wnd, LEN));
+        assert_eq!(
+            (word(224), word(228), word(232), bytes.len()),
+            (info.rcv_ooopack, info.snd_wnd, info.rcv_wnd, LEN)
+        );
     }
 }

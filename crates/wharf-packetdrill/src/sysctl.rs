@@ -15,6 +15,7 @@ use wharf_table::notation::Cidr;
 use wharf_table::{Port, PortRange};
 
 use crate::flags::Settings;
+use crate::profile::Profile;
 use crate::world::State;
 
 /// Lengths of the prefixes on the link.
@@ -36,7 +37,11 @@ pub(crate) fn host_config(settings: &Settings) -> HostConfig {
     // Nobody attacks a script, and its runs are to be alike.
     let key = |byte| HashKey::new([byte; 16]);
     // As Linux has it: what was agreed on may be missing.
-    let mut tcp = TcpSettings { missing_timestamps: MissingTimestamps::Tolerated, ..TcpSettings::default() };
+    let mut tcp = TcpSettings {
+        missing_timestamps: MissingTimestamps::Tolerated,
+        segments_cost: settings.profile == Profile::Linux,
+        ..TcpSettings::default()
+    };
     settings.profile.prepare(&mut tcp);
     let config = Config {
         medium: Medium::Ip,
@@ -98,6 +103,7 @@ pub(crate) fn refresh(state: &mut State) {
     };
     set(&mut tcp.slow_start_after_idle, "slow_start_after_idle");
     set(&mut tcp.sack, "sack");
+    set(&mut tcp.duplicate_sack, "dsack");
     set(&mut tcp.timestamps, "timestamps");
     set(&mut tcp.window_scale, "window_scaling");
     set(&mut tcp.tail_loss_probe, "early_retrans");
@@ -107,8 +113,16 @@ pub(crate) fn refresh(state: &mut State) {
         }
     };
     count(&mut tcp.syn_retries, "syn_retries");
+    count(&mut tcp.train_min, "min_tso_segs");
     count(&mut tcp.syn_linear, "syn_linear_timeouts");
+    count(&mut tcp.syn_ack_retries, "synack_retries");
     count(&mut tcp.max_retries, "retries2");
+    if let Some(0) = at.tcp("orphan_retries") {
+        // Linux' own number behind its default.
+        tcp.orphan_retries = TcpSettings::default().orphan_retries;
+    } else {
+        count(&mut tcp.orphan_retries, "orphan_retries");
+    }
     let buffer = |field: &mut u32, name, which: usize| {
         // Half of Linux' sizes is data, the other half what it costs to hold it.
         let value = at.numbers(name).get(which).and_then(|bytes| u32::try_from(*bytes / 2).ok());

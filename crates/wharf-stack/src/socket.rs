@@ -27,6 +27,7 @@ mod option_calls;
 mod options;
 mod readiness;
 mod stream;
+mod zero_copy;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -86,6 +87,8 @@ pub struct SendFlags {
     pub out_of_band: bool,
     /// MSG_MORE: more follows, a small segment may wait for it.
     pub more: bool,
+    /// MSG_EOR: what follows goes in another segment.
+    pub end_of_record: bool,
     /// MSG_DONTROUTE, MSG_CONFIRM and MSG_NOSIGNAL have nothing to do here. MSG_FASTOPEN: not offered.
     pub fast_open: bool,
 }
@@ -158,6 +161,8 @@ pub struct Host {
     ready: VecDeque<u32>,
     /// Datagrams that wait for the link.
     outgoing: VecDeque<datagram::Outgoing>,
+    /// Sends that are to be told of when the peer has them, by socket.
+    zero_copies: BTreeMap<u32, zero_copy::ZeroCopies>,
     /// What a new socket's options are.
     fresh: Shared,
     /// What it follows from has changed.
@@ -180,6 +185,7 @@ impl Host {
             sockets: Places::new(),
             by_conn: Vec::new(),
             claims: BTreeMap::new(),
+            zero_copies: BTreeMap::new(),
             ready: VecDeque::new(),
             outgoing: VecDeque::new(),
             max_sockets: config.max_sockets,
@@ -273,6 +279,7 @@ impl Host {
     /// [`Errno::BadDescriptor`].
     pub fn close(&mut self, now: Instant, id: SocketId) -> Result<(), Errno> {
         let socket = self.sockets.remove(id.0).ok_or(Errno::BadDescriptor)?;
+        self.zero_copies.remove(&id.0);
         match socket.body {
             Body::Idle(idle) => {
                 if let Some(claim) = idle.claim {
@@ -314,8 +321,11 @@ impl Host {
                 self.on_event(event);
             }
             if !self.stack.has_looped() {
-                return;
+                break;
             }
+        }
+        if !self.zero_copies.is_empty() {
+            self.look_at_zero_copies();
         }
     }
 

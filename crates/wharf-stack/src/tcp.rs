@@ -13,7 +13,7 @@
 //! - [`ecn`], [`pacing`]: congestion that routers tell of, and when what may leave does;
 //! - [`info`], [`tally`]: what a connection knows and counts of itself;
 //! - [`command`], [`change`], [`timeout`]: what the owner wants, and what time brings;
-//! - [`path`], [`urgent`], [`user_timeout`]: what few connections need, kept in [`rare`].
+//! - [`path`], [`urgent`], [`user_timeout`], [`record`]: what few connections need, kept in [`rare`].
 //!
 //! Invariants: no bytes are taken beyond the window that was promised, and the promise is never taken back; a byte is
 //! given up by the send queue only when acknowledged; an idle connection holds no chunk and nothing on the heap.
@@ -39,6 +39,7 @@ mod prr;
 mod rack;
 mod rare;
 mod reassembly;
+mod record;
 mod recovery;
 pub(crate) mod request;
 mod reset;
@@ -375,6 +376,16 @@ impl Connection {
     /// Bytes that were sent or are queued, and are not acknowledged.
     pub const fn unacknowledged_len(&self) -> usize {
         self.send_queue.len()
+    }
+
+    /// Behind the last byte that is queued.
+    pub(crate) fn queued_end(&self) -> SeqNum {
+        self.data_end()
+    }
+
+    /// Whether the peer has acknowledged everything before `seq`.
+    pub(crate) fn has_acknowledged(&self, seq: SeqNum) -> bool {
+        !self.snd.snd_una.before(seq)
     }
 
     /// Whether `seq` is on its way: an ICMP error that quotes another number is not about this connection (RFC 5927,

@@ -7,7 +7,7 @@
 //! Invariant: a segment that leaves by a template is the same to the bit as one whose headers are written from the start;
 //! `tests/egress_oracle.rs` compares them.
 
-use wharf_table::{DropReason, Tuple};
+use wharf_table::{Addr, DropReason, Tuple};
 use wharf_wire::checksum::Sum;
 use wharf_wire::tcp::{CHECKSUM_OFFSET, TcpFlags};
 
@@ -19,6 +19,7 @@ use crate::tcp::SegmentOut;
 /// Where lengths stand in the IP headers.
 const TOTAL_LENGTH_V4: usize = 2;
 const PAYLOAD_LENGTH_V6: usize = 4;
+const IDENTIFICATION_V4: usize = 4;
 const HEADER_CHECKSUM_V4: usize = 10;
 /// Bytes of a TCP header with timestamps.
 const USUAL_HEADER: usize = 32;
@@ -33,7 +34,9 @@ pub(crate) struct Template {
     to: NextHop,
     fields: Fields,
     is_v4: bool,
-    /// Of the IPv4 header.
+    /// Between whom routers may cut its packets: of those each has an Identification of its own (RFC 6864, section 4.1).
+    cut_between: Option<(Addr, Addr)>,
+    /// Of the IPv4 header, without length and Identification.
     ip_sum: Sum,
     /// Of the pseudo-header without the length.
     pseudo_sum: Sum,
@@ -52,7 +55,7 @@ impl Template {
 }
 
 impl Egress {
-    /// The template of segments with this tuple. Routers may not cut them ([`Fields::dont_fragment`]).
+    /// The template of segments with this tuple.
     pub(crate) fn template(&mut self, to: NextHop, tuple: &Tuple, fields: Fields) -> Template {
         let (src, dst) = (tuple.local.addr, tuple.remote.addr);
         let is_v4 = src.is_v4() && dst.is_v4();
@@ -61,10 +64,13 @@ impl Egress {
         let length = if is_v4 { TOTAL_LENGTH_V4 } else { PAYLOAD_LENGTH_V6 };
         ip[length..length + 2].fill(0);
         if is_v4 {
+            ip[IDENTIFICATION_V4..IDENTIFICATION_V4 + 2].fill(0);
             ip[HEADER_CHECKSUM_V4..HEADER_CHECKSUM_V4 + 2].fill(0);
         }
         let ip_sum = Sum::new().with(ip);
-        Template { head, to, fields, is_v4, ip_sum, pseudo_sum: pseudo_header(src, dst, protocol::TCP, 0) }
+        let pseudo_sum = pseudo_header(src, dst, protocol::TCP, 0);
+        let cut_between = (is_v4 && !fields.dont_fragment).then_some((src, dst));
+        Template { head, to, fields, is_v4, cut_between, ip_sum, pseudo_sum }
     }
 
     /// Sends one TCP segment, or one large one that the device cuts.
@@ -90,6 +96,11 @@ impl Egress {
             let mut sum = template.ip_sum;
             sum.add_u16(total);
             sum.add_u16(u16::from(segment.ecn.bits()));
+            if let Some((src, dst)) = template.cut_between {
+                let identification = self.identifications.next(src, dst, protocol::TCP) as u16;
+                ip[IDENTIFICATION_V4..IDENTIFICATION_V4 + 2].copy_from_slice(&identification.to_be_bytes());
+                sum.add_u16(identification);
+            }
             ip[HEADER_CHECKSUM_V4..HEADER_CHECKSUM_V4 + 2].copy_from_slice(&sum.finish().to_be_bytes());
         } else {
             let ip = &mut head.bytes[ip_at..];
@@ -202,6 +213,11 @@ mod tests {
         options
     }
 
+    fn header(flags: TcpFlags) -> TcpRepr {
+        let (options, window) = (options(1), 9);
+        TcpRepr { src_port: 80, dst_port: 81, seq: 1, ack: 2, flags, window, urgent: 0, options }
+    }
+
     #[test]
     fn a_template_writes_what_would_be_written_from_the_start() {
         let mut egress = Egress::new(OURS, 1_500, Capabilities::default(), HashKey::new([1; 16]));
@@ -246,6 +262,29 @@ mod tests {
         }
     }
 
+    /// RFC 6864, section 4.1: what routers may cut has an Identification of its own.
+    #[test]
+    fn packets_that_may_be_cut_are_told_apart() {
+        let mut egress = Egress::new(OURS, 1_500, Capabilities::default(), HashKey::new([1; 16]));
+        let tuple = Tuple {
+            protocol: Protocol::Tcp,
+            local: Endpoint { addr: Addr::v4([10, 0, 0, 1]), port: 80 },
+            remote: Endpoint { addr: Addr::v4([10, 0, 0, 2]), port: 81 },
+        };
+        let header = header(TcpFlags::ACK);
+        let segment = SegmentOut { header, payload: (0, 0), gso_size: None, ecn: Ecn::NotCapable };
+        let fields = Fields { dont_fragment: false, ..Fields::default() };
+        let template = egress.template(NextHop::Bare, &tuple, fields);
+        let mut seen = vec![];
+        for _ in 0..3 {
+            let mut kept = Kept(vec![], OffloadOut::default());
+            egress.segment(&template, &segment, &[], &mut kept).unwrap();
+            let (ip, _, _) = Ipv4Repr::parse(&kept.0).expect("its checksum is right");
+            assert!(!ip.dont_fragment && !seen.contains(&ip.identification));
+            seen.push(ip.identification);
+        }
+    }
+
     /// What is left to a device is the sum of the pseudo-header, and where it is to go on (VIRTIO 1.2, section 5.1.6.2.1).
     #[test]
     fn a_device_is_told_where_to_sum_and_what_to_cut() {
@@ -256,16 +295,7 @@ mod tests {
             local: Endpoint { addr: Addr::v4([10, 0, 0, 1]), port: 80 },
             remote: Endpoint { addr: Addr::v4([10, 0, 0, 2]), port: 81 },
         };
-        let header = TcpRepr {
-            src_port: 80,
-            dst_port: 81,
-            seq: 1,
-            ack: 2,
-            flags: TcpFlags::ACK | TcpFlags::CWR,
-            window: 9,
-            urgent: 0,
-            options: options(1),
-        };
+        let header = header(TcpFlags::ACK | TcpFlags::CWR);
         let payload = vec![3; 5_000];
         let segment = SegmentOut { header, payload: (0, 5_000), gso_size: Some(1_448), ecn: Ecn::Capable };
         let template = egress.template(NextHop::Neighbor(THEIRS), &tuple, Fields::default());

@@ -51,6 +51,14 @@ pub(super) struct Outgoing {
     payload: Box<[u8]>,
 }
 
+/// What MSG_MORE or UDP_CORK has gathered of a datagram.
+#[derive(Debug)]
+struct Gathered {
+    source: Endpoint,
+    destination: Endpoint,
+    bytes: Vec<u8>,
+}
+
 /// A datagram socket.
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
@@ -66,6 +74,7 @@ pub(super) struct Datagrams {
     /// bind(2) chose the port.
     bound: bool,
     queue: VecDeque<Kept>,
+    gathered: Option<Box<Gathered>>,
     held: usize,
     /// Bytes of datagrams that wait for the link.
     unsent: usize,
@@ -284,7 +293,70 @@ impl Host {
         if flags.out_of_band {
             return Err(Errno::NotSupported);
         }
-        let (source, destination) = self.ends(id, to)?;
+        let Body::Datagram(datagrams) = &mut self.entry_mut(id)?.body else { return Err(Errno::Invalid) };
+        let gathered = datagrams.gathered.take();
+        let Socket { options, .. } = self.entry(id)?;
+        if flags.more || options.has(OptionName::GatherDatagram) {
+            return self.gather(id, gathered, bytes, to);
+        }
+        match gathered {
+            None => {
+                let (source, destination) = self.ends(id, to)?;
+                self.send_whole(id, source, destination, bytes)
+            }
+            Some(mut gathered) => {
+                gathered.bytes.extend_from_slice(bytes);
+                let Gathered { source, destination, bytes: whole } = *gathered;
+                self.send_whole(id, source, destination, &whole).map(|_| bytes.len())
+            }
+        }
+    }
+
+    /// Puts bytes behind those that have been gathered; where they go the first of them has said.
+    fn gather(
+        &mut self,
+        id: SocketId,
+        gathered: Option<Box<Gathered>>,
+        bytes: &[u8],
+        to: Option<Endpoint>,
+    ) -> Result<usize, Errno> {
+        let mut gathered = match gathered {
+            Some(gathered) => gathered,
+            None => {
+                let (source, destination) = self.ends(id, to)?;
+                Box::new(Gathered { source, destination, bytes: Vec::new() })
+            }
+        };
+        let most = if gathered.destination.addr.is_v4() { PAYLOAD_MAX_V4 } else { PAYLOAD_MAX_V6 };
+        // What does not fit is lost, and all before it with it, as in Linux.
+        if gathered.bytes.len() + bytes.len() > most {
+            return Err(Errno::MessageSize);
+        }
+        gathered.bytes.extend_from_slice(bytes);
+        if let Body::Datagram(datagrams) = &mut self.entry_mut(id)?.body {
+            datagrams.gathered = Some(gathered);
+        }
+        Ok(bytes.len())
+    }
+
+    /// UDP_CORK has changed: what was gathered leaves when it is over.
+    pub(super) fn send_gathered(&mut self, now: Instant, id: SocketId) -> Result<(), Errno> {
+        let Socket { options, body: Body::Datagram(datagrams) } = self.entry_mut(id)? else {
+            return Ok(());
+        };
+        if options.has(OptionName::GatherDatagram) || datagrams.gathered.is_none() {
+            return Ok(());
+        }
+        self.send_datagram(now, id, &[], None, SendFlags::default()).map(|_| ())
+    }
+
+    fn send_whole(
+        &mut self,
+        id: SocketId,
+        source: Endpoint,
+        destination: Endpoint,
+        bytes: &[u8],
+    ) -> Result<usize, Errno> {
         let mtu = usize::from(self.stack.mtu_to(destination.addr));
         let looped = self.stack.is_looped(destination.addr);
         let Socket { options, body: Body::Datagram(datagrams) } = self.entry_mut(id)? else {

@@ -73,6 +73,7 @@ impl Host {
             let listener = Listener { marks, error, claim, backlog: limit, waiting: 0 };
             *body = Body::Listener(Box::new(listener));
         }
+        self.shape_listener(id);
         Ok(())
     }
 

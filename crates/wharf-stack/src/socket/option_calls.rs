@@ -8,9 +8,11 @@ use super::address::sharing;
 use super::datagram;
 use super::entry::{Body, Domain, Socket};
 use super::errno::Errno;
-use super::options::{OptionName, OptionValue};
+use super::listener::Listener;
+use super::options::{OptionName, OptionValue, Options};
 use super::{Host, SocketId};
-use crate::tcp::State;
+use crate::stack::Stack;
+use crate::tcp::{Settings, State};
 
 /// net.ipv4.tcp_rmem and tcp_wmem, the second number: what a socket says while nobody has set it.
 const RECEIVE_BUFFER: u32 = 131_072;
@@ -34,7 +36,7 @@ impl Host {
         let Socket { options, body } = self.entry_mut(id)?;
         let stream = !matches!(body, Body::Datagram(_));
         let v6 = body.marks().domain() == Domain::V6;
-        if name.is_of_streams() && !stream || name.is_of_v6() && !v6 {
+        if name.is_of_streams() && !stream || name.is_of_datagrams() && stream || name.is_of_v6() && !v6 {
             return Err(Errno::NoProtocolOption);
         }
         match name {
@@ -61,6 +63,9 @@ impl Host {
         }
         Arc::make_mut(options).set(name, value)?;
         self.apply_option(now, id, name);
+        if name == OptionName::GatherDatagram {
+            self.send_gathered(now, id)?;
+        }
         self.settle(now);
         Ok(())
     }
@@ -78,19 +83,37 @@ impl Host {
         if let (Some(claim), OptionName::ReuseAddress | OptionName::ReusePort) = (claim, name) {
             stack.set_sharing(claim.binding, sharing(options));
         }
-        if let (Body::Stream(stream), Some(change)) = (body, options.change(name)) {
-            stack.change(now, stream.conn(), change);
+        match body {
+            Body::Stream(stream) => {
+                if let Some(change) = options.change(name) {
+                    stack.change(now, stream.conn(), change);
+                }
+            }
+            Body::Listener(listener) => shape(stack, listener, options),
+            Body::Idle(_) | Body::Datagram(_) => {}
         }
     }
 
-    /// Lets an accepted connection know what its listener's options were.
+    /// Lets connections that come to a listener be as its options say, from their SYN-ACK on.
+    pub(super) fn shape_listener(&mut self, id: SocketId) {
+        let Host { stack, sockets, fresh, .. } = self;
+        if let Some(Socket { options, body: Body::Listener(listener) }) = sockets.value(id.0)
+            && !Arc::ptr_eq(options, fresh)
+        {
+            shape(stack, listener, options);
+        }
+    }
+
+    /// Lets an accepted connection know what of its listener's options is not part of how it began.
     pub(super) fn apply_options(&mut self, now: Instant, id: SocketId) {
         let Ok(socket) = self.entry(id) else { return };
         let options = Arc::clone(&socket.options);
         if Arc::ptr_eq(&options, &self.fresh) {
             return;
         }
-        for &name in OptionName::ALL {
+        for name in
+            [OptionName::Cork, OptionName::QuickAck, OptionName::UnicastHops, OptionName::TrafficClass]
+        {
             if options.change(name) != self.fresh.change(name) {
                 self.apply_option(now, id, name);
             }
@@ -121,7 +144,8 @@ impl Host {
         let Socket { options, body } = self.entry_mut(id)?;
         let stream = !matches!(body, Body::Datagram(_));
         let domain = body.marks().domain();
-        if name.is_of_streams() && !stream || name.is_of_v6() && domain == Domain::V4 {
+        let elsewhere = name.is_of_streams() && !stream || name.is_of_datagrams() && stream;
+        if elsewhere || name.is_of_v6() && domain == Domain::V4 {
             return Err(Errno::NotSupported);
         }
         if let Some(value) = options.value(name) {
@@ -213,4 +237,10 @@ impl Host {
             _ => None,
         }
     }
+}
+
+/// What comes to a listener is as its options say on top of what the host does; the link bounds the size of segments.
+fn shape(stack: &mut Stack, listener: &Listener, options: &Options) {
+    let host = Settings { mss: u16::MAX, ..stack.config().tcp.clone() };
+    stack.shape_listener(listener.claim.binding, options.settings(&host));
 }

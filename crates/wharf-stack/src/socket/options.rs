@@ -15,6 +15,7 @@ mod level {
     pub(super) const IP: i32 = 0;
     pub(super) const SOCKET: i32 = 1;
     pub(super) const TCP: i32 = 6;
+    pub(super) const UDP: i32 = 17;
     pub(super) const IPV6: i32 = 41;
 }
 
@@ -76,6 +77,10 @@ options! {
     SendTimeout = "SO_SNDTIMEO" SOCKET 21,
     /// Datagrams come with the time of their arrival.
     Timestamp = "SO_TIMESTAMP" SOCKET 29,
+    /// The mark of packets: kept for who asks.
+    Mark = "SO_MARK" SOCKET 36,
+    /// Who sends with MSG_ZEROCOPY is told when the bytes are free.
+    ZeroCopy = "SO_ZEROCOPY" SOCKET 60,
     /// Whether it listens. To be read only.
     AcceptConnections = "SO_ACCEPTCONN" SOCKET 30,
     /// The protocol's number. To be read only.
@@ -112,6 +117,8 @@ options! {
     UserTimeout = "TCP_USER_TIMEOUT" TCP 18,
     /// Unsent bytes below which it is writable.
     NotSentLowWater = "TCP_NOTSENT_LOWAT" TCP 25,
+    /// What is sent is gathered into one datagram, which leaves when this ends.
+    GatherDatagram = "UDP_CORK" UDP 1,
     /// Type of service of IPv4.
     TypeOfService = "IP_TOS" IP 1,
     /// Hop limit of IPv4.
@@ -164,6 +171,11 @@ impl OptionName {
     /// Whether only streams have it.
     pub(super) fn is_of_streams(self) -> bool {
         self.number().0 == level::TCP
+    }
+
+    /// Whether only datagram sockets have it.
+    pub(super) fn is_of_datagrams(self) -> bool {
+        self.number().0 == level::UDP
     }
 
     /// Whether only IPv6 sockets have it.
@@ -228,6 +240,8 @@ pub(super) const fn bit(name: OptionName) -> Option<u32> {
         OptionName::ReceiveTypeOfService => 1 << 17,
         OptionName::ReceiveTrafficClass => 1 << 18,
         OptionName::DontRoute => 1 << 19,
+        OptionName::GatherDatagram => 1 << 20,
+        OptionName::ZeroCopy => 1 << 21,
         _ => return None,
     })
 }
@@ -260,6 +274,7 @@ pub(super) struct Options {
     pub(super) receive_timeout: Option<Duration>,
     pub(super) send_timeout: Option<Duration>,
     pub(super) priority: i32,
+    pub(super) mark: i32,
     pub(super) max_segment: u16,
     pub(super) keep_idle: u32,
     pub(super) keep_interval: u32,
@@ -316,6 +331,7 @@ impl Options {
             receive_timeout: None,
             send_timeout: None,
             priority: 0,
+            mark: 0,
             max_segment: 0,
             keep_idle: keepalive.idle.as_secs() as u32,
             keep_interval: keepalive.interval.as_secs() as u32,
@@ -369,6 +385,12 @@ impl Options {
             syn_retries: self.syn_count,
             user_timeout: self.user_timeout().or(host.user_timeout),
             fin_wait: self.fin_wait(host.fin_wait),
+            // TCP_SYNCNT counts the SYN-ACKs of a listener, too.
+            syn_ack_retries: match self.syn_count {
+                count if count == host.syn_retries => host.syn_ack_retries,
+                own => own,
+            },
+            path_discovery: host.path_discovery && self.discovers_path(),
             hop_limit: self.time_to_live,
             dscp: self.type_of_service >> 2,
             ..host.clone()
@@ -395,11 +417,17 @@ impl Options {
             OptionName::NotSentLowWater => Change::NotSentLowWater(self.not_sent_low_water),
             OptionName::Congestion => Change::Congestion(self.congestion),
             OptionName::TimeToLive => Change::HopLimit(self.time_to_live),
+            OptionName::MtuDiscover => Change::PathDiscovery(self.discovers_path()),
             OptionName::UnicastHops => Change::HopLimit(self.unicast_hops.unwrap_or(HOP_LIMIT)),
             OptionName::TypeOfService => Change::Dscp(self.type_of_service >> 2),
             OptionName::TrafficClass => Change::Dscp(self.traffic_class >> 2),
             _ => return None,
         })
+    }
+
+    /// Whether a connection may not be cut on its way and hears ICMP say that it is too large (IP_MTU_DISCOVER).
+    const fn discovers_path(&self) -> bool {
+        PMTUDISC_WANT <= self.mtu_discover && self.mtu_discover <= PMTUDISC_PROBE
     }
 
     /// TCP_LINGER2: below zero nothing is waited for, and zero stands for what the host does.
@@ -459,6 +487,7 @@ impl Options {
                 self.receive_low_water = if number < 0 { i32::MAX as u32 } else { unsigned()?.max(1) };
             }
             OptionName::Priority => self.priority = number,
+            OptionName::Mark => self.mark = number,
             OptionName::MaxSegment => self.max_segment = within(number, MAX_SEGMENT_BOUNDS)? as u16,
             OptionName::KeepIdle => self.keep_idle = within(number, (1, KEEPALIVE_SECONDS_MAX))?,
             OptionName::KeepInterval => self.keep_interval = within(number, (1, KEEPALIVE_SECONDS_MAX))?,
@@ -500,6 +529,7 @@ impl Options {
             OptionName::ReceiveLowWater => self.receive_low_water,
             OptionName::SendLowWater => 1,
             OptionName::Priority => return Some(OptionValue::Number(self.priority)),
+            OptionName::Mark => return Some(OptionValue::Number(self.mark)),
             OptionName::KeepIdle => self.keep_idle,
             OptionName::KeepInterval => self.keep_interval,
             OptionName::KeepCount => self.keep_count.into(),

@@ -96,7 +96,10 @@ impl Host {
                 ready.add_if(idle.error.is_some(), Readiness::ERR);
             }
             Body::Listener(listener) => ready.add_if(listener.is_ready(), Readiness::IN),
-            Body::Stream(stream) => ready = self.stream_readiness(stream, &socket.options),
+            Body::Stream(stream) => {
+                ready = self.stream_readiness(stream, &socket.options);
+                ready.add_if(self.has_zero_copy(id), Readiness::ERR);
+            }
             Body::Datagram(datagrams) => {
                 let marks = datagrams.marks;
                 ready.add_if(datagrams.error.is_some() || !datagrams.errors.is_empty(), Readiness::ERR);

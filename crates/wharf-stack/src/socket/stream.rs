@@ -235,6 +235,9 @@ impl Host {
             true => stack.send_urgent(now, conn, bytes),
             false => stack.send(now, conn, bytes),
         };
+        if flags.end_of_record && sent == bytes.len() && sent > 0 {
+            stack.change(now, conn, Change::EndRecord);
+        }
         match sent {
             0 if !bytes.is_empty() => Err(Errno::Again),
             sent => Ok(sent),

@@ -531,11 +531,24 @@ impl Stack {
 
     /// The settings of a connection with `peer`: the template of the configuration with the segment sizes of the link.
     pub(super) fn tcp_settings(&self, peer: Addr) -> tcp::Settings {
+        self.tcp_settings_like(&self.config.tcp, u16::MAX, peer)
+    }
+
+    /// The same of a connection that came to a listener.
+    pub(super) fn tcp_settings_at(&self, listener: BindingId, peer: Addr) -> tcp::Settings {
+        match self.listeners.settings(listener) {
+            Some(settings) => self.tcp_settings_like(settings, settings.mss, peer),
+            None => self.tcp_settings(peer),
+        }
+    }
+
+    fn tcp_settings_like(&self, template: &tcp::Settings, most: u16, peer: Addr) -> tcp::Settings {
         let headers: u16 = if peer.is_v4() { 40 } else { 60 };
         let looped = self.is_looped(peer);
         let mtu = if looped { loopback::LOOPBACK_MTU } else { self.config.mtu };
-        let mut settings = self.config.tcp.clone();
-        settings.mss = mtu.saturating_sub(headers);
+        let mut settings = template.clone();
+        settings.link_mss = mtu.saturating_sub(headers);
+        settings.mss = settings.link_mss.min(most);
         settings.path_mss = self.paths.mss(peer);
         settings.max_segment =
             if !looped && self.config.capabilities.tso { tcp::MAX_OFFLOAD_SEGMENT } else { settings.mss };
@@ -559,8 +572,12 @@ impl Way {
 
 /// What a connection's owner chose for the IP headers of its packets.
 #[inline]
-fn ip_fields(conn: &Connection) -> Fields {
-    Fields { hop_limit: conn.hop_limit(), traffic_class: conn.dscp() << 2, ..Fields::default() }
+pub(super) fn ip_fields(conn: &Connection) -> Fields {
+    Fields {
+        hop_limit: conn.hop_limit(),
+        traffic_class: conn.dscp() << 2,
+        dont_fragment: conn.discovers_path(),
+    }
 }
 
 /// From where a connection is opened.

@@ -180,6 +180,16 @@ impl Stack {
         }
     }
 
+    /// A router says that the path takes less than a datagram of a socket of ours had: `mss` as TCP would have it.
+    pub(super) fn learn_from_datagram(&mut self, now: Instant, quoted: &Quoted, mss: u16) {
+        let remote = quoted.dst.addr;
+        let known = self.tcp_settings(remote);
+        let limit = if known.path_mss == 0 { known.mss } else { known.path_mss };
+        if self.sender_of(quoted.src, quoted.dst).is_some() && mss < limit {
+            self.paths.learn(now, remote, mss);
+        }
+    }
+
     /// An ICMP error about a UDP datagram of ours: to who has sent it.
     pub(super) fn on_datagram_error<D: DatagramSink>(
         &mut self,

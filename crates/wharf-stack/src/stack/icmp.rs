@@ -75,6 +75,9 @@ impl Stack {
     ) -> Result<(), DropReason> {
         let (meaning, quoted) = Meaning::of(packet).map_err(|_| DropReason::IcmpInvalid)?;
         if let Some(quoted) = quoted.as_ref().filter(|quoted| quoted.protocol == protocol::UDP) {
+            if let Meaning::TooBig(mtu) = meaning {
+                self.learn_from_datagram(now, quoted, believed(quoted, mtu));
+            }
             return self.on_datagram_error(packet, quoted, datagrams);
         }
         match (meaning, quoted) {
@@ -107,15 +110,7 @@ impl Stack {
     /// An ICMP error that quotes a segment of ours: the path is smaller than the segment (RFC 1191, RFC 8201).
     fn on_too_big(&mut self, now: Instant, quoted: &Quoted, mtu: u32) -> Result<(), DropReason> {
         let id = self.quoted_connection(quoted)?;
-        let headers: u32 = if quoted.src.addr.is_v4() { 40 } else { 60 };
-        // Less than every path carries is a lie (RFC 791; RFC 8201, section 4). An IPv4 router that does not say how small is
-        // taken at what hosts accept (RFC 1191, section 5).
-        let mtu = match (quoted.src.addr.is_v4(), mtu) {
-            (true, 0) => 576,
-            (true, mtu) => mtu.max(68),
-            (false, mtu) => mtu.max(1280),
-        };
-        let payload = u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
+        let payload = believed(quoted, mtu);
         let seq = SeqNum::new(quoted.tcp_seq.ok_or(DropReason::IcmpInvalid)?);
         self.with(now, id, |conn, _| conn.handle_path_mtu(now, payload, seq));
         Ok(())
@@ -158,6 +153,18 @@ impl Stack {
         let in_flight = quoted.tcp_seq.is_some_and(|seq| self.connection(id).is_on_its_way(seq));
         if in_flight { Ok(id) } else { Err(DropReason::IcmpInvalid) }
     }
+}
+
+/// The TCP payload and options of the largest packet that a path takes, when a router says this of its MTU. Less than every
+/// path carries is a lie (RFC 791; RFC 8201, section 4). An IPv4 router that does not say how small is taken at what hosts
+/// accept (RFC 1191, section 5).
+fn believed(quoted: &Quoted, mtu: u32) -> u16 {
+    let (mtu, headers) = match (quoted.src.addr.is_v4(), mtu) {
+        (true, 0) => (576, 40),
+        (true, mtu) => (mtu.max(68), 40),
+        (false, mtu) => (mtu.max(1280), 60),
+    };
+    u16::try_from(mtu - headers).unwrap_or(u16::MAX)
 }
 
 /// What an IPv4 code of destination unreachable says (RFC 792; RFC 1812, section 5.2.7.1).

@@ -9,6 +9,7 @@
 //! Invariants: a connection in an accept queue is held for its owner-to-be, so it stays when its peer resets it (what was
 //! received can be read); nothing is announced of it before it is accepted.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -18,7 +19,7 @@ use wharf_table::{Addr, Instant, Port, Protocol};
 
 use super::connections::{ConnId, Event};
 use super::{Stack, cookies::Cookies};
-use crate::tcp::Events;
+use crate::tcp::{Events, Settings};
 
 /// Requests of a listener without a backlog, beyond which SYNs are answered with cookies: Linux' `somaxconn`.
 const REQUESTS_MAX: u32 = 4_096;
@@ -30,6 +31,8 @@ pub(super) struct Listener {
     pub(super) token: u32,
     /// Connections that may wait to be accepted, less one; `None`: each is announced at once.
     backlog: Option<u32>,
+    /// How its connections behave, from their SYN-ACK on; `None`: as those of the stack do.
+    settings: Option<Box<Settings>>,
     /// How many requests it has.
     pub(super) requests: u32,
     /// Connections that wait to be accepted, by number.
@@ -68,6 +71,11 @@ impl Listeners {
         self.all.get_mut(id.index())?.as_mut()
     }
 
+    /// How the connections of a listener behave, where that is not as the stack's do.
+    pub(super) fn settings(&self, id: BindingId) -> Option<&Settings> {
+        self.all.get(id.index())?.as_ref()?.settings.as_deref()
+    }
+
     /// Whether its connections wait to be accepted.
     pub(super) fn is_queueing(&mut self, id: BindingId) -> bool {
         self.listener(id).is_some_and(|listener| listener.backlog.is_some())
@@ -78,7 +86,15 @@ impl Listeners {
             self.all.resize_with(id.index() + 1, || None);
         }
         let queue = VecDeque::new();
-        let listener = Listener { token, backlog, requests: 0, queue, cookie_at: None, announced: false };
+        let listener = Listener {
+            token,
+            backlog,
+            settings: None,
+            requests: 0,
+            queue,
+            cookie_at: None,
+            announced: false,
+        };
         self.all[id.index()] = Some(listener);
     }
 }
@@ -131,6 +147,14 @@ impl Stack {
             None => self.listeners.add(binding, token, backlog),
         }
         Ok(())
+    }
+
+    /// Lets the connections that come to a listener from now on behave like this, from their SYN-ACK on: the largest segment
+    /// of `settings` bounds what the link takes.
+    pub fn shape_listener(&mut self, binding: BindingId, settings: Settings) {
+        if let Some(listener) = self.listeners.listener(binding) {
+            listener.settings = Some(Box::new(settings));
+        }
     }
 
     /// The connection that has waited longest to be accepted on a listener with a backlog; `None` when none waits. It is

@@ -1,8 +1,8 @@
 //! Requests: connections in SYN-RECEIVED that came to a listener, each a row of the port table and a place in a queue.
 //!
-//! The SYN-ACK is repeated after 1, 2, 4, 8 and 16 s, and the row forgotten 32 s later (Linux' `tcp_synack_retries`). All
-//! rows that were answered equally often wait equally long, so each repetition has its queue in the order of time, and
-//! no request needs a timer of its own. A row that is gone is recognized by its stamp when its place comes to the front.
+//! The SYN-ACK is repeated after 1, 2, 4, 8 and 16 s, and the row forgotten 32 s later, unless the settings want it more or
+//! less often. All rows that were answered equally often wait equally long, so each repetition has its queue in the order of
+//! time, and no request needs a timer of its own. A row that is gone is recognized by its stamp when its place comes to the front.
 //!
 //! Invariants: a row's listener exists; the front of each queue is a row that waits.
 
@@ -18,7 +18,7 @@ use wharf_table::{DropReason, Instant, Protocol, Tuple};
 use wharf_wire::quoted::Quoted;
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
-use super::connections::Opening;
+use super::connections::{Opening, ip_fields};
 use super::cookies::Cookies;
 use super::listeners::COOKIES_VALID_MS;
 use super::{Role, Stack, Unreachable};
@@ -27,10 +27,11 @@ use crate::ip::protocol;
 use crate::tcp::request::{Pending, Sent, sent_at};
 use crate::tcp::{self, Connection, Context, Ecn, SegmentOut, SeqNum, State};
 
-/// How often the SYN-ACK is repeated.
-const RETRIES: usize = 5;
-/// The wait for the first acknowledgment (RFC 6298, rule 2.1).
+/// After so many repetitions the wait grows no more.
+const DOUBLINGS: usize = 7;
+/// The wait for the first acknowledgment (RFC 6298, rule 2.1), and the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
 /// Places of a piece of a queue.
 const PIECE: usize = 512;
 
@@ -71,7 +72,7 @@ impl Queue {
 /// When the requests of a stack want to be looked at.
 pub(super) struct Requests {
     /// By how often the SYN-ACK was repeated.
-    queues: [Queue; RETRIES + 1],
+    queues: [Queue; DOUBLINGS + 1],
     stamp: u32,
     /// A moment not before any row's answer, and not hours after: what their times are counted back from.
     latest: Instant,
@@ -92,7 +93,7 @@ impl Requests {
         self.latest = self.latest.max(now);
         self.stamp = self.stamp.wrapping_add(1);
         (pending.sent, pending.stamp) = (sent_at(now), self.stamp);
-        self.queues[usize::from(pending.retries).min(RETRIES)].push((id, self.stamp));
+        self.queues[usize::from(pending.retries).min(DOUBLINGS)].push((id, self.stamp));
     }
 
     /// Forgets places of rows that are gone, as far as they stand in front.
@@ -105,7 +106,8 @@ impl Requests {
     }
 
     fn due(&self, pending: &Pending) -> Instant {
-        pending.sent_before(self.latest) + FIRST_WAIT * (1 << usize::from(pending.retries).min(RETRIES))
+        let wait = FIRST_WAIT * (1 << usize::from(pending.retries).min(DOUBLINGS));
+        pending.sent_before(self.latest) + wait.min(LONGEST_WAIT)
     }
 
     /// When the first of them wants to be looked at.
@@ -143,7 +145,7 @@ impl Stack {
         if listener.has_all_requests() {
             listener.cookie_at = Some(now);
             let pending = self.listeners.cookies.make(now, &tuple, syn);
-            return self.send_cookie(now, tuple, &pending);
+            return self.send_cookie(now, tuple, binding, &pending);
         }
         let clock = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
         // A connection that follows one in TIME-WAIT begins behind it (RFC 9293, section 3.10.7.4).
@@ -157,7 +159,7 @@ impl Stack {
         if let Some(listener) = self.listeners.listener(binding) {
             listener.requests += 1;
         }
-        self.answer_request(now, id, tuple, &mut pending);
+        self.answer_request(now, id, &request, &mut pending);
         Ok(())
     }
 
@@ -213,7 +215,7 @@ impl Stack {
         (segment, payload): (&TcpRepr, &[u8]),
         ecn: Ecn,
     ) -> Result<(), DropReason> {
-        let settings = self.tcp_settings(request.tuple.remote.addr);
+        let settings = self.tcp_settings_at(request.listener, request.tuple.remote.addr);
         let mut cx = Context { now, pool: &mut self.pool };
         let mut conn = Connection::from_request(&settings, request.tuple, pending, sent, &mut cx);
         let ends = segment.flags.contains(TcpFlags::ACK) && !segment.flags.contains(TcpFlags::RST);
@@ -247,8 +249,9 @@ impl Stack {
     }
 
     /// Sends the SYN-ACK of a request and notes when.
-    fn answer_request(&mut self, now: Instant, id: RequestId, tuple: Tuple, pending: &mut Pending) {
-        let settings = self.tcp_settings(tuple.remote.addr);
+    fn answer_request(&mut self, now: Instant, id: RequestId, request: &Request, pending: &mut Pending) {
+        let tuple = request.tuple;
+        let settings = self.tcp_settings_at(request.listener, tuple.remote.addr);
         let mut cx = Context { now, pool: &mut self.pool };
         let mut conn = Connection::from_request(&settings, tuple, pending, Sent::Never, &mut cx);
         self.send_all_of(now, &mut conn);
@@ -258,15 +261,21 @@ impl Stack {
         }
     }
 
-    fn send_cookie(&mut self, now: Instant, tuple: Tuple, pending: &Pending) -> Result<(), DropReason> {
-        let settings = self.tcp_settings(tuple.remote.addr);
+    fn send_cookie(
+        &mut self,
+        now: Instant,
+        tuple: Tuple,
+        binding: BindingId,
+        pending: &Pending,
+    ) -> Result<(), DropReason> {
+        let settings = self.tcp_settings_at(binding, tuple.remote.addr);
         let mut cx = Context { now, pool: &mut self.pool };
         let mut conn = Connection::from_request(&settings, tuple, pending, Sent::Never, &mut cx);
         let Some(mut answer) = conn.poll_segment(&mut cx) else { return Err(DropReason::NoFlow) };
         if let Some((clock, _)) = &mut answer.header.options.timestamps {
             *clock = Cookies::stamp(*clock, pending);
         }
-        self.reply_segment(tuple, &answer);
+        self.reply_segment(tuple, &answer, ip_fields(&conn));
         Ok(())
     }
 
@@ -276,17 +285,12 @@ impl Stack {
         loop {
             let mut cx = Context { now, pool: &mut self.pool };
             let Some(segment) = conn.poll_segment(&mut cx) else { break };
-            self.reply_segment(tuple, &segment);
+            self.reply_segment(tuple, &segment, ip_fields(conn));
         }
     }
 
     /// Sends a segment without payload that no connection keeps.
-    pub(super) fn reply_segment(&mut self, tuple: Tuple, segment: &SegmentOut) {
-        let fields = Fields {
-            hop_limit: self.config.tcp.hop_limit.max(1),
-            traffic_class: (self.config.tcp.dscp & 0x3f) << 2,
-            ..Fields::default()
-        };
+    pub(super) fn reply_segment(&mut self, tuple: Tuple, segment: &SegmentOut, fields: Fields) {
         let to = self.link_address(tuple.remote.addr);
         match (to, &self.config.role) {
             (Some(to), _) => {
@@ -322,22 +326,23 @@ impl Stack {
     /// Repeats the SYN-ACKs that are due, and forgets requests that nobody acknowledges.
     pub(super) fn on_request_timeout(&mut self, now: Instant) {
         self.requests.tidy(&self.table);
-        for retries in 0..=RETRIES {
-            while let Some((id, stamp)) = self.requests.queues[retries].front() {
+        for queue in 0..=DOUBLINGS {
+            while let Some((id, stamp)) = self.requests.queues[queue].front() {
                 let Some(mut pending) = pending(&self.table, (id, stamp)) else {
-                    self.requests.queues[retries].pop();
+                    self.requests.queues[queue].pop();
                     continue;
                 };
                 if self.requests.due(&pending) > now {
                     break;
                 }
-                self.requests.queues[retries].pop();
+                self.requests.queues[queue].pop();
                 let Some(request) = self.table.request(id) else { continue };
-                if retries == RETRIES {
+                let settings = self.listeners.settings(request.listener).unwrap_or(&self.config.tcp);
+                if pending.retries >= settings.syn_ack_retries {
                     self.close_request(id);
                 } else {
                     pending.retries += 1;
-                    self.answer_request(now, id, request.tuple, &mut pending);
+                    self.answer_request(now, id, &request, &mut pending);
                 }
             }
         }

@@ -127,7 +127,13 @@ impl Stack {
 
     /// The largest packet of the way to `remote`, in bytes, as far as it is known.
     pub(crate) fn mtu_to(&self, remote: Addr) -> u16 {
-        if self.is_looped(remote) { super::loopback::LOOPBACK_MTU } else { self.config.mtu }
+        if self.is_looped(remote) {
+            return super::loopback::LOOPBACK_MTU;
+        }
+        match self.paths.mss(remote) {
+            0 => self.config.mtu,
+            mss => self.config.mtu.min(mss + if remote.is_v4() { 40 } else { 60 }),
+        }
     }
 }
 

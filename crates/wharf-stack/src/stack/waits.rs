@@ -16,6 +16,7 @@ use wharf_table::{DropReason, Instant, Tuple};
 use wharf_wire::tcp::{TcpFlags, TcpOptions, TcpRepr};
 
 use super::{Role, Stack};
+use crate::egress::Fields;
 use crate::tcp::leaving::{Leaving, Stage};
 use crate::tcp::{Ecn, SegmentOut, SeqNum, State};
 
@@ -248,10 +249,13 @@ impl Stack {
                 }
                 let clock = (now.millis() as u32).wrapping_add(self.config.tcp.timestamp_offset);
                 let header = late.acknowledgment(tuple, clock);
-                self.reply_segment(
-                    tuple,
-                    &SegmentOut { header, payload: (0, 0), gso_size: None, ecn: Ecn::NotCapable },
-                );
+                let fields = Fields {
+                    hop_limit: self.config.tcp.hop_limit.max(1),
+                    traffic_class: (self.config.tcp.dscp & 0x3f) << 2,
+                    ..Fields::default()
+                };
+                let segment = SegmentOut { header, payload: (0, 0), gso_size: None, ecn: Ecn::NotCapable };
+                self.reply_segment(tuple, &segment, fields);
             }
             Outcome::Reset => {
                 self.table.close_waiting(id);

@@ -39,8 +39,13 @@ pub enum Change {
     /// Whether the data that is queued next goes on in data that follows at once (MSG_MORE): then no small segment leaves
     /// before that, or an acknowledgment, or 200 ms.
     MoreFollows(bool),
+    /// What is queued so far ends a record: no segment goes on beyond it (MSG_EOR).
+    EndRecord,
     /// The largest segment that is sent, in bytes, options counted as payload; it only shrinks.
     MaxSegment(u16),
+    /// Whether packets may not be cut on their way, and ICMP is heard that says that they are too large (see
+    /// [`Settings::path_discovery`](super::Settings::path_discovery)).
+    PathDiscovery(bool),
     /// The most bytes that wait to be acknowledged; the buffer grows no more.
     SendBuffer(u32),
     /// The most bytes that wait to be read; the buffer grows no more. What the peer was promised already is still taken.
@@ -70,6 +75,7 @@ impl Connection {
                 }
             }
             Change::MoreFollows(follows) => self.set_more_follows(follows),
+            Change::EndRecord => self.end_record(),
             Change::Cork(on) => {
                 self.corked = on;
                 self.dirty |= !on;
@@ -92,6 +98,7 @@ impl Connection {
                 self.limits.mss = self.limits.mss.min(mss);
                 self.mss = self.mss.min(mss);
             }
+            Change::PathDiscovery(on) => self.limits.path_discovery = on,
             Change::SendBuffer(bytes) => self.fix_send_buffer(settings::bounded(bytes)),
             Change::ReceiveBuffer(bytes) => self.rcv.fix(settings::bounded(bytes)),
             Change::WindowClamp(bytes) => self.rcv.clamp_to(bytes),
@@ -120,6 +127,11 @@ impl Connection {
     /// The differentiated services codepoint of its packets.
     pub const fn dscp(&self) -> u8 {
         self.limits.dscp
+    }
+
+    /// Whether its packets may not be cut on their way.
+    pub(crate) const fn discovers_path(&self) -> bool {
+        self.limits.path_discovery
     }
 
     fn change_keepalive(&mut self, cx: &Context<'_>) {

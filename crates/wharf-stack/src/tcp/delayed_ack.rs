@@ -129,7 +129,12 @@ impl Connection {
         self.delayed_ack.on_data(cx.now, self.rtt.rto_micros(), || quick_count(window, rcv_mss));
         let is_large = len > u32::from(self.limits.mss);
         if len >= u32::from(self.rcv_mss) {
-            self.rcv_mss = if is_large { self.rcv_mss } else { len as u16 };
+            let size = if is_large && !self.limits.segments_cost { self.rcv_mss } else { self.limits.mss };
+            let size = len.min(size.into());
+            if self.limits.segments_cost && len != u32::from(self.rcv_mss) {
+                self.rcv.measure(len);
+            }
+            self.rcv_mss = size as u16;
             self.delayed_ack.last_len = 0;
         } else if !self.is_smaller_size(arrival, len as u16) {
             self.delayed_ack.small = (self.delayed_ack.small + 1).min(2);

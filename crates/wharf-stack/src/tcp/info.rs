@@ -162,6 +162,8 @@ pub struct TcpInfo {
     pub dsack_dups: u32,
     /// How often reordering was seen.
     pub reord_seen: u32,
+    /// Segments that came out of order.
+    pub rcv_ooopack: u32,
     /// The window that we offer now, in bytes.
     pub rcv_wnd: u32,
     /// The window that the peer offers, in bytes.
@@ -205,7 +207,7 @@ impl Connection {
             last_data_sent: millis(now.since(self.last_sent)),
             last_data_recv: millis(now.since(tally.data_arrived)),
             last_ack_recv: millis(now.since(tally.ack_arrived)),
-            pmtu: u32::from(self.mss) + if self.tuple.remote.addr.is_v4() { 40 } else { 60 },
+            pmtu: u32::from(self.path_mss()) + if self.tuple.remote.addr.is_v4() { 40 } else { 60 },
             rcv_ssthresh: self.rcv.threshold(),
             rtt: self.rtt.srtt().map_or(0, micros),
             rttvar: self.rtt.rttvar(),
@@ -236,6 +238,7 @@ impl Connection {
             bytes_retrans: tally.bytes_resent,
             dsack_dups: tally.duplicates_reported,
             reord_seen: tally.reorderings_seen,
+            rcv_ooopack: tally.segments_out_of_order,
             rcv_wnd: self.rcv.edge().since(self.rcv.rcv_nxt),
             snd_wnd: self.snd.snd_wnd,
             congestion: self.congestion.kind(),

@@ -88,7 +88,8 @@ impl Connection {
     /// and quotes the segment at `quoted`, which is on its way. What is too large goes again, once it is believed.
     pub fn handle_path_mtu(&mut self, now: Instant, mss: u16, quoted: SeqNum) {
         let mss = mss.max(self.least_segment());
-        if mss >= self.mss {
+        let heard = self.limits.path_discovery || !self.tuple.remote.addr.is_v4();
+        if mss >= self.mss || !heard {
             return;
         }
         if mss < self.proof.proven && self.state.is_synchronized() {
@@ -100,6 +101,12 @@ impl Connection {
             self.resend_all();
             self.dirty = true;
         }
+    }
+
+    /// The largest packet of the path as far as it is known, in bytes, less IP and TCP header.
+    pub(super) fn path_mss(&self) -> u16 {
+        let path = self.rare.as_ref().and_then(|rare| rare.path.as_ref());
+        if path.is_some_and(|path| self.mss < path.full) { self.mss } else { self.limits.link_mss }
     }
 
     /// Whether the stack should remember something of the path.

@@ -7,6 +7,7 @@ use wharf_table::Instant;
 use super::Connection;
 use super::Settings;
 use super::path::Path;
+use super::record::Records;
 use super::seq::SeqNum;
 use super::user_timeout::UserTimeout;
 
@@ -22,6 +23,8 @@ pub(super) struct Rare {
     pub(super) timeout: UserTimeout,
     /// What is known of the path, once that is less than the link.
     pub(super) path: Option<Path>,
+    /// Where records end that the owner has marked.
+    pub(super) records: Records,
     /// The owner reads no more: what comes after it has finished too is answered with RST.
     pub(super) deaf: bool,
 }
@@ -41,4 +44,4 @@ impl Connection {
     }
 }
 
-super::park::packed!(struct Rare { rcv_up, snd_up, stalled_since, timeout, path, deaf });
+super::park::packed!(struct Rare { rcv_up, snd_up, stalled_since, timeout, path, records, deaf });

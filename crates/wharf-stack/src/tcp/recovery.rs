@@ -21,6 +21,9 @@ use super::{CloseReason, Connection};
 /// section 3.2; DupThresh of RFC 6675).
 pub(super) const DUP_THRESH: u32 = 3;
 
+/// The least that an acknowledgment of what was reported is waited for, as in Linux.
+const RENEGING_WAIT: core::time::Duration = core::time::Duration::from_millis(10);
+
 /// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -52,6 +55,8 @@ pub(super) struct Recovery {
     pub(super) doubts: Doubts,
     /// Our clock, as timestamps tell it, when the retransmission timer last ran out.
     pub(super) timed_out_at: Option<u32>,
+    /// When it ran out first since something was acknowledged.
+    pub(super) stalled_since: Instant,
 }
 
 /// F-RTO: whether the time-out is believed (RFC 5682, section 3.1).
@@ -95,6 +100,7 @@ impl Recovery {
             undo: None,
             doubts: Doubts::None,
             timed_out_at: None,
+            stalled_since: Instant::NEVER,
         }
     }
 
@@ -269,7 +275,7 @@ impl Connection {
                 return;
             }
             self.enter_fast_recovery();
-        } else if delivery.acked > 0 || self.snd.flight() == 0 {
+        } else if delivery.acked > 0 || self.snd.flight() == 0 || sack && !lost {
             self.leave_disorder();
         }
     }
@@ -408,7 +414,7 @@ impl Connection {
     /// The retransmission timer ran out (RFC 6298, section 5): everything that was not reported goes again, one segment
     /// at first.
     pub(super) fn on_retransmission_timeout(&mut self, now: Instant) {
-        if self.has_waited_enough(now, self.limits.max_retries) {
+        if self.has_resent_enough(now) {
             return self.give_up(CloseReason::TimedOut);
         }
         self.count_retry();
@@ -416,6 +422,10 @@ impl Connection {
         let (flight, mss) = (self.snd.flight().min(self.congestion.window()), u32::from(self.mss));
         let (snd_una, snd_nxt, clock) = (self.snd.snd_una, self.snd.snd_nxt, self.timestamps.clock(now));
         let again = self.retries > 1;
+        let recovery = self.recovery();
+        if !again || recovery.stalled_since == Instant::NEVER {
+            recovery.stalled_since = now;
+        }
         let board = self.board();
         if again || board.is_reneged() {
             board.forget_reports();
@@ -458,6 +468,15 @@ impl Connection {
             self.board = None;
         } else if self.awaits != Awaits::Reordering {
             self.await_probe_or_acknowledgment(now);
+        }
+    }
+
+    /// An acknowledgment ends where the peer had reported more: it may have thrown that away (RFC 2018, section 8), or the
+    /// acknowledgment of it follows at once. Nothing goes again until it is known which (tcp_check_sack_reneging of Linux).
+    pub(super) fn watch_reneging(&mut self, now: Instant) {
+        if self.board.as_ref().is_some_and(|board| board.is_reneged()) {
+            let half = self.rtt.srtt().unwrap_or_default() / 2;
+            self.await_until(Awaits::Acknowledgment, now + half.max(RENEGING_WAIT));
         }
     }
 

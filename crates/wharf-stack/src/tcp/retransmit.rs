@@ -15,13 +15,17 @@ impl Connection {
     /// What is lost goes again, as far as the congestion window lets it.
     pub(super) fn on_loss_due(&mut self, now: Instant) -> Option<SegmentOut> {
         let doubts = self.recovery.as_ref()?.doubts;
-        let lost = self.board.as_mut()?.next_lost()?;
+        let lost = self.board.as_mut().filter(|board| !board.is_reneged())?.next_lost()?;
         if doubts == Doubts::Probing {
             return self.on_doubtful_loss_due(now);
         }
         if !self.is_let_go(now) {
             return None;
         }
+        let lost = match self.record_end(lost.left) {
+            Some(end) => Range::new(lost.left, lost.right.earliest(end)),
+            None => lost,
+        };
         let (segment, snd_una) = (self.segment_size(), self.snd.snd_una);
         let first = lost.left == snd_una;
         let forced = self.recovery.as_ref().is_some_and(|recovery| recovery.force);

@@ -189,14 +189,15 @@ impl Connection {
         let sack = if blocks > 0 { 4 + 8 * blocks } else { 0 };
         let news = self.rare.as_ref().is_some_and(|rare| rare.timeout.is_news);
         let timeout = if news { USER_TIMEOUT_LEN } else { 0 };
-        u32::from(self.mss).saturating_sub(timestamps + sack + timeout).max(1)
+        let fits = u32::from(self.mss).saturating_sub(timestamps + sack + timeout);
+        fits.min(self.snd.worth()).max(1)
     }
 
     /// The most payload of one [`SegmentOut`]: whole segments when the device cuts them.
     pub(super) fn payload_max(&self, segment: u32) -> u32 {
         let most = u32::from(self.limits.max_segment).min(self.quantum());
         // The urgent pointer of a segment that a device cuts would be wrong in all but the first.
-        let whole = most <= u32::from(self.limits.mss) || self.urgent_end().is_some();
+        let whole = most <= u32::from(self.limits.link_mss) || self.urgent_end().is_some();
         if whole { segment } else { (most - most % segment).max(segment) }
     }
 
@@ -296,7 +297,7 @@ impl Connection {
         if !self.state.is_synchronized() || self.state == State::TimeWait {
             return None;
         }
-        let unsent = self.data_end().since(self.snd.snd_nxt);
+        let mut unsent = self.data_end().since(self.snd.snd_nxt);
         let fin_due = self.fin_queued && !self.fin_is_sent();
         if unsent == 0 {
             self.window_filled = false;
@@ -308,6 +309,9 @@ impl Connection {
             self.raise_old_limit(now);
             if let Some(probe) = self.path_probe(now, unsent) {
                 return Some(probe);
+            }
+            if let Some(end) = self.record_end(self.snd.snd_nxt) {
+                unsent = end.since(self.snd.snd_nxt);
             }
         }
         let demand = self.demand(unsent, fin_due);
@@ -348,7 +352,9 @@ impl Connection {
             segment,
             most: self.payload_max(segment),
             max_wnd: self.snd.max_wnd,
+            // What more is queued behind is a record by itself.
             small_waits: !fin_due
+                && self.snd.snd_nxt + unsent == self.data_end()
                 && self.urgent_end().is_none()
                 && !self.tail.is_pushed
                 && (self.corked
@@ -395,7 +401,8 @@ impl Connection {
         let data_end = self.data_end();
         let len = range.right.earliest(data_end).since(range.left);
         let mut flags = TcpFlags::ACK;
-        if len > 0 && range.left + len == data_end && !self.tail.is_open {
+        let ends_record = self.rare.is_some() && self.is_record_end(range.left + len);
+        if len > 0 && (range.left + len == data_end && !self.tail.is_open || ends_record) {
             flags |= TcpFlags::PSH;
         }
         if self.fin_queued && range.right.after(data_end) {

@@ -16,6 +16,8 @@ pub struct Settings {
     /// The largest payload that the link takes, in bytes, TCP options counted as payload (RFC 9293, section 3.7.1): what we
     /// announce, and the most that we send.
     pub mss: u16,
+    /// What the link takes when `mss` is less because the owner wants it so; no less than `mss` in any case.
+    pub link_mss: u16,
     /// The most payload bytes of one [`SegmentOut`](super::SegmentOut): up to [`MAX_OFFLOAD_SEGMENT`] when the device cuts
     /// segments; no more than a segment is sent when this is not more than `mss`.
     pub max_segment: u16,
@@ -24,6 +26,9 @@ pub struct Settings {
     /// The receive buffer grows to so many bytes with what is read in a round trip; it does not when this is not more than
     /// `receive_buffer`.
     pub receive_buffer_max: u32,
+    /// The sizes of receive buffers are Linux', which reckons what segments cost it in memory: then the window follows from
+    /// the size of those that come.
+    pub segments_cost: bool,
     /// The window scale is chosen for so many bytes at least, though the buffer may never become so large; 0 for the buffer.
     pub receive_scale_for: u32,
     /// The most that is offered to the peer at once, in bytes; 0 leaves it to the buffer.
@@ -54,8 +59,12 @@ pub struct Settings {
     pub timestamps: bool,
     /// Offer selective acknowledgment (RFC 2018).
     pub sack: bool,
+    /// Report what came twice, where both sides do SACK (RFC 2883).
+    pub duplicate_sack: bool,
     /// Offer window scaling (RFC 7323).
     pub window_scale: bool,
+    /// So many segments at least leave as one train, where there are so many to leave (Linux: `tcp_min_tso_segs`).
+    pub train_min: u8,
     /// Probe for the loss of the end of a flight before the retransmission time-out (RFC 8985, section 7).
     pub tail_loss_probe: bool,
     /// Added to the clock in timestamps, so that they don't tell how long the caller's clock runs. One number for all
@@ -66,12 +75,18 @@ pub struct Settings {
     /// How long FIN-WAIT-2 lasts after [`close`](super::Connection::close), as nobody will read what the peer sends (Linux:
     /// `tcp_fin_timeout`). Zero: it is not entered, and the peer gets a RST.
     pub fin_wait: Duration,
-    /// Retransmissions or probes without an answer after which the connection is given up. With back-off, 15 are 15 minutes
-    /// or more (R2 of RFC 9293, section 3.8.3).
+    /// When a connection is given up whose peer acknowledges nothing: after as long as so many retransmissions take with a
+    /// round trip of next to nothing, or so many probes of a window. 15 are 15 minutes (R2 of RFC 9293, section 3.8.3).
     pub max_retries: u8,
+    /// The same once nobody owns it any more ([`close`](super::Connection::close)): 8 are 102 s (Linux:
+    /// `tcp_orphan_retries`).
+    pub orphan_retries: u8,
     /// The same for SYN: 7 are 247 s, and at least 180 s they have to be (RFC 9293, section 3.8.3, MUST-23); Linux has 6,
     /// which are 127 s.
     pub syn_retries: u8,
+    /// How often the SYN-ACK of a listener is repeated (Linux: `tcp_synack_retries`). 5 are 63 s in all; RFC 9293, section
+    /// 3.8.3 asks for 180 s only of who opens.
+    pub syn_ack_retries: u8,
     /// So many SYNs are repeated before the time-out begins to double, beyond those that are counted
     /// (tcp_syn_linear_timeouts of Linux); 0 doubles it from the first (RFC 6298, section 5, rule 5.5).
     pub syn_linear: u8,
@@ -84,6 +99,9 @@ pub struct Settings {
     pub missing_timestamps: MissingTimestamps,
     /// What is known of the path: the largest segment that gets through, counted as `mss` is; 0 when nothing is.
     pub path_mss: u16,
+    /// Whether packets may not be cut on their way and ICMP is heard that says that they are too large for it (RFC 1191,
+    /// section 3); over IPv6 it always is so.
+    pub path_discovery: bool,
     /// Whether the size that the path takes is searched for without the help of ICMP.
     pub mtu_probing: MtuProbing,
     /// Hops that its packets may take (RFC 9293, section 3.9.2, MUST-49).
@@ -141,9 +159,11 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             mss: 1460,
+            link_mss: 1460,
             max_segment: 1460,
             receive_buffer: 1 << 20,
             receive_buffer_max: 0,
+            segments_cost: false,
             receive_scale_for: 0,
             window_clamp: 0,
             send_buffer: 1 << 20,
@@ -158,18 +178,23 @@ impl Default for Settings {
             ecn: EcnMode::Passive,
             timestamps: true,
             sack: true,
+            duplicate_sack: true,
             window_scale: true,
+            train_min: 2,
             tail_loss_probe: true,
             timestamp_offset: 0,
             time_wait: Duration::from_secs(60),
             fin_wait: Duration::from_secs(60),
             max_retries: 15,
+            orphan_retries: 8,
             syn_retries: 7,
+            syn_ack_retries: 5,
             syn_linear: 4,
             user_timeout: None,
             user_timeout_option: None,
             missing_timestamps: MissingTimestamps::Dropped,
             path_mss: 0,
+            path_discovery: true,
             mtu_probing: MtuProbing::Off,
             hop_limit: 64,
             dscp: 0,
@@ -210,16 +235,22 @@ pub(crate) struct Limits {
     pub(super) not_sent_low_water: u32,
     pub(super) max_segment: u16,
     pub(super) mss: u16,
+    pub(super) link_mss: u16,
     time_wait_ms: u32,
     fin_wait_s: u16,
     keepalive_idle_ms: u32,
     keepalive_interval_ms: u32,
     pub(super) keepalive_probes: u8,
     pub(super) max_retries: u8,
+    pub(super) orphan_retries: u8,
     pub(super) syn_retries: u8,
     pub(super) syn_linear: u8,
     pub(super) path_mss: u16,
+    pub(super) path_discovery: bool,
     pub(super) mtu_probing: MtuProbing,
+    pub(super) duplicate_sack: bool,
+    pub(super) segments_cost: bool,
+    pub(super) train_min: u8,
     pub(super) hop_limit: u8,
     pub(super) dscp: u8,
     pub(super) nagle: bool,
@@ -237,18 +268,24 @@ impl Limits {
             not_sent_low_water: settings.not_sent_low_water,
             max_segment: settings.max_segment.min(MAX_OFFLOAD_SEGMENT),
             mss: settings.mss,
+            link_mss: settings.link_mss.max(settings.mss),
             time_wait_ms: millis(settings.time_wait),
             fin_wait_s: seconds(settings.fin_wait),
             keepalive_idle_ms: 0,
             keepalive_interval_ms: 0,
             keepalive_probes: 0,
             max_retries: settings.max_retries,
+            orphan_retries: settings.orphan_retries,
             syn_retries: settings.syn_retries,
             syn_linear: settings.syn_linear,
             nagle: settings.nagle,
             delayed_ack: settings.delayed_ack,
             tail_loss_probe: settings.tail_loss_probe,
             path_mss: settings.path_mss,
+            path_discovery: settings.path_discovery,
+            duplicate_sack: settings.duplicate_sack,
+            segments_cost: settings.segments_cost,
+            train_min: settings.train_min.max(1),
             mtu_probing: settings.mtu_probing,
             hop_limit: settings.hop_limit.max(1),
             dscp: settings.dscp & DSCP_MASK,

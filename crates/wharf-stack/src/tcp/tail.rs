@@ -16,8 +16,6 @@ const TRAIN_SHIFT: u32 = 10;
 const ROUND_TRIP_SHIFT: u32 = 9;
 /// The longest train, in bytes.
 const TRAIN_MAX: u32 = 65_535;
-/// Segments of the shortest train.
-const TRAIN_MIN: u32 = 2;
 
 /// What is known of the end of the send queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,11 +84,13 @@ impl Connection {
     }
 
     /// The most bytes that leave together (tcp_tso_autosize of Linux): what a millisecond at the present rate takes, and more
-    /// on short paths.
+    /// on short paths; no more than half of the congestion window (tcp_cwnd_test).
     fn train_max(&self, segment: u32) -> u32 {
         let paced = u32::try_from(self.pacing_rate() >> TRAIN_SHIFT).unwrap_or(TRAIN_MAX);
         let near = TRAIN_MAX.checked_shr(self.tally.min_rtt.get() >> ROUND_TRIP_SHIFT).unwrap_or(0);
         let bytes = paced.saturating_add(near).min(TRAIN_MAX);
-        (bytes / segment).max(TRAIN_MIN) * segment
+        // Two trains at least are on their way.
+        let half = (self.congestion.window() / segment / 2).max(1);
+        (bytes / segment).max(self.limits.train_min.into()).min(half) * segment
     }
 }

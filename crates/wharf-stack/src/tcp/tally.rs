@@ -24,6 +24,7 @@ pub(super) struct Tally {
     pub(super) segments_resent: u32,
     pub(super) duplicates_reported: u32,
     pub(super) reorderings_seen: u32,
+    pub(super) segments_out_of_order: u32,
     pub(super) data_arrived: Instant,
     pub(super) ack_arrived: Instant,
     pub(super) min_rtt: MinRtt,
@@ -48,6 +49,7 @@ impl Tally {
             segments_resent: 0,
             duplicates_reported: 0,
             reorderings_seen: 0,
+            segments_out_of_order: 0,
             data_arrived: now,
             ack_arrived: now,
             min_rtt: MinRtt::new(now),
@@ -319,7 +321,7 @@ impl ReceiverRound {
 super::park::packed!(struct Tally {
     bytes_acked, bytes_received, bytes_sent, bytes_resent, bytes_delivered, bytes_delivered_marked, segments_sent,
     segments_received, data_segments_sent, data_segments_received, segments_resent, duplicates_reported,
-    reorderings_seen, data_arrived, ack_arrived, min_rtt, busy, rate, round,
+    reorderings_seen, segments_out_of_order, data_arrived, ack_arrived, min_rtt, busy, rate, round,
 });
 super::park::packed!(struct MinRtt { micros, at });
 super::park::packed!(enum Waiting { 0 = Nothing, 1 = Network, 2 = PeerWindow, 3 = SendBuffer });

@@ -9,6 +9,19 @@ use super::{Connection, Context};
 /// R1 (RFC 9293, section 3.8.3, SHLD-10; tcp_retries1 of Linux).
 const RETRIES_UNTIL_DOUBT: u8 = 3;
 
+/// The least retransmission time-out and the longest: how long `retries` of them take is reckoned from these.
+const RTO_MIN: Duration = Duration::from_millis(200);
+const RTO_MAX: Duration = Duration::from_secs(120);
+/// So often the least can double before it is the longest: log2(600).
+const DOUBLINGS: u32 = 9;
+
+/// How long so many retransmissions take, each after twice the time of the one before (tcp_model_timeout of Linux).
+pub(super) fn time_of_retries(retries: u8) -> Duration {
+    let retries = u32::from(retries);
+    let doubling = RTO_MIN * ((2 << retries.min(DOUBLINGS)) - 1);
+    doubling + RTO_MAX * retries.saturating_sub(DOUBLINGS)
+}
+
 impl Connection {
     /// Time has come to what [`Connection::poll_timeout`] said, or later. Earlier is harmless.
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
@@ -50,7 +63,7 @@ impl Connection {
     /// The peer takes nothing, or too little: ask again, ever more seldom (RFC 9293, section 3.8.6.1). As long as it
     /// answers, this goes on for ever.
     fn on_persist_timer(&mut self, cx: &Context<'_>) {
-        if self.has_waited_enough(cx.now, self.limits.max_retries) {
+        if self.has_waited_enough(cx.now, self.retries_allowed()) {
             return self.give_up(CloseReason::TimedOut);
         }
         self.count_retry();
@@ -92,6 +105,11 @@ impl Connection {
     fn silence(&self) -> Duration {
         let idle = self.limits.keepalive_idle().unwrap_or_default();
         idle + self.limits.keepalive_interval() * u32::from(self.keepalives)
+    }
+
+    /// R2: it is less once nobody owns the connection.
+    pub(super) fn retries_allowed(&self) -> u8 {
+        if self.detached { self.limits.orphan_retries } else { self.limits.max_retries }
     }
 
     /// One more retransmission or probe has no answer. From R1 on the owner is told, and the way to the peer is doubted (RFC

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use wharf_table::Instant;
 
+use super::timeout::time_of_retries;
 use super::timers::Timer;
 use super::{Connection, Settings, UserTimeoutOption};
 
@@ -89,6 +90,17 @@ impl Connection {
         let began = Instant::from_micros(now.micros().saturating_sub(self.rtt.rto().as_micros() as u64));
         let since = *self.rare().stalled_since.get_or_insert(began);
         now.since(since) >= limit
+    }
+
+    /// The retransmission timer has run out: the same, where the count stands for the time that so many retransmissions
+    /// would take (retransmits_timed_out of Linux).
+    pub(super) fn has_resent_enough(&mut self, now: Instant) -> bool {
+        if self.user_timeout().is_some() {
+            return self.has_waited_enough(now, 0);
+        }
+        let limit = time_of_retries(self.retries_allowed());
+        let since = self.recovery.as_ref().map(|recovery| recovery.stalled_since);
+        self.retries > 0 && since.is_some_and(|since| now.since(since) >= limit)
     }
 
     /// Something was acknowledged, or nothing was on its way until now.

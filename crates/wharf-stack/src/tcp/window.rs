@@ -14,6 +14,9 @@ const FIELD_MAX: u32 = 0xffff;
 /// The largest shift (RFC 7323, section 2.3).
 const SCALE_MAX: u8 = 14;
 
+/// Windows up to this are filled by one segment (TCP_MSS_DEFAULT of Linux).
+const SMALL_WINDOW: u32 = 536;
+
 /// What we have sent and what the peer takes.
 #[derive(Clone, Debug)]
 pub(super) struct SendWindow {
@@ -54,6 +57,16 @@ impl SendWindow {
     /// How many more bytes the peer takes: 0 also when it has shrunk its window (RFC 9293, section 3.8.6, SHLD-15).
     pub(super) const fn usable(&self) -> u32 {
         self.snd_wnd.saturating_sub(self.flight())
+    }
+
+    /// The largest segment that is worth sending to who never offered more than `max_wnd`: half of that, so that segments
+    /// come in pairs, which are acknowledged at once (Fs of RFC 9293, section 3.8.6.2.1; Linux: `tcp_bound_to_half_wnd`).
+    pub(super) const fn worth(&self) -> u32 {
+        match self.max_wnd {
+            0 => u32::MAX,
+            small if small <= SMALL_WINDOW => small,
+            large => large / 2,
+        }
     }
 
     /// The first window, whatever the numbers; a SYN's window is not scaled (RFC 7323, section 2.2).

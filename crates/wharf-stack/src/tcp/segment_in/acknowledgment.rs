@@ -74,6 +74,7 @@ impl Connection {
         }
         if acked > 0 {
             self.restart_retransmit_timer(cx.now);
+            self.watch_reneging(cx.now);
         }
         if acked > 0 || self.snd.snd_wnd == 0 || flight == 0 {
             // The peer answers, so the connection is not given up (RFC 9293, section 3.8.6.1, MUST-37).
@@ -118,6 +119,7 @@ impl Connection {
         self.soft_error = None;
         self.restart_user_timeout();
         self.on_path_progress(cx.now);
+        self.forget_records();
     }
 
     /// What the peer holds beyond its acknowledgment; how many bytes are new.

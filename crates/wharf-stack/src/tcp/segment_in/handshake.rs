@@ -4,7 +4,7 @@ use wharf_table::{DropReason, Instant};
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
 use super::Arrival;
-use crate::tcp::seq::SeqNum;
+use crate::tcp::seq::{Range, SeqNum};
 use crate::tcp::state::{CloseReason, Events, State};
 use crate::tcp::timers::Timer;
 use crate::tcp::{Connection, Context, DEFAULT_MSS_V4, DEFAULT_MSS_V6};
@@ -20,7 +20,7 @@ impl Connection {
     pub(super) fn on_segment_in_syn_sent(
         &mut self,
         cx: &mut Context<'_>,
-        mut arrival: Arrival<'_>,
+        arrival: Arrival<'_>,
     ) -> Result<(), DropReason> {
         let acknowledged = arrival.has(TcpFlags::ACK);
         let ours = self.acknowledges_syn(arrival.ack) && self.echoes_syn(cx.now, arrival.header);
@@ -48,10 +48,9 @@ impl Connection {
         }
         self.on_established(cx, &arrival);
         self.owe_ack();
-        arrival.seq += 1;
-        self.take_text(cx, &arrival)?;
-        self.take_fin(cx, &arrival);
-        Ok(())
+        // Text and FIN on a SYN-ACK are not taken, as in Linux: what is not acknowledged comes again.
+        let more = !arrival.payload.is_empty() || arrival.has(TcpFlags::FIN);
+        if more { Err(DropReason::StateMismatch) } else { Ok(()) }
     }
 
     /// In SYN-RECEIVED. Until the owner accepts, the peer hears nothing, whatever it sends.
@@ -72,12 +71,19 @@ impl Connection {
             (self.owed.syn, self.dirty) = (true, true);
             return Err(DropReason::Duplicate);
         }
-        if repeated && !self.passive && !arrival.has(TcpFlags::RST) {
+        let crossed = repeated && !self.passive && !arrival.has(TcpFlags::RST);
+        if crossed {
             // The SYN-ACK of who opened at the same time: its SYN is known, its ACK counts.
             arrival.seq += 1;
             arrival.flags = TcpFlags::from_bits(arrival.flags.bits() & !TcpFlags::SYN.bits());
         }
-        self.on_segment(cx, arrival)
+        let result = self.on_segment(cx, arrival);
+        if crossed && self.state.is_synchronized() {
+            // The SYN has come twice, and what came twice is answered.
+            self.note_duplicate(Range::new(self.irs, self.irs + 1));
+            self.owe_ack();
+        }
+        result
     }
 
     /// The fifth check in SYN-RECEIVED: the handshake ends with an acknowledgment of our SYN.

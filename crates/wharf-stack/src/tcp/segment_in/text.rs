@@ -83,6 +83,7 @@ impl Connection {
         bytes: &[u8],
     ) -> Result<(), DropReason> {
         let rcv_nxt = self.rcv.rcv_nxt;
+        self.tally.segments_out_of_order += u32::from(range.left != rcv_nxt);
         let held = self.out_of_order.get_or_insert_with(|| Box::new(Reassembly::default()));
         let gaps = held.wanted(range, rcv_nxt).ok_or(DropReason::NoBuffer)?;
         let mut right = if gaps.is_full() { gaps[gaps.len() - 1].right } else { range.right };
@@ -143,7 +144,10 @@ impl Connection {
     pub(super) fn note_duplicate(&mut self, range: Range) {
         let known = Range::new(range.left, range.right.earliest(self.rcv.rcv_nxt));
         if self.sack && self.state.is_synchronized() && !known.is_empty() {
-            self.out_of_order.get_or_insert_with(|| Box::new(Reassembly::default())).note_duplicate(known);
+            if self.limits.duplicate_sack {
+                let held = self.out_of_order.get_or_insert_with(|| Box::new(Reassembly::default()));
+                held.note_duplicate(known);
+            }
             self.acknowledge_quickly();
             self.owe_ack();
         }

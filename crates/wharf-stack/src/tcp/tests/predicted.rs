@@ -145,7 +145,7 @@ fn a_transfer_is_expected() {
     pair.sides.iter_mut().for_each(|side| side.finishes = false);
     pair.run(Duration::from_secs(5), |pair| pair.sides[1].read.len() == 100_000);
     let [sender, receiver] = &pair.sides;
-    let header = wharf_wire::tcp::TcpRepr {
+    let header = TcpRepr {
         src_port: 1,
         dst_port: 2,
         seq: receiver.conn.rcv.rcv_nxt.value(),

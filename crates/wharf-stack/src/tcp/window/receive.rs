@@ -7,8 +7,8 @@
 //! Invariants: the right edge that the peer was promised never moves back (RFC 9293, section 3.8.6, SHLD-14); nothing
 //! beyond it is taken; it is never further than the buffer and one unit of the scale from what was read.
 //!
-//! Deliberately not here: Linux' measurement of what a byte costs in memory. Bytes lie in chunks here and cost what they are;
-//! where a size is Linux' (tcp_rmem), half of it is window, which is where Linux begins.
+//! Bytes lie in chunks here and cost what they are. Where a size is Linux' (tcp_rmem), half of it is window, which is where
+//! Linux begins; it then measures what segments cost it in memory, and where the settings say so that is reckoned here.
 
 use wharf_table::Instant;
 
@@ -49,6 +49,24 @@ pub(in crate::tcp) struct ReceiveWindow {
     round_began: Instant,
     /// How far our windows are shifted.
     pub(in crate::tcp) scale: u8,
+    /// How much of the memory that segments cost is text, in 256ths (scaling_ratio of Linux); half where it is not measured.
+    ratio: u8,
+}
+
+/// Half.
+const RATIO: u8 = 128;
+/// What Linux needs beside each segment: headers, room in front and `struct skb_shared_info`; and `struct sk_buff`.
+const BESIDE_TEXT: u32 = 426;
+const DESCRIPTOR: u32 = 256;
+/// Larger segments lie in pages.
+const PAGE: u32 = 4096;
+/// The least clamp (SOCK_MIN_RCVBUF / 2).
+const CLAMP_MIN: u32 = 1_152;
+
+/// What a segment of `len` bytes costs Linux in memory (its truesize).
+const fn cost(len: u32) -> u32 {
+    let size = len + BESIDE_TEXT;
+    DESCRIPTOR + if size <= PAGE { size.next_power_of_two() } else { size.next_multiple_of(PAGE) }
 }
 
 impl ReceiveWindow {
@@ -79,6 +97,7 @@ impl ReceiveWindow {
             round_read: zero,
             round_began: Instant::ZERO,
             scale,
+            ratio: RATIO,
         }
     }
 
@@ -131,7 +150,7 @@ impl ReceiveWindow {
         if window < promised {
             // "A receiver SHOULD NOT shrink the window": what can't be said exactly is rounded up, as long as there is room.
             window = promised.next_multiple_of(self.unit());
-            if window + held > self.buffer + self.unit() {
+            if window + held > self.buffer.max(self.full()) + self.unit() {
                 return (promised >> self.scale).min(FIELD_MAX) as u16;
             }
         }
@@ -147,6 +166,20 @@ impl ReceiveWindow {
             let window = self.select(held, mss, acked);
             window > 0 && window >= 2 * promised
         }
+    }
+
+    /// Segments of `len` bytes come: what they cost decides how much of them the buffer holds (tcp_measure_rcv_mss).
+    pub(in crate::tcp) fn measure(&mut self, len: u32) {
+        let ratio = ((len << 8) / cost(len)).clamp(1, u32::from(u8::MAX)) as u8;
+        if core::mem::replace(&mut self.ratio, ratio) == ratio {
+            return;
+        }
+        let clamp = self.full().max(CLAMP_MIN).min(FIELD_MAX << self.scale);
+        self.threshold = match clamp < self.clamp {
+            true => self.threshold.min(clamp),
+            false => self.threshold.max(self.promised().min(clamp)),
+        };
+        self.clamp = clamp;
     }
 
     /// A segment of `len` bytes has come, of a peer that sends `peer_mss` and to whom we say `mss`: the window may grow with
@@ -181,10 +214,11 @@ impl ReceiveWindow {
         let window = 2 * copied;
         // A sender in slow start doubles what it sends, and this is always a round trip late.
         let wanted = window + 2 * (window * copied.saturating_sub(before) / before) + u64::from(beyond);
-        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX).min(self.most);
-        if self.grows() && wanted > self.buffer {
-            self.buffer = wanted;
-            self.clamp = wanted.min(FIELD_MAX << self.scale);
+        let space = wanted * u64::from(RATIO) / u64::from(self.ratio.max(1));
+        let space = u32::try_from(space).unwrap_or(u32::MAX).min(self.most);
+        if self.grows() && space > self.buffer {
+            self.buffer = space;
+            self.clamp = self.full().min(FIELD_MAX << self.scale);
         }
     }
 
@@ -221,12 +255,13 @@ impl ReceiveWindow {
     /// What would be told if nothing had been promised (__tcp_select_window): a receiver avoids silly windows, which open by
     /// less than a segment (RFC 9293, section 3.8.6.2.2).
     fn select(&self, held: u32, mss: u16, acked: SeqNum) -> u32 {
-        let full = self.clamp.min(self.buffer);
+        let buffer = self.full();
+        let full = self.clamp.min(buffer);
         let mss = u32::from(mss).min(full).max(1);
         let mut free = self.room(held);
         if free < full / 2 {
             free -= free % self.unit();
-            if free < self.buffer / 16 || free < mss {
+            if free < buffer / 16 || free < mss {
                 return 0;
             }
         }
@@ -254,8 +289,16 @@ impl ReceiveWindow {
         self.edge().since(self.rcv_nxt)
     }
 
+    /// Bytes that the buffer holds.
+    const fn full(&self) -> u32 {
+        if self.ratio == RATIO {
+            return self.buffer;
+        }
+        (self.buffer as u64 * self.ratio as u64 / RATIO as u64) as u32
+    }
+
     const fn room(&self, held: u32) -> u32 {
-        self.buffer.saturating_sub(held)
+        self.full().saturating_sub(held)
     }
 
     const fn unit(&self) -> u32 {
@@ -292,6 +335,7 @@ impl Packed for ReceiveWindow {
         self.round_read.pack(to);
         self.round_began.pack(to);
         self.scale.pack(to);
+        self.ratio.wrapping_sub(RATIO).pack(to);
     }
 
     fn unpack(from: &mut Unpacker<'_>) -> Self {
@@ -309,6 +353,7 @@ impl Packed for ReceiveWindow {
             round_read: Packed::unpack(from),
             round_began: Packed::unpack(from),
             scale: Packed::unpack(from),
+            ratio: u8::unpack(from).wrapping_add(RATIO),
         }
     }
 }
