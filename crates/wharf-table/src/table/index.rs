@@ -5,8 +5,7 @@
 //! here say, and its memory follows what it holds. A bucket has seven places; the few that overflow have a chain of
 //! further ones. A look-up reads one line, and the row that it names.
 
-use alloc::vec::Vec;
-
+use super::linear::Linear;
 use crate::slots::Slots;
 
 /// The places of a bucket: seven numbers and seven hashes fill a line but for the link.
@@ -18,7 +17,6 @@ const SHRINK_BELOW: usize = 7;
 /// So many buckets, 1 KiB, stay until the last number goes: a few that come and go don't split and join them each time.
 const FEW: usize = 16;
 const CHUNK_BITS: u32 = 10;
-const CHUNK: usize = 1 << CHUNK_BITS;
 /// No number, or no further bucket.
 const NONE: u32 = u32::MAX;
 
@@ -60,17 +58,14 @@ impl Bucket {
 
 #[derive(Debug)]
 pub(super) struct Index {
-    chunks: Vec<Vec<Bucket>>,
+    buckets: Linear<Bucket, CHUNK_BITS>,
     overflow: Slots<Bucket>,
-    /// The buckets from the first to this one have been split at this level.
-    split: usize,
-    level: u32,
     len: usize,
 }
 
 impl Index {
-    pub(super) fn new() -> Index {
-        Index { chunks: Vec::new(), overflow: Slots::new(), split: 0, level: 0, len: 0 }
+    pub(super) const fn new() -> Index {
+        Index { buckets: Linear::new(), overflow: Slots::new(), len: 0 }
     }
 
     /// How many numbers it holds.
@@ -79,36 +74,26 @@ impl Index {
         self.len
     }
 
-    fn buckets(&self) -> usize {
-        (1 << self.level) + self.split
-    }
-
+    /// The bucket in which a look-up of this hash begins.
     #[inline]
-    fn home(&self, hash: u32) -> usize {
-        let hash = hash as usize;
-        let within = hash & ((1 << self.level) - 1);
-        if within < self.split { hash & ((2 << self.level) - 1) } else { within }
+    fn bucket(&self, hash: u32) -> Option<&Bucket> {
+        self.buckets.at(self.buckets.place(hash))
     }
 
-    #[inline]
-    fn bucket(&self, at: usize) -> Option<&Bucket> {
-        self.chunks.get(at >> CHUNK_BITS)?.get(at % CHUNK)
-    }
-
-    fn bucket_mut(&mut self, at: usize) -> &mut Bucket {
-        &mut self.chunks[at >> CHUNK_BITS][at % CHUNK]
+    fn first_mut(&mut self, place: usize) -> &mut Bucket {
+        self.buckets.at_mut(place).expect("every hash has a bucket")
     }
 
     /// Reads the line in which a look-up of this hash begins, so that it comes into the cache.
     #[inline]
     pub(super) fn touch(&self, hash: u32) -> u32 {
-        self.bucket(self.home(hash)).map_or(0, |bucket| bucket.next)
+        self.bucket(hash).map_or(0, |bucket| bucket.next)
     }
 
     /// The first number under this hash that `is_it` accepts.
     #[inline]
     pub(super) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        let mut bucket = self.bucket(self.home(hash))?;
+        let mut bucket = self.bucket(hash)?;
         loop {
             let mut matches = bucket.matches(hash);
             while matches != 0 {
@@ -128,7 +113,7 @@ impl Index {
     /// The first number under this hash in its bucket, whatever it stands for: a guess that is nearly always right.
     #[inline]
     pub(super) fn guess(&self, hash: u32) -> Option<u32> {
-        let bucket = self.bucket(self.home(hash))?;
+        let bucket = self.bucket(hash)?;
         let matches = bucket.matches(hash);
         let number = *bucket.numbers.get(matches.trailing_zeros() as usize)?;
         (number != NONE).then_some(number)
@@ -137,7 +122,7 @@ impl Index {
     /// How many lines a look-up of this hash reads until it knows that nothing more is there.
     #[cfg(test)]
     pub(super) fn lines(&self, hash: u32) -> usize {
-        let mut next = self.bucket(self.home(hash)).map_or(NONE, |bucket| bucket.next);
+        let mut next = self.bucket(hash).map_or(NONE, |bucket| bucket.next);
         let mut lines = 1;
         while let Some(bucket) = self.overflow.value(next) {
             (next, lines) = (bucket.next, lines + 1);
@@ -147,34 +132,40 @@ impl Index {
 
     /// Adds a number. The same one must not stand under the same hash twice.
     pub(super) fn insert(&mut self, hash: u32, number: u32) {
-        if self.chunks.is_empty() {
-            self.push(Bucket::EMPTY);
+        if self.len == 0 {
+            self.buckets.grow(Bucket::EMPTY);
         }
-        self.put(self.home(hash), hash, number);
+        self.put(hash, number);
         self.len += 1;
-        if self.len * 2 > self.buckets() * GROW_ABOVE {
-            self.grow();
+        if self.len * 2 > self.buckets.count() * GROW_ABOVE
+            && let Some((_, bucket)) = self.buckets.grow(Bucket::EMPTY)
+        {
+            self.scatter(bucket);
         }
     }
 
     /// Takes a number out again. Nothing happens when it is not there.
     pub(super) fn remove(&mut self, hash: u32, number: u32) {
-        if !self.take(self.home(hash), hash, number) {
+        if self.len == 0 || !self.take(self.buckets.place(hash), hash, number) {
             return;
         }
         self.len -= 1;
         if self.len == 0 {
             *self = Index::new();
-        } else if self.buckets() > FEW && self.len * 2 < self.buckets() * SHRINK_BELOW {
-            self.shrink();
+        } else if self.buckets.count() > FEW
+            && self.len * 2 < self.buckets.count() * SHRINK_BELOW
+            && let Some((_, bucket)) = self.buckets.shrink()
+        {
+            self.scatter(bucket);
         }
     }
 
-    fn put(&mut self, at: usize, hash: u32, number: u32) {
+    fn put(&mut self, hash: u32, number: u32) {
+        let at = self.buckets.place(hash);
         let mut link = None;
         loop {
             let bucket = match link {
-                None => self.bucket_mut(at),
+                None => self.first_mut(at),
                 Some(slot) => self.overflow.value_mut(slot).expect("a link leads to a bucket"),
             };
             if let Some(place) = bucket.free_place() {
@@ -190,17 +181,14 @@ impl Index {
     fn chain(&mut self, at: usize, last: Option<u32>) -> u32 {
         let fresh = self.overflow.insert(Bucket::EMPTY);
         match last {
-            None => self.bucket_mut(at).next = fresh,
+            None => self.first_mut(at).next = fresh,
             Some(slot) => self.overflow.value_mut(slot).expect("a link leads to a bucket").next = fresh,
         }
         fresh
     }
 
     fn take(&mut self, at: usize, hash: u32, number: u32) -> bool {
-        if self.chunks.is_empty() {
-            return false;
-        }
-        let first = self.bucket_mut(at);
+        let first = self.first_mut(at);
         if let Some(place) = first.place_of(hash, number) {
             first.numbers[place] = NONE;
             return true;
@@ -222,52 +210,10 @@ impl Index {
 
     fn unchain(&mut self, at: usize, before: Option<u32>, slot: u32, next: u32) {
         match before {
-            None => self.bucket_mut(at).next = next,
+            None => self.first_mut(at).next = next,
             Some(before) => self.overflow.value_mut(before).expect("a link leads to a bucket").next = next,
         }
         self.overflow.remove(slot);
-    }
-
-    fn push(&mut self, bucket: Bucket) {
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            let room = if self.chunks.is_empty() { 1 } else { CHUNK };
-            self.chunks.push(Vec::with_capacity(room));
-        }
-        self.chunks.last_mut().expect("a chunk was just made sure of").push(bucket);
-    }
-
-    fn pop(&mut self) -> Bucket {
-        let chunk = self.chunks.last_mut().expect("there is more than one bucket");
-        let bucket = chunk.pop().expect("no chunk is empty");
-        if chunk.is_empty() {
-            self.chunks.pop();
-            if self.chunks.capacity() > 4 * self.chunks.len() {
-                self.chunks.shrink_to(2 * self.chunks.len());
-            }
-        }
-        bucket
-    }
-
-    /// Splits the next bucket in two.
-    fn grow(&mut self) {
-        let old = self.split;
-        let first = core::mem::replace(self.bucket_mut(old), Bucket::EMPTY);
-        self.push(Bucket::EMPTY);
-        self.split += 1;
-        if self.split == 1 << self.level {
-            (self.split, self.level) = (0, self.level + 1);
-        }
-        self.scatter(first);
-    }
-
-    /// Puts the last bucket back into the one that it was split from.
-    fn shrink(&mut self) {
-        if self.split == 0 {
-            (self.split, self.level) = (1 << (self.level - 1), self.level - 1);
-        }
-        self.split -= 1;
-        let last = self.pop();
-        self.scatter(last);
     }
 
     /// Puts what a bucket and its chain hold where it belongs now.
@@ -275,7 +221,7 @@ impl Index {
         loop {
             for (hash, number) in bucket.hashes.into_iter().zip(bucket.numbers) {
                 if number != NONE {
-                    self.put(self.home(hash), hash, number);
+                    self.put(hash, number);
                 }
             }
             match self.overflow.remove(bucket.next) {
@@ -302,10 +248,7 @@ mod tests {
     fn memory_follows_what_is_held() {
         let mut index = Index::new();
         let hash = |number: u32| number.wrapping_mul(0x9e37_79b9) ^ number.rotate_left(16);
-        let bytes = |index: &Index| {
-            index.chunks.iter().map(|chunk| chunk.capacity() * 64).sum::<usize>()
-                + index.overflow.count() as usize * 64
-        };
+        let bytes = |index: &Index| (index.buckets.room() + index.overflow.count() as usize) * 64;
         for number in 0..200_000 {
             index.insert(hash(number), number);
             if number > 20_000 {
