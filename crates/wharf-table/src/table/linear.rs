@@ -27,6 +27,11 @@ impl<T: Copy, const CHUNK_BITS: u32> Linear<T, CHUNK_BITS> {
         self.count
     }
 
+    /// How many low bits of a hash are those of its place, at least.
+    pub(super) const fn bits(&self) -> u32 {
+        self.mask.trailing_ones()
+    }
+
     /// The place of a hash; 0 when there is none.
     #[inline]
     pub(super) const fn place(&self, hash: u32) -> usize {
@@ -114,7 +119,7 @@ mod tests {
     fn a_place_is_split_from_the_one_that_had_its_hashes() {
         let hashes = || (0..500u32).map(|number| number.wrapping_mul(0x9e37_79b9));
         let mut places = Linear::<u32, 4>::new();
-        assert_eq!((places.grow(0), places.place(7)), (None, 0));
+        assert_eq!((places.grow(0), places.place(7), places.bits()), (None, 0, 0));
         for count in 2..200 {
             let before: Vec<usize> = hashes().map(|hash| places.place(hash)).collect();
             let (split, old) = places.grow(count as u32).expect("it is not the first");
@@ -124,6 +129,7 @@ mod tests {
                 let after = places.place(hash);
                 assert_eq!(after, by_the_book(count, hash));
                 assert!(after == before || (before, after) == (split, count - 1));
+                assert_eq!(after & ((1 << places.bits()) - 1), hash as usize & ((1 << places.bits()) - 1));
             }
         }
         assert_eq!(places.room(), 13 * 16);
