@@ -20,6 +20,7 @@ mod chains;
 mod choice;
 mod flows;
 mod index;
+mod linear;
 mod ports;
 mod receivers;
 mod requests;

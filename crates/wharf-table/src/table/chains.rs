@@ -1,146 +1,155 @@
-//! Heads of chains for rows that carry their own link: the index of requests and waiting rows.
+//! Chains of rows that carry their own link: the index of requests and waiting rows.
 //!
 //! Linear hashing as in the index of the flows, with a link of four bytes in the row and a head of four bytes for every
 //! two to three rows in place of a bucket. It costs less memory and a second line now and then, which suits rows that
 //! are looked up once or twice in their life.
 
-use alloc::vec::Vec;
+use super::linear::Linear;
+use crate::endpoint::{Addr, Endpoint};
+use crate::hash::HashKey;
+use crate::tuple::{Protocol, Tuple};
 
 /// No row: the end of a chain.
 pub(super) const NONE: u32 = u32::MAX;
 const CHUNK_BITS: u32 = 12;
-const CHUNK: usize = 1 << CHUNK_BITS;
 /// Rows of a chain, on average, above which there are more chains, and below which there are fewer.
 const ROWS_MOST: usize = 3;
 const ROWS_LEAST: usize = 2;
 /// So many heads, 128 bytes, stay when the rows go: a few that come and go don't split and join chains each time.
 const FEW: usize = 32;
 
-/// The rows that the chains run through.
-pub(super) trait Links {
-    /// The next row of the chain.
-    fn next(&self, number: u32) -> u32;
-    /// Makes `next` the next row.
-    fn set_next(&mut self, number: u32, next: u32);
-    /// The hash of the row.
-    fn hash(&self, number: u32) -> u32;
+/// What stands in every row on a chain: a tuple of TCP, and the next row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    local: Addr,
+    remote: Addr,
+    /// Local port 0 is no row.
+    ports: [u16; 2],
+    next: u32,
 }
 
+impl Link {
+    /// What stands where a row was.
+    pub(super) const EMPTY: Link =
+        Link { local: Addr::ANY_V6, remote: Addr::ANY_V6, ports: [0; 2], next: NONE };
+
+    pub(super) fn new(tuple: &Tuple) -> Link {
+        let Tuple { local, remote, .. } = tuple;
+        Link { local: local.addr, remote: remote.addr, ports: [local.port, remote.port], next: NONE }
+    }
+
+    pub(super) fn tuple(&self) -> Tuple {
+        let [local, remote] = self.ports;
+        Tuple {
+            protocol: Protocol::Tcp,
+            local: Endpoint { addr: self.local, port: local },
+            remote: Endpoint { addr: self.remote, port: remote },
+        }
+    }
+
+    /// Whether no row is here.
+    #[inline]
+    pub(super) const fn is_empty(&self) -> bool {
+        self.ports[0] == 0
+    }
+
+    #[inline]
+    fn is(&self, tuple: &Tuple) -> bool {
+        self.ports == [tuple.local.port, tuple.remote.port]
+            && self.remote == tuple.remote.addr
+            && self.local == tuple.local.addr
+    }
+
+    fn hash(&self, key: &HashKey) -> u32 {
+        super::chained(key.hash_tuple(&self.tuple()))
+    }
+}
+
+/// The rows that the chains run through, by number.
+pub(super) trait Rows {
+    /// What chains the row with this number; `None` when there is none.
+    fn link(&self, number: u32) -> Option<&Link>;
+    /// The same, to change it.
+    fn link_mut(&mut self, number: u32) -> Option<&mut Link>;
+}
+
+/// The heads of the chains.
 #[derive(Debug)]
 pub(super) struct Chains {
-    heads: Vec<Vec<u32>>,
-    split: usize,
-    level: u32,
+    heads: Linear<u32, CHUNK_BITS>,
     len: usize,
 }
 
 impl Chains {
-    pub(super) fn new() -> Chains {
-        Chains { heads: Vec::new(), split: 0, level: 0, len: 0 }
+    pub(super) const fn new() -> Chains {
+        Chains { heads: Linear::new(), len: 0 }
     }
 
-    fn count(&self) -> usize {
-        (1 << self.level) + self.split
-    }
-
+    /// The number of the row with this tuple, which is TCP.
     #[inline]
-    fn home(&self, hash: u32) -> usize {
-        let hash = hash as usize;
-        let within = hash & ((1 << self.level) - 1);
-        if within < self.split { hash & ((2 << self.level) - 1) } else { within }
-    }
-
-    /// The first row of the chain of this hash, or [`NONE`].
-    #[inline]
-    pub(super) fn first(&self, hash: u32) -> u32 {
-        let at = self.home(hash);
-        self.heads.get(at >> CHUNK_BITS).and_then(|chunk| chunk.get(at % CHUNK)).copied().unwrap_or(NONE)
-    }
-
-    fn head(&mut self, at: usize) -> &mut u32 {
-        &mut self.heads[at >> CHUNK_BITS][at % CHUNK]
-    }
-
-    pub(super) fn insert(&mut self, rows: &mut impl Links, number: u32, hash: u32) {
-        if self.heads.is_empty() {
-            self.push();
-        }
-        self.put(rows, number, hash);
-        self.len += 1;
-        if self.len > self.count() * ROWS_MOST {
-            self.grow(rows);
-        }
-    }
-
-    pub(super) fn remove(&mut self, rows: &mut impl Links, number: u32, hash: u32) {
-        let at = self.home(hash);
-        let (mut before, mut row) = (NONE, self.first(hash));
-        while row != number {
-            if row == NONE {
-                return;
+    pub(super) fn find(&self, rows: &impl Rows, hash: u32, tuple: &Tuple) -> Option<u32> {
+        let mut number = *self.heads.at(self.heads.place(hash))?;
+        while let Some(link) = rows.link(number) {
+            if link.is(tuple) {
+                return Some(number);
             }
-            (before, row) = (row, rows.next(row));
+            number = link.next;
         }
-        let next = rows.next(number);
-        if before == NONE {
-            *self.head(at) = next
-        } else {
-            rows.set_next(before, next)
+        None
+    }
+
+    /// Puts the row with this number on its chain.
+    pub(super) fn insert(&mut self, rows: &mut impl Rows, key: &HashKey, number: u32) {
+        if self.heads.count() == 0 {
+            self.heads.grow(NONE);
+        }
+        self.put(rows, key, number);
+        self.len += 1;
+        if self.len > self.heads.count() * ROWS_MOST
+            && let Some((_, chain)) = self.heads.grow(NONE)
+        {
+            self.scatter(rows, key, chain);
+        }
+    }
+
+    /// Takes the row with this number off its chain. Nothing happens when it is on none.
+    pub(super) fn remove(&mut self, rows: &mut impl Rows, key: &HashKey, number: u32) {
+        let Some(&Link { next, .. }) = rows.link(number) else { return };
+        let Some(head) = rows.link(number).and_then(|link| self.head(link.hash(key))) else { return };
+        let (mut before, mut row) = (NONE, *head);
+        if row == number {
+            *head = next;
+        }
+        while row != number {
+            let Some(link) = rows.link(row) else { return };
+            (before, row) = (row, link.next);
+        }
+        if let Some(link) = rows.link_mut(before) {
+            link.next = next;
         }
         self.len -= 1;
-        if self.count() > FEW && self.len < self.count() * ROWS_LEAST {
-            self.shrink(rows);
-            if self.count() == FEW {
-                self.heads.iter_mut().for_each(|chunk| chunk.shrink_to(FEW));
-            }
+        if self.heads.count() > FEW
+            && self.len < self.heads.count() * ROWS_LEAST
+            && let Some((_, chain)) = self.heads.shrink()
+        {
+            self.scatter(rows, key, chain);
         }
     }
 
-    fn put(&mut self, rows: &mut impl Links, number: u32, hash: u32) {
-        let at = self.home(hash);
-        let head = core::mem::replace(self.head(at), number);
-        rows.set_next(number, head);
+    fn head(&mut self, hash: u32) -> Option<&mut u32> {
+        self.heads.at_mut(self.heads.place(hash))
     }
 
-    fn push(&mut self) {
-        if self.heads.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            let room = if self.heads.is_empty() { 1 } else { CHUNK };
-            self.heads.push(Vec::with_capacity(room));
-        }
-        self.heads.last_mut().expect("a chunk was just made sure of").push(NONE);
+    fn put(&mut self, rows: &mut impl Rows, key: &HashKey, number: u32) {
+        let link = rows.link_mut(number).expect("a chain runs through rows that are used");
+        let head = self.head(link.hash(key)).expect("every hash has a chain");
+        link.next = core::mem::replace(head, number);
     }
 
-    fn grow(&mut self, rows: &mut impl Links) {
-        let old = self.split;
-        let chain = core::mem::replace(self.head(old), NONE);
-        self.push();
-        self.split += 1;
-        if self.split == 1 << self.level {
-            (self.split, self.level) = (0, self.level + 1);
-        }
-        self.scatter(rows, chain);
-    }
-
-    fn shrink(&mut self, rows: &mut impl Links) {
-        if self.split == 0 {
-            (self.split, self.level) = (1 << (self.level - 1), self.level - 1);
-        }
-        self.split -= 1;
-        let chunk = self.heads.last_mut().expect("there is more than one head");
-        let chain = chunk.pop().expect("no chunk is empty");
-        if chunk.is_empty() {
-            self.heads.pop();
-            if self.heads.capacity() > 4 * self.heads.len() {
-                self.heads.shrink_to(2 * self.heads.len());
-            }
-        }
-        self.scatter(rows, chain);
-    }
-
-    fn scatter(&mut self, rows: &mut impl Links, mut number: u32) {
-        while number != NONE {
-            let next = rows.next(number);
-            self.put(rows, number, rows.hash(number));
+    /// Puts the rows of a chain where they belong now.
+    fn scatter(&mut self, rows: &mut impl Rows, key: &HashKey, mut number: u32) {
+        while let Some(&Link { next, .. }) = rows.link(number) {
+            self.put(rows, key, number);
             number = next;
         }
     }

@@ -14,8 +14,7 @@ const LIMIT: u32 = (1 << 31) - 1;
 const NEAR: u32 = 0;
 const FAR: u32 = 1;
 
-/// The half of a tuple's hash that the index keeps. With it, growth of the index reads no flows, and a look-up reads no
-/// flow but the right one.
+/// The half of a tuple's hash that the index goes by.
 #[inline]
 fn kept(hash: u64) -> u32 {
     hash as u32
@@ -35,6 +34,13 @@ impl Guess {
 /// The far tuple of a translated flow.
 #[derive(Debug)]
 struct Wire(Tuple);
+
+/// The tuple that an entry of the index stands for.
+#[inline]
+fn tuple_of<'a>(flows: &'a Slots<Flow>, wires: &'a Slots<Wire>, entry: u32) -> Option<&'a Tuple> {
+    let flow = flows.value(entry >> 1)?;
+    if entry & 1 == NEAR { Some(&flow.tuple) } else { wires.value(flow.far).map(|Wire(tuple)| tuple) }
+}
 
 #[derive(Debug)]
 pub(super) struct Flows {
@@ -94,12 +100,7 @@ impl Flows {
     /// Whether an entry of the index stands for this tuple.
     #[inline]
     fn is(&self, entry: u32, tuple: &Tuple) -> bool {
-        let Some(flow) = self.slots.value(entry >> 1) else { return false };
-        if entry & 1 == NEAR {
-            flow.tuple == *tuple
-        } else {
-            self.wires.value(flow.far).is_some_and(|wire| wire.0 == *tuple)
-        }
+        tuple_of(&self.slots, &self.wires, entry) == Some(tuple)
     }
 
     /// Reads where a look-up of this hash begins. What comes back means nothing.
@@ -111,7 +112,7 @@ impl Flows {
     /// What a look-up of this hash is likely to find, once its line of the index is there.
     #[inline]
     pub(super) fn guess(&self, hash: u64) -> Guess {
-        Guess(self.index.guess(kept(hash)).unwrap_or(NO_GUESS))
+        Guess(self.index.find(kept(hash), |_| true).unwrap_or(NO_GUESS))
     }
 
     /// Reads the row of a guess. What comes back means nothing.
@@ -175,16 +176,16 @@ impl Flows {
     fn put_far(&mut self, key: &HashKey, id: FlowId, tuple: &Tuple, far: Far) {
         let (value, mark) = match far {
             Far::Application(token) => (token, 0),
-            Far::Wire(wire) => {
-                if wire != *tuple {
-                    self.enter(key, id.0 << 1 | FAR, &wire);
-                }
-                (self.wires.insert(Wire(wire)), marks::WIRE)
-            }
+            Far::Wire(wire) => (self.wires.insert(Wire(wire)), marks::WIRE),
         };
         if let Some(flow) = self.slots.value_mut(id.0) {
             flow.far = value;
             flow.marks = flow.marks & !marks::WIRE | mark;
+        }
+        if let Far::Wire(wire) = far
+            && wire != *tuple
+        {
+            self.enter(key, id.0 << 1 | FAR, &wire);
         }
     }
 
@@ -201,10 +202,18 @@ impl Flows {
     }
 
     fn enter(&mut self, key: &HashKey, entry: u32, tuple: &Tuple) {
-        self.index.insert(kept(key.hash_tuple(tuple)), entry);
+        let Flows { slots, wires, index, .. } = self;
+        index.insert(kept(key.hash_tuple(tuple)), entry, |entry| hash_of(slots, wires, key, entry));
     }
 
     fn leave(&mut self, key: &HashKey, entry: u32, tuple: &Tuple) {
-        self.index.remove(kept(key.hash_tuple(tuple)), entry);
+        let Flows { slots, wires, index, .. } = self;
+        index.remove(kept(key.hash_tuple(tuple)), entry, |entry| hash_of(slots, wires, key, entry));
     }
+}
+
+/// What the index goes by to find an entry.
+fn hash_of(flows: &Slots<Flow>, wires: &Slots<Wire>, key: &HashKey, entry: u32) -> u32 {
+    let tuple = tuple_of(flows, wires, entry).expect("an entry of the index has a tuple");
+    kept(key.hash_tuple(tuple))
 }

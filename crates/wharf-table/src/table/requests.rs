@@ -2,25 +2,21 @@
 
 use alloc::collections::BTreeMap;
 
-use super::chains::{Chains, Links, NONE};
+use super::chains::{Chains, Link, NONE, Rows};
 use crate::binding::BindingId;
-use crate::endpoint::{Addr, Endpoint};
 use crate::hash::HashKey;
 use crate::request::{Request, RequestId, RequestPayload};
 use crate::slots::Slots;
-use crate::tuple::{Protocol, Tuple};
+use crate::tuple::Tuple;
 
 /// The most requests that a table holds, whatever it may hold: their numbers stay below the end of a chain.
 const LIMIT: u32 = (1 << 31) - 1;
 
 #[derive(Debug)]
 struct Row {
-    local: Addr,
-    remote: Addr,
-    ports: [u16; 2],
+    link: Link,
     listener: BindingId,
     payload: RequestPayload,
-    next: u32,
     /// Neighbours among the requests of the listener: the one that came after, and the one that came before.
     newer: u32,
     older: u32,
@@ -30,40 +26,18 @@ struct Row {
 }
 
 impl Row {
-    fn tuple(&self) -> Tuple {
-        let [local, remote] = self.ports;
-        Tuple {
-            protocol: Protocol::Tcp,
-            local: Endpoint { addr: self.local, port: local },
-            remote: Endpoint { addr: self.remote, port: remote },
-        }
-    }
-
-    #[inline]
-    fn is(&self, tuple: &Tuple) -> bool {
-        self.ports == [tuple.local.port, tuple.remote.port]
-            && self.remote == tuple.remote.addr
-            && self.local == tuple.local.addr
+    fn request(&self) -> Request {
+        Request { tuple: self.link.tuple(), listener: self.listener, payload: self.payload }
     }
 }
 
-/// The rows with the key that their hashes need.
-struct Keyed<'a>(&'a mut Slots<Row>, &'a HashKey);
-
-impl Links for Keyed<'_> {
-    fn next(&self, number: u32) -> u32 {
-        self.0.value(number).map_or(NONE, |row| row.next)
+impl Rows for Slots<Row> {
+    fn link(&self, number: u32) -> Option<&Link> {
+        self.value(number).map(|row| &row.link)
     }
 
-    fn set_next(&mut self, number: u32, next: u32) {
-        if let Some(row) = self.0.value_mut(number) {
-            row.next = next;
-        }
-    }
-
-    fn hash(&self, number: u32) -> u32 {
-        let row = self.0.value(number).expect("a chain runs through rows that are used");
-        super::chained(self.1.hash_tuple(&row.tuple()))
+    fn link_mut(&mut self, number: u32) -> Option<&mut Link> {
+        self.value_mut(number).map(|row| &mut row.link)
     }
 }
 
@@ -96,25 +70,15 @@ impl Requests {
     /// The request with this tuple, which is TCP.
     #[inline]
     pub(super) fn find(&self, hash: u32, tuple: &Tuple) -> Option<RequestId> {
-        let mut number = self.chains.first(hash);
-        while let Some(row) = self.rows.value(number) {
-            if row.is(tuple) {
-                return Some(RequestId(number));
-            }
-            number = row.next;
-        }
-        None
+        self.chains.find(&self.rows, hash, tuple).map(RequestId)
     }
 
     pub(super) fn open(&mut self, key: &HashKey, request: &Request) -> RequestId {
         let Request { tuple, listener, payload } = *request;
         let row = Row {
-            local: tuple.local.addr,
-            remote: tuple.remote.addr,
-            ports: [tuple.local.port, tuple.remote.port],
+            link: Link::new(&tuple),
             listener,
             payload,
-            next: NONE,
             newer: NONE,
             older: self.newest.insert(listener, NONE).unwrap_or(NONE),
             used: true,
@@ -125,14 +89,12 @@ impl Requests {
         if let Some(older) = self.rows.value_mut(older) {
             older.newer = number;
         }
-        let hash = super::chained(key.hash_tuple(&tuple));
-        self.chains.insert(&mut Keyed(&mut self.rows, key), number, hash);
+        self.chains.insert(&mut self.rows, key, number);
         RequestId(number)
     }
 
     pub(super) fn request(&self, id: RequestId) -> Option<Request> {
-        let row = self.rows.value(id.0)?;
-        Some(Request { tuple: row.tuple(), listener: row.listener, payload: row.payload })
+        self.rows.value(id.0).map(Row::request)
     }
 
     pub(super) fn payload_mut(&mut self, id: RequestId) -> Option<&mut RequestPayload> {
@@ -142,8 +104,7 @@ impl Requests {
     pub(super) fn close(&mut self, key: &HashKey, id: RequestId) -> Option<Request> {
         let request = self.request(id)?;
         self.unlink(id);
-        let hash = super::chained(key.hash_tuple(&request.tuple));
-        self.chains.remove(&mut Keyed(&mut self.rows, key), id.0, hash);
+        self.chains.remove(&mut self.rows, key, id.0);
         self.rows.remove(id.0);
         Some(request)
     }
@@ -167,10 +128,7 @@ impl Requests {
 
     pub(super) fn after(&self, after: Option<RequestId>) -> impl Iterator<Item = (RequestId, Request)> {
         let first = after.map_or(0, |id| id.0 + 1);
-        self.rows.iter_from(first).map(|(number, row)| {
-            let request = Request { tuple: row.tuple(), listener: row.listener, payload: row.payload };
-            (RequestId(number), request)
-        })
+        self.rows.iter_from(first).map(|(number, row)| (RequestId(number), row.request()))
     }
 }
 

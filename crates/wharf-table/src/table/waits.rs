@@ -7,11 +7,10 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::chains::{Chains, Links, NONE};
-use crate::endpoint::{Addr, Endpoint};
+use super::chains::{Chains, Link, NONE, Rows};
 use crate::hash::HashKey;
 use crate::time::Instant;
-use crate::tuple::{Protocol, Tuple};
+use crate::tuple::Tuple;
 use crate::waiting::{Waiting, WaitingId, WaitingPayload};
 
 const CHUNK_BITS: u32 = 10;
@@ -24,32 +23,12 @@ const RENEWED: u8 = 1;
 
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    local: Addr,
-    remote: Addr,
-    /// Local port 0 is a place that is empty.
-    ports: [u16; 2],
+    link: Link,
     payload: WaitingPayload,
     time_and_marks: u32,
-    next: u32,
 }
 
 impl Row {
-    fn tuple(&self) -> Tuple {
-        let [local, remote] = self.ports;
-        Tuple {
-            protocol: Protocol::Tcp,
-            local: Endpoint { addr: self.local, port: local },
-            remote: Endpoint { addr: self.remote, port: remote },
-        }
-    }
-
-    #[inline]
-    fn is(&self, tuple: &Tuple) -> bool {
-        self.ports == [tuple.local.port, tuple.remote.port]
-            && self.remote == tuple.remote.addr
-            && self.local == tuple.local.addr
-    }
-
     fn marks(&self) -> u8 {
         (self.time_and_marks & ((1 << MARK_BITS) - 1)) as u8
     }
@@ -78,13 +57,13 @@ impl Queue {
     fn row(&self, number: u32) -> Option<&Row> {
         let at = number.wrapping_sub(self.base) as usize;
         let row = self.chunks.get(at >> CHUNK_BITS)?.get(at % CHUNK)?;
-        (row.ports[0] != 0).then_some(row)
+        (!row.link.is_empty()).then_some(row)
     }
 
     fn row_mut(&mut self, number: u32) -> Option<&mut Row> {
         let at = number.wrapping_sub(self.base) as usize;
         let row = self.chunks.get_mut(at >> CHUNK_BITS)?.get_mut(at % CHUNK)?;
-        (row.ports[0] != 0).then_some(row)
+        (!row.link.is_empty()).then_some(row)
     }
 
     fn push(&mut self, row: Row) -> u32 {
@@ -101,7 +80,7 @@ impl Queue {
     /// The number of the first place that is not behind, and its row where it is not empty.
     fn front(&self) -> Option<(u32, Option<&Row>)> {
         let row = self.chunks.front()?.get(self.gone)?;
-        Some((self.base.wrapping_add(self.gone as u32), (row.ports[0] != 0).then_some(row)))
+        Some((self.base.wrapping_add(self.gone as u32), (!row.link.is_empty()).then_some(row)))
     }
 
     fn pop(&mut self) {
@@ -123,22 +102,13 @@ impl Queue {
     }
 }
 
-struct Keyed<'a>(&'a mut Queue, &'a HashKey);
-
-impl Links for Keyed<'_> {
-    fn next(&self, number: u32) -> u32 {
-        self.0.row(number).map_or(NONE, |row| row.next)
+impl Rows for Queue {
+    fn link(&self, number: u32) -> Option<&Link> {
+        self.row(number).map(|row| &row.link)
     }
 
-    fn set_next(&mut self, number: u32, next: u32) {
-        if let Some(row) = self.0.row_mut(number) {
-            row.next = next;
-        }
-    }
-
-    fn hash(&self, number: u32) -> u32 {
-        let row = self.0.row(number).expect("a chain runs through rows that are used");
-        super::chained(self.1.hash_tuple(&row.tuple()))
+    fn link_mut(&mut self, number: u32) -> Option<&mut Link> {
+        self.row_mut(number).map(|row| &mut row.link)
     }
 }
 
@@ -164,44 +134,28 @@ impl Waits {
     /// The row with this tuple, which is TCP.
     #[inline]
     pub(super) fn find(&self, hash: u32, tuple: &Tuple) -> Option<WaitingId> {
-        let mut number = self.chains.first(hash);
-        while number != NONE {
-            let row = self.queue.row(number)?;
-            if row.is(tuple) {
-                return Some(WaitingId(number));
-            }
-            number = row.next;
-        }
-        None
+        self.chains.find(&self.queue, hash, tuple).map(WaitingId)
     }
 
     /// Adds a row. `marks` are [`marks`](crate::flow::marks) without the lowest bit's meaning shifted up by one.
     pub(super) fn open(&mut self, key: &HashKey, waiting: &Waiting, marks: u8) -> WaitingId {
         let expires = self.note(waiting.expires);
         let Waiting { tuple, payload, .. } = *waiting;
-        let mut row = Row {
-            local: tuple.local.addr,
-            remote: tuple.remote.addr,
-            ports: [tuple.local.port, tuple.remote.port],
-            payload,
-            time_and_marks: 0,
-            next: NONE,
-        };
+        let mut row = Row { link: Link::new(&tuple), payload, time_and_marks: 0 };
         row.set(expires, marks << 1);
         self.append(key, row)
     }
 
     fn append(&mut self, key: &HashKey, row: Row) -> WaitingId {
-        let hash = super::chained(key.hash_tuple(&row.tuple()));
         let mut number = self.queue.push(row);
         if number == NONE {
             // The one number that ends a chain is left out.
             if let Some(row) = self.queue.row_mut(number) {
-                row.ports = [0; 2];
+                row.link = Link::EMPTY;
             }
             number = self.queue.push(row);
         }
-        self.chains.insert(&mut Keyed(&mut self.queue, key), number, hash);
+        self.chains.insert(&mut self.queue, key, number);
         self.count += 1;
         WaitingId(number)
     }
@@ -218,7 +172,7 @@ impl Waits {
     }
 
     fn read(&self, row: &Row) -> Waiting {
-        Waiting { tuple: row.tuple(), payload: row.payload, expires: self.expires(row) }
+        Waiting { tuple: row.link.tuple(), payload: row.payload, expires: self.expires(row) }
     }
 
     fn expires(&self, row: &Row) -> Instant {
@@ -252,9 +206,8 @@ impl Waits {
     pub(super) fn close(&mut self, key: &HashKey, id: WaitingId) -> Option<(Waiting, u8)> {
         let row = *self.queue.row(id.0)?;
         let waiting = self.read(&row);
-        let hash = super::chained(key.hash_tuple(&waiting.tuple));
-        self.chains.remove(&mut Keyed(&mut self.queue, key), id.0, hash);
-        self.queue.row_mut(id.0)?.ports = [0; 2];
+        self.chains.remove(&mut self.queue, key, id.0);
+        self.queue.row_mut(id.0)?.link = Link::EMPTY;
         self.count -= 1;
         while let Some((_, None)) = self.queue.front() {
             self.queue.pop();
