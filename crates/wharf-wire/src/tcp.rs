@@ -132,6 +132,30 @@ impl TcpRepr {
     /// segment.
     #[inline]
     pub fn parse(segment: &[u8]) -> Result<(TcpRepr, &[u8]), Malformed> {
+        let mut repr = TcpRepr::EMPTY;
+        let payload = repr.read(segment)?;
+        Ok((repr, payload))
+    }
+
+    /// A header that says nothing.
+    pub const EMPTY: TcpRepr = TcpRepr {
+        src_port: 0,
+        dst_port: 0,
+        seq: 0,
+        ack: 0,
+        flags: TcpFlags::NONE,
+        window: 0,
+        urgent: 0,
+        options: TcpOptions::NONE,
+    };
+
+    /// [`TcpRepr::parse`] into [`TcpRepr::EMPTY`], where it stands: to move a header that was just put together costs as much
+    /// as to read it.
+    ///
+    /// # Errors
+    /// The same.
+    #[inline]
+    pub fn read<'a>(&mut self, segment: &'a [u8]) -> Result<&'a [u8], Malformed> {
         let header = segment.first_chunk::<HEADER_LEN>().ok_or(Malformed::TooShort)?;
         let header_len = usize::from(header[12] >> 4) * 4;
         let Some((options, payload)) =
@@ -139,18 +163,15 @@ impl TcpRepr {
         else {
             return Err(Malformed::HeaderLength);
         };
-        let flags = TcpFlags(header[13]);
-        let repr = TcpRepr {
-            src_port: u16::from_be_bytes([header[0], header[1]]),
-            dst_port: u16::from_be_bytes([header[2], header[3]]),
-            seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
-            ack: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
-            flags,
-            window: u16::from_be_bytes([header[14], header[15]]),
-            urgent: u16::from_be_bytes([header[18], header[19]]),
-            options: TcpOptions::parse(options, flags),
-        };
-        Ok((repr, payload))
+        self.src_port = u16::from_be_bytes([header[0], header[1]]);
+        self.dst_port = u16::from_be_bytes([header[2], header[3]]);
+        self.seq = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+        self.ack = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+        self.flags = TcpFlags(header[13]);
+        self.window = u16::from_be_bytes([header[14], header[15]]);
+        self.urgent = u16::from_be_bytes([header[18], header[19]]);
+        self.options.read(options, self.flags);
+        Ok(payload)
     }
 
     /// Bytes that [`TcpRepr::emit`] writes: 20 to 60, a multiple of 4.

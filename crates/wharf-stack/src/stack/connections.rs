@@ -15,7 +15,7 @@ use super::waits::may_begin_over;
 use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable, loopback};
 use crate::egress::{Fields, NextHop};
 use crate::interface::FrameSink;
-use crate::tcp::{self, CloseReason, Connection, Context, Events, State};
+use crate::tcp::{self, CloseReason, Connection, Context, Events, SegmentOut, State};
 
 /// Slices of one segment: chunks of 16 KiB that 64 KiB may touch.
 const SLICES_MAX: usize = 6;
@@ -459,12 +459,15 @@ impl Stack {
         }
         let Some(work) = self.connections.at_work(key) else { return };
         let mut stuck = sink.is_ready();
+        let mut segment = SegmentOut::EMPTY;
         for _ in 0..SEGMENTS_A_TURN {
             if !sink.is_ready() {
                 break;
             }
             let mut cx = Context { now, pool: &mut self.pool };
-            let Some(segment) = work.conn.poll_segment(&mut cx) else { break };
+            if !work.conn.poll_segment_into(&mut cx, &mut segment) {
+                break;
+            }
             stuck = false;
             let (mut slices, mut count) = ([&[][..]; SLICES_MAX], 0);
             for (place, slice) in slices.iter_mut().zip(work.conn.payload(&segment)) {

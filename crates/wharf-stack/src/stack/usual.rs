@@ -9,13 +9,12 @@
 //! and nothing has happened then.
 
 use wharf_table::table::Found;
-use wharf_table::{Addr, DropReason, Endpoint, Instant, Protocol, Tuple};
-use wharf_wire::ethernet::{self, EtherType, EthernetRepr};
+use wharf_table::{DropReason, Endpoint, Instant, Protocol, Tuple};
+use wharf_wire::ethernet::{EtherType, EthernetRepr};
 use wharf_wire::ipv4::Ipv4Repr;
 use wharf_wire::ipv6::Ipv6Repr;
 use wharf_wire::tcp::{self, TcpFlags, TcpRepr};
 
-use super::slots::Work;
 use super::{Medium, Stack};
 use crate::interface::{ChecksumIn, FrameIn};
 use crate::ip::protocol;
@@ -23,14 +22,6 @@ use crate::tcp::{Context, Ecn};
 
 /// Flags of a segment that ends or begins something.
 const TURNING: TcpFlags = TcpFlags::SYN.union(TcpFlags::RST);
-
-/// A packet of TCP without options, extension headers or fragments.
-struct Plain<'a> {
-    src: Addr,
-    dst: Addr,
-    ecn: Ecn,
-    segment: &'a [u8],
-}
 
 impl Stack {
     /// Takes a usual segment; `None` when the frame is another one.
@@ -40,85 +31,76 @@ impl Stack {
         now: Instant,
         frame: &FrameIn<'_>,
     ) -> Option<Result<(), DropReason>> {
-        let plain = self.plain(frame.bytes)?;
-        let &[a, b, c, d, .., flags] = plain.segment.first_chunk::<14>()?;
+        let packet = match self.config.medium {
+            Medium::Ip => frame.bytes,
+            _ => self.packet_to_us(frame.bytes)?,
+        };
+        let (src, dst, ecn, bytes) = match packet.first()? {
+            0x45 => {
+                let (ip, _, segment) = Ipv4Repr::parse(packet).ok()?;
+                if ip.protocol != protocol::TCP || ip.is_fragment() || ip.hop_limit <= 1 {
+                    return None;
+                }
+                (ip.src, ip.dst, ip.dscp_ecn, segment)
+            }
+            0x60..=0x6f => {
+                let (ip, segment) = Ipv6Repr::parse(packet).ok()?;
+                if ip.next_header != protocol::TCP || ip.hop_limit <= 1 || ip.src.is_v4() || ip.dst.is_v4() {
+                    return None;
+                }
+                (ip.src, ip.dst, ip.traffic_class, segment)
+            }
+            _ => return None,
+        };
+        let &[a, b, c, d, .., flags] = bytes.first_chunk::<14>()?;
         if TcpFlags::from_bits(flags).intersects(TURNING) {
             return None;
         }
         let tuple = Tuple {
             protocol: Protocol::Tcp,
-            local: Endpoint { addr: plain.dst, port: u16::from_be_bytes([c, d]) },
-            remote: Endpoint { addr: plain.src, port: u16::from_be_bytes([a, b]) },
+            local: Endpoint { addr: dst, port: u16::from_be_bytes([c, d]) },
+            remote: Endpoint { addr: src, port: u16::from_be_bytes([a, b]) },
         };
         let found = self.find_segment(&tuple);
         let generation = self.neighbors.generation();
-        let work = match found {
-            Found::Flow(flow) => {
-                let key = self.connection_of(flow);
-                self.connections.work(key, &self.table).map(|work| (key, work))
-            }
-            _ => None,
+        let key = match found {
+            Found::Flow(flow) => self.connection_of(flow),
+            _ => return self.leave_to_others(found),
         };
-        let is_known = |work: &Work| work.way.as_ref().is_some_and(|way| way.is_known(generation));
-        let Some((key, work)) = work.filter(|(_, work)| is_known(work)) else {
-            self.found = Some(found);
-            return None;
-        };
-        if frame.checksum != ChecksumIn::Trusted
-            && tcp::verify_checksum(plain.src, plain.dst, plain.segment).is_err()
-        {
+        let Some(work) = self.connections.work(key, &self.table) else { return self.leave_to_others(found) };
+        if !work.way.as_ref().is_some_and(|way| way.is_known(generation)) {
+            return self.leave_to_others(found);
+        }
+        if frame.checksum != ChecksumIn::Trusted && tcp::verify_checksum(src, dst, bytes).is_err() {
             return Some(Err(DropReason::TransportChecksum));
         }
-        let Ok((segment, payload)) = TcpRepr::parse(plain.segment) else {
+        let mut segment = TcpRepr::EMPTY;
+        let Ok(payload) = segment.read(bytes) else {
             return Some(Err(DropReason::TransportMalformed));
         };
         let mut cx = Context { now, pool: &mut self.pool };
-        let result = work.conn.handle_segment(&mut cx, &segment, payload, plain.ecn);
+        let result = work.conn.handle_segment(&mut cx, &segment, payload, Ecn::from_bits(ecn));
         let seldom = self.agenda.enter(now, key, work, &self.config.role);
         self.on_settled(now, key, seldom);
         Some(result)
     }
 
-    /// Reads the headers in front of a segment.
-    #[inline]
-    fn plain<'a>(&self, bytes: &'a [u8]) -> Option<Plain<'a>> {
-        let packet = match self.config.medium {
-            Medium::Ip => bytes,
-            _ => {
-                let (ethernet, packet) = EthernetRepr::parse(bytes).ok()?;
-                let to_us = ethernet.dst.0 == self.config.hardware_address;
-                let from_another = ethernet.src.0 != self.config.hardware_address;
-                let fits = match ethernet.ether_type {
-                    EtherType::IPV4 => bytes.get(ethernet::HEADER_LEN)? >> 4 == 4,
-                    EtherType::IPV6 => bytes.get(ethernet::HEADER_LEN)? >> 4 == 6,
-                    _ => false,
-                };
-                (to_us && from_another && fits && !ethernet.src.is_multicast()).then_some(packet)?
-            }
-        };
-        match packet.first()? {
-            0x45 => {
-                let (ip, _, segment) = Ipv4Repr::parse(packet).ok()?;
-                let is_plain = ip.protocol == protocol::TCP && !ip.is_fragment() && ip.hop_limit > 1;
-                is_plain.then_some(Plain {
-                    src: ip.src,
-                    dst: ip.dst,
-                    ecn: Ecn::from_bits(ip.dscp_ecn),
-                    segment,
-                })
-            }
-            0x60..=0x6f => {
-                let (ip, segment) = Ipv6Repr::parse(packet).ok()?;
-                let is_plain =
-                    ip.next_header == protocol::TCP && ip.hop_limit > 1 && !ip.src.is_v4() && !ip.dst.is_v4();
-                is_plain.then_some(Plain {
-                    src: ip.src,
-                    dst: ip.dst,
-                    ecn: Ecn::from_bits(ip.traffic_class),
-                    segment,
-                })
-            }
-            _ => None,
-        }
+    /// The frame takes the long way, on which it need not be looked up again.
+    fn leave_to_others(&mut self, found: Found) -> Option<Result<(), DropReason>> {
+        self.found = Some(found);
+        None
+    }
+
+    /// What follows the header of a frame from another station to us alone.
+    #[inline(always)]
+    fn packet_to_us<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let (ethernet, packet) = EthernetRepr::parse(bytes).ok()?;
+        let version = packet.first()? >> 4;
+        let fits = (ethernet.ether_type == EtherType::IPV4) & (version == 4)
+            | (ethernet.ether_type == EtherType::IPV6) & (version == 6);
+        let to_us = ethernet.dst.0 == self.config.hardware_address;
+        let from_another =
+            (ethernet.src.0 != self.config.hardware_address) & !ethernet.src.is_multicast();
+        (fits & to_us & from_another).then_some(packet)
     }
 }

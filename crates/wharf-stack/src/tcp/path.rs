@@ -238,28 +238,29 @@ impl Connection {
 impl Connection {
     /// A single larger segment, when the size is searched for and there is enough behind it to show its loss (RFC 4821,
     /// section 7.4).
-    pub(super) fn path_probe(&mut self, now: Instant, unsent: u32) -> Option<SegmentOut> {
+    pub(super) fn path_probe(&mut self, now: Instant, unsent: u32, out: &mut SegmentOut) -> bool {
         let (mss, options) = (u32::from(self.mss), u32::from(self.mss) - self.segment_size());
         let quiet = self.recovery.is_none()
             && self.state == State::Established
             && self.congestion.window() >= WINDOW_FOR_PROBES * mss;
         let congestion = self.congestion.window().saturating_sub(self.pipe());
         let room = unsent.min(self.snd.usable());
-        let search = self.search()?;
+        let Some(search) = self.search() else { return false };
         if !quiet || search.size != 0 || search.next > now || search.high - search.low < EXACT_ENOUGH {
-            return None;
+            return false;
         }
         let size = search.low + (search.high - search.low).div_ceil(2);
         let len = u32::from(size) - options;
         if room < len + SEGMENTS_BEHIND * mss || congestion < len {
-            return None;
+            return false;
         }
         let start = self.snd.snd_nxt;
-        let mut probe = self.new_segment(now, len);
-        probe.gso_size = None;
-        let search = self.search()?;
-        (search.size, search.start, search.end) = (size, start, start + len);
-        Some(probe)
+        self.new_segment(now, len, out);
+        out.gso_size = None;
+        if let Some(search) = self.search() {
+            (search.size, search.start, search.end) = (size, start, start + len);
+        }
+        true
     }
 
     /// What is lost at the head is the probe: it was too large, and nothing else is said (RFC 4821, section 7.5). Whether

@@ -13,14 +13,15 @@ use super::timers::Timer;
 
 impl Connection {
     /// What is lost goes again, as far as the congestion window lets it.
-    pub(super) fn on_loss_due(&mut self, now: Instant) -> Option<SegmentOut> {
-        let doubts = self.recovery.as_ref()?.doubts;
-        let lost = self.board.as_mut().filter(|board| !board.is_reneged())?.next_lost()?;
+    pub(super) fn on_loss_due(&mut self, now: Instant, out: &mut SegmentOut) -> bool {
+        let Some(doubts) = self.recovery.as_ref().map(|recovery| recovery.doubts) else { return false };
+        let board = self.board.as_mut().filter(|board| !board.is_reneged());
+        let Some(lost) = board.and_then(|board| board.next_lost()) else { return false };
         if doubts == Doubts::Probing {
-            return self.on_doubtful_loss_due(now);
+            return self.on_doubtful_loss_due(now, out);
         }
         if !self.is_let_go(now) {
-            return None;
+            return false;
         }
         let lost = match self.record_end(lost.left) {
             Some(end) => Range::new(lost.left, lost.right.earliest(end)),
@@ -37,35 +38,35 @@ impl Connection {
         let allowed = budget.min(peer).min(self.payload_max(segment));
         let len = if lost.len() <= allowed { lost.len() } else { allowed - allowed % segment };
         if len == 0 {
-            return None;
+            return false;
         }
         if let Some(recovery) = &mut self.recovery {
             recovery.force = false;
         }
-        let out = self.resend(now, Range::new(lost.left, lost.left + len));
+        self.resend(now, Range::new(lost.left, lost.left + len), out);
         if first || !self.timers.is_set(Timer::Retransmit) {
             self.timers.stop(Timer::Retransmit);
             self.await_acknowledgment(now);
             self.clamp_to_user_timeout();
         }
         self.pace(len, now);
-        Some(out)
+        true
     }
 
     /// The time-out may have been spurious: new data leaves instead of old, to see (RFC 5682, section 2.1, step 2b).
-    fn on_doubtful_loss_due(&mut self, now: Instant) -> Option<SegmentOut> {
-        let recover = self.recovery.as_ref()?.recover;
-        let out = self.on_data_due(now);
-        let sent = self.snd.snd_nxt.after(recover);
-        if out.is_none() && !sent {
-            self.recovery.as_mut()?.doubts = Doubts::None;
-            return self.on_loss_due(now);
+    fn on_doubtful_loss_due(&mut self, now: Instant, out: &mut SegmentOut) -> bool {
+        let found = self.on_data_due(now, out);
+        match &mut self.recovery {
+            Some(recovery) if !found && !self.snd.snd_nxt.after(recovery.recover) => {
+                recovery.doubts = Doubts::None;
+                self.on_loss_due(now, out)
+            }
+            _ => found,
         }
-        out
     }
 
     /// `range` leaves again.
-    pub(super) fn resend(&mut self, now: Instant, range: Range) -> SegmentOut {
+    pub(super) fn resend(&mut self, now: Instant, range: Range, out: &mut SegmentOut) {
         let (srtt, timestamp) = (self.rtt.srtt().unwrap_or_default(), self.timestamps.clock(now));
         self.forget_resent_probe(range);
         self.board().on_resent(range, now, srtt);
@@ -75,9 +76,8 @@ impl Connection {
                 undo.on_resent(range.len(), timestamp);
             }
         }
-        let segment = self.data_segment(now, range);
-        self.tally.on_resent(segment.payload.1 as u32, segment.count());
-        segment
+        self.data_segment(now, range, out);
+        self.tally.on_resent(out.payload.1 as u32, out.count());
     }
 
     /// `range` leaves for the first time; `snd_nxt` follows it already. While a single time is enough to know, that is

@@ -67,7 +67,9 @@ pub(super) struct Owed {
     pub(super) probe: bool,
 }
 
-type Reason = fn(&mut Connection, Instant) -> Option<SegmentOut>;
+/// Whether there is a segment for this reason; it is put where the caller keeps it. To move a segment that was just put
+/// together would cost as much as to make it.
+type Reason = fn(&mut Connection, Instant, &mut SegmentOut) -> bool;
 
 /// In this order.
 const REASONS: [Reason; 9] = [
@@ -85,22 +87,25 @@ const REASONS: [Reason; 9] = [
 impl Connection {
     /// The next segment that is to leave now; `None` when there is nothing to send until input, a command or a time-out.
     pub fn poll_segment(&mut self, cx: &mut Context<'_>) -> Option<SegmentOut> {
+        let mut out = SegmentOut::EMPTY;
+        self.poll_segment_into(cx, &mut out).then_some(out)
+    }
+
+    /// The same, into `out`; whether there is one.
+    pub(crate) fn poll_segment_into(&mut self, cx: &mut Context<'_>, out: &mut SegmentOut) -> bool {
         if !self.dirty {
-            return None;
+            return false;
         }
         let found = if self.has_only_data() {
-            self.on_data_due(cx.now).or_else(|| self.on_ack_due(cx.now))
+            self.on_data_due(cx.now, out) || self.on_ack_due(cx.now, out)
         } else {
-            REASONS.iter().find_map(|reason| reason(self, cx.now))
+            REASONS.iter().any(|reason| reason(self, cx.now, out))
         };
-        match &found {
-            Some(segment) => {
-                self.count_departure(segment);
-                if self.has_said_all() {
-                    self.pause(cx.now);
-                }
-            }
-            None => self.pause(cx.now),
+        if found {
+            self.count_departure(out);
+        }
+        if !found || self.has_said_all() {
+            self.pause(cx.now);
         }
         found
     }
@@ -213,37 +218,37 @@ impl Connection {
 /// The reasons.
 impl Connection {
     /// The connection is over, and the peer is to know.
-    fn on_reset_due(&mut self, now: Instant) -> Option<SegmentOut> {
+    fn on_reset_due(&mut self, now: Instant, out: &mut SegmentOut) -> bool {
         if !core::mem::take(&mut self.owed.reset) {
-            return None;
+            return false;
         }
         let refused = self.snd.snd_nxt == self.iss;
         let seq = if refused { SeqNum::new(0) } else { self.snd.snd_nxt };
-        let mut reset = self.bare(seq, TcpFlags::RST | TcpFlags::ACK);
+        self.bare(seq, TcpFlags::RST | TcpFlags::ACK, out);
         if !refused {
             // RFC 7323, section 3.2: it should carry them.
-            reset.header.options.timestamps = self.timestamps.option(now);
+            out.header.options.timestamps = self.timestamps.option(now);
         }
-        Some(reset)
+        true
     }
 
     /// The peer acknowledges what was never sent, before the connection is established (RFC 9293, section 3.10.7.3).
-    fn on_reset_reply_due(&mut self, _: Instant) -> Option<SegmentOut> {
-        let seq = self.owed.reset_reply.take()?;
-        let mut reset = self.bare(seq, TcpFlags::RST);
-        reset.header.ack = 0;
-        Some(reset)
+    fn on_reset_reply_due(&mut self, _: Instant, out: &mut SegmentOut) -> bool {
+        let Some(seq) = self.owed.reset_reply.take() else { return false };
+        self.bare(seq, TcpFlags::RST, out);
+        out.header.ack = 0;
+        true
     }
 
     /// SYN or SYN-ACK.
-    fn on_syn_due(&mut self, now: Instant) -> Option<SegmentOut> {
+    fn on_syn_due(&mut self, now: Instant, out: &mut SegmentOut) -> bool {
         if !core::mem::take(&mut self.owed.syn) {
-            return None;
+            return false;
         }
         let answers = match self.state {
             State::SynSent => false,
             State::SynReceived => true,
-            _ => return None,
+            _ => return false,
         };
         self.snd.snd_nxt = self.iss + 1;
         self.start_retransmit_timer(now);
@@ -252,63 +257,67 @@ impl Connection {
             true => TcpFlags::SYN | TcpFlags::ACK | self.ecn.syn_ack_flags(),
             false => TcpFlags::SYN | self.ecn.on_syn(self.retries),
         };
-        let mut segment = self.bare(self.iss, flags);
+        self.bare(self.iss, flags, out);
         if !answers {
-            segment.header.ack = 0;
+            out.header.ack = 0;
         } else {
             self.owed.ack = AckDue::None;
         }
-        segment.header.window = self.rcv.syn_field();
-        segment.header.options = self.syn_options(now, answers);
-        Some(segment)
+        out.header.window = self.rcv.syn_field();
+        out.header.options = self.syn_options(now, answers);
+        true
     }
 
     /// One acknowledgment for each arrival out of order.
-    fn on_duplicate_ack_due(&mut self, now: Instant) -> Option<SegmentOut> {
+    fn on_duplicate_ack_due(&mut self, now: Instant, out: &mut SegmentOut) -> bool {
         if self.owed.duplicates == 0 || !self.state.is_synchronized() {
-            return None;
+            return false;
         }
         if self.owed.ack != AckDue::Now {
             self.owed.duplicates -= 1;
         }
-        Some(self.acknowledgment(now))
+        self.acknowledgment(now, out);
+        true
     }
 
     /// Asks a peer that takes nothing or says nothing: with what fits, or else with a segment before its window, which it has
     /// to answer (RFC 9293, sections 3.8.4 and 3.8.6.1; without data as in Linux).
-    fn on_probe_due(&mut self, now: Instant) -> Option<SegmentOut> {
+    fn on_probe_due(&mut self, now: Instant, out: &mut SegmentOut) -> bool {
         if !core::mem::take(&mut self.owed.probe) || !self.state.is_synchronized() {
-            return None;
+            return false;
         }
         let unsent = self.data_end().since(self.snd.snd_nxt);
         let fits = unsent.min(self.snd.usable()).min(self.segment_size());
         if fits > 0 && self.snd.flight() == 0 {
-            let mut probe = self.new_segment(now, fits);
-            probe.header.flags |= TcpFlags::PSH;
-            return Some(probe);
+            self.new_segment(now, fits, out);
+            out.header.flags |= TcpFlags::PSH;
+            return true;
         }
-        let mut probe = self.acknowledgment(now);
-        probe.header.seq = (self.snd.snd_una - 1).value();
-        Some(probe)
+        self.acknowledgment(now, out);
+        out.header.seq = (self.snd.snd_una - 1).value();
+        true
     }
 
     /// Data that was never sent, and the FIN behind it.
-    pub(super) fn on_data_due(&mut self, now: Instant) -> Option<SegmentOut> {
+    pub(super) fn on_data_due(&mut self, now: Instant, out: &mut SegmentOut) -> bool {
         if !self.state.is_synchronized() || self.state == State::TimeWait {
-            return None;
+            return false;
         }
         let mut unsent = self.data_end().since(self.snd.snd_nxt);
         let fin_due = self.fin_queued && !self.fin_is_sent();
         if unsent == 0 {
             self.window_filled = false;
             let fits = fin_due && self.snd.usable() > 0;
-            return fits.then(|| self.new_segment(now, 0));
+            if fits {
+                self.new_segment(now, 0, out);
+            }
+            return fits;
         }
         self.restart_after_idle(now);
         if self.rare.is_some() {
             self.raise_old_limit(now);
-            if let Some(probe) = self.path_probe(now, unsent) {
-                return Some(probe);
+            if self.path_probe(now, unsent, out) {
+                return true;
             }
             if let Some(end) = self.record_end(self.snd.snd_nxt) {
                 unsent = end.since(self.snd.snd_nxt);
@@ -322,22 +331,25 @@ impl Connection {
             Sendable::Bytes(len) if self.is_let_go(now) => {
                 // What fills most of the peer's buffer is worth reading (Linux: forced_push).
                 let pushes = self.ends_train(&demand, len) || len > demand.max_wnd / 2;
-                let mut segment = self.new_segment(now, len);
+                self.new_segment(now, len, out);
                 if pushes {
-                    segment.header.flags |= TcpFlags::PSH;
+                    out.header.flags |= TcpFlags::PSH;
                 }
-                Some(segment)
+                true
             }
-            _ => None,
+            _ => false,
         }
     }
 
     /// An acknowledgment alone.
-    fn on_ack_due(&mut self, now: Instant) -> Option<SegmentOut> {
+    fn on_ack_due(&mut self, now: Instant, out: &mut SegmentOut) -> bool {
         let may =
             self.state.is_synchronized() || self.state == State::SynReceived && self.snd.snd_nxt != self.iss;
         let due = self.owed.ack == AckDue::Now && may;
-        due.then(|| self.acknowledgment(now))
+        if due {
+            self.acknowledgment(now, out);
+        }
+        due
     }
 }
 
@@ -364,7 +376,7 @@ impl Connection {
     }
 
     /// `len` bytes that were never sent, and the FIN when they are the last and the window takes it.
-    pub(super) fn new_segment(&mut self, now: Instant, len: u32) -> SegmentOut {
+    pub(super) fn new_segment(&mut self, now: Instant, len: u32, out: &mut SegmentOut) {
         let left = self.snd.snd_nxt;
         let mut right = left + len;
         let segment = self.segment_size();
@@ -382,22 +394,21 @@ impl Connection {
         }
         self.start_retransmit_timer(now);
         self.await_probe_after_sending(now);
-        let mut segment = self.data_segment(now, Range::new(left, right));
+        self.data_segment(now, Range::new(left, right), out);
         if len > 0 {
             let (flags, ecn) = self.ecn.on_new_data();
-            segment.header.flags |= flags;
-            segment.ecn = ecn;
+            out.header.flags |= flags;
+            out.ecn = ecn;
             self.usage.on_sent();
             self.delayed_ack.on_data_sent(now);
             self.pace(len, now);
             self.tally.rate.on_sent(right, left.since(self.snd.snd_una), self.tally.bytes_delivered, now);
         }
-        segment
     }
 
     /// The segment with these sequence numbers, of data and FIN.
     #[inline(always)]
-    pub(super) fn data_segment(&mut self, now: Instant, range: Range) -> SegmentOut {
+    pub(super) fn data_segment(&mut self, now: Instant, range: Range, out: &mut SegmentOut) {
         let data_end = self.data_end();
         let len = range.right.earliest(data_end).since(range.left);
         let mut flags = TcpFlags::ACK;
@@ -410,30 +421,25 @@ impl Connection {
         }
         let segment = self.segment_size();
         self.note_full_segment(range, segment);
-        let header = self.header(now, range.left, flags);
-        let payload = (range.left.since(self.send_start) as usize, len as usize);
-        SegmentOut {
-            header,
-            payload,
-            gso_size: (len > segment).then_some(segment as u16),
-            ecn: Ecn::NotCapable,
-        }
+        self.header(now, range.left, flags, out);
+        out.payload = (range.left.since(self.send_start) as usize, len as usize);
+        out.gso_size = (len > segment).then_some(segment as u16);
     }
 
-    fn acknowledgment(&mut self, now: Instant) -> SegmentOut {
-        let header = self.header(now, self.snd.snd_nxt, TcpFlags::ACK);
-        SegmentOut { header, payload: (0, 0), gso_size: None, ecn: Ecn::NotCapable }
+    fn acknowledgment(&mut self, now: Instant, out: &mut SegmentOut) {
+        self.header(now, self.snd.snd_nxt, TcpFlags::ACK, out);
     }
 
-    /// A header that says the newest of what was received. Nothing is left to be acknowledged then.
+    /// A segment without payload that says the newest of what was received. Nothing is left to be acknowledged then.
     #[inline(always)]
-    fn header(&mut self, now: Instant, seq: SeqNum, flags: TcpFlags) -> TcpRepr {
-        let (mut header, max) = (self.bare(seq, flags | self.ecn.echo_flags()).header, self.blocks_max());
+    fn header(&mut self, now: Instant, seq: SeqNum, flags: TcpFlags, out: &mut SegmentOut) {
+        self.bare(seq, flags | self.ecn.echo_flags(), out);
+        let (header, max) = (&mut out.header, self.blocks_max());
         header.window =
             self.rcv.field(self.receive_queue.len() as u32, self.rcv_mss, self.timestamps.last_ack_sent);
         header.options.timestamps = self.timestamps.option(now);
         if self.rare.is_some() {
-            self.put_rare(&mut header);
+            self.put_rare(header);
         }
         if let Some(held) = &mut self.out_of_order {
             header.options.sack = held.blocks(max);
@@ -445,7 +451,6 @@ impl Connection {
         self.delayed_ack.on_ack_sent(core::mem::take(&mut self.owed.ack));
         self.timers.stop(Timer::DelayedAck);
         self.timestamps.last_ack_sent = self.rcv.rcv_nxt;
-        header
     }
 
     /// Marks and options that few connections have.
@@ -459,20 +464,18 @@ impl Connection {
         }
     }
 
-    /// A header without window and options.
+    /// A segment without payload, window and options.
     #[inline(always)]
-    fn bare(&self, seq: SeqNum, flags: TcpFlags) -> SegmentOut {
-        let header = TcpRepr {
-            src_port: self.tuple.local.port,
-            dst_port: self.tuple.remote.port,
-            seq: seq.value(),
-            ack: self.rcv.rcv_nxt.value(),
-            flags,
-            window: 0,
-            urgent: 0,
-            options: TcpOptions::default(),
-        };
-        SegmentOut { header, payload: (0, 0), gso_size: None, ecn: Ecn::NotCapable }
+    fn bare(&self, seq: SeqNum, flags: TcpFlags, out: &mut SegmentOut) {
+        let SegmentOut { header, payload, gso_size, ecn } = out;
+        header.src_port = self.tuple.local.port;
+        header.dst_port = self.tuple.remote.port;
+        header.seq = seq.value();
+        header.ack = self.rcv.rcv_nxt.value();
+        header.flags = flags;
+        (header.window, header.urgent) = (0, 0);
+        header.options = TcpOptions::NONE;
+        (*payload, *gso_size, *ecn) = ((0, 0), None, Ecn::NotCapable);
     }
 
     /// What we offer, in a SYN-ACK only what the peer has offered.
@@ -518,6 +521,10 @@ impl Connection {
 }
 
 impl SegmentOut {
+    /// One that says nothing, to be filled.
+    pub(crate) const EMPTY: SegmentOut =
+        SegmentOut { header: TcpRepr::EMPTY, payload: (0, 0), gso_size: None, ecn: Ecn::NotCapable };
+
     /// How many segments the device makes of it.
     pub(super) fn count(&self) -> u32 {
         self.gso_size.map_or(1, |size| self.payload.1.div_ceil(usize::from(size).max(1)) as u32)

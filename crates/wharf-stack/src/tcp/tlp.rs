@@ -87,20 +87,19 @@ impl Connection {
     }
 
     /// Sends the probe: new data whatever the congestion window, or the last segment again.
-    pub(super) fn on_tail_probe_due(&mut self, now: Instant) -> Option<SegmentOut> {
+    pub(super) fn on_tail_probe_due(&mut self, now: Instant, out: &mut SegmentOut) -> bool {
         if self.probe != Probe::Due {
-            return None;
+            return false;
         }
         self.probe = Probe::None;
         if self.snd.flight() == 0 {
-            return None;
+            return false;
         }
         let segment = self.segment_size();
         let fits = self.data_end().since(self.snd.snd_nxt).min(self.snd.usable()).min(segment);
-        let out = if fits > 0 {
-            let out = self.new_segment(now, fits);
+        if fits > 0 {
+            self.new_segment(now, fits, out);
             self.probe = Probe::New;
-            out
         } else {
             let (left, right) = (self.snd.snd_una, self.snd.snd_nxt);
             let board = self.board();
@@ -109,12 +108,12 @@ impl Connection {
             let len = if tail == 0 { segment.min(right.since(begins)) } else { tail };
             let range = Range::new(right - len, right);
             self.probe = Probe::Again;
-            self.resend(now, range)
-        };
+            self.resend(now, range, out);
+        }
         self.probe_end = self.snd.snd_nxt;
         self.timers.stop(Timer::Retransmit);
         self.await_acknowledgment(now);
-        Some(out)
+        true
     }
 
     /// What an acknowledgment says of the probe (section 7.4.2).

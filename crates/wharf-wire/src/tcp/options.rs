@@ -91,37 +91,48 @@ impl TcpOptions {
     /// Reads the options of a segment with `flags`. What makes no sense ends them or is passed over, as Linux does: an option
     /// of length 0 or 1 or beyond the header ends them, one of a wrong length is passed over, and so are SYN's own
     /// options on another segment.
-    #[inline]
     pub fn parse(options: &[u8], flags: TcpFlags) -> TcpOptions {
+        let mut parsed = TcpOptions::NONE;
+        parsed.read(options, flags);
+        parsed
+    }
+
+    /// No option.
+    pub const NONE: TcpOptions = TcpOptions {
+        mss: None,
+        window_scale: None,
+        sack_permitted: false,
+        timestamps: None,
+        user_timeout: None,
+        sack: SackBlocks::EMPTY,
+    };
+
+    /// [`TcpOptions::parse`] into [`TcpOptions::NONE`], where it stands.
+    #[inline]
+    pub(super) fn read(&mut self, options: &[u8], flags: TcpFlags) {
         match *options {
-            [] => TcpOptions::default(),
+            [] => {}
             // What nearly all segments carry (RFC 7323, appendix A).
-            [NOP, NOP, TIMESTAMPS, 10, v0, v1, v2, v3, e0, e1, e2, e3] => TcpOptions {
-                timestamps: Some((
-                    u32::from_be_bytes([v0, v1, v2, v3]),
-                    u32::from_be_bytes([e0, e1, e2, e3]),
-                )),
-                ..TcpOptions::default()
-            },
-            _ => TcpOptions::parse_each(options, flags),
+            [NOP, NOP, TIMESTAMPS, 10, v0, v1, v2, v3, e0, e1, e2, e3] => {
+                let value = u32::from_be_bytes([v0, v1, v2, v3]);
+                self.timestamps = Some((value, u32::from_be_bytes([e0, e1, e2, e3])));
+            }
+            _ => self.read_each(options, flags),
         }
     }
 
     #[inline(never)]
-    fn parse_each(mut options: &[u8], flags: TcpFlags) -> TcpOptions {
-        let mut parsed = TcpOptions::default();
+    fn read_each(&mut self, mut options: &[u8], flags: TcpFlags) {
         loop {
             match *options {
                 [NOP, ref rest @ ..] => options = rest,
-                [END, ..] => return parsed,
+                [END, ..] => return,
                 [kind, len, ..] if len >= 2 => {
-                    let Some((option, rest)) = options.split_at_checked(usize::from(len)) else {
-                        return parsed;
-                    };
-                    parsed.take(kind, &option[2..], flags);
+                    let Some((option, rest)) = options.split_at_checked(usize::from(len)) else { return };
+                    self.take(kind, &option[2..], flags);
                     options = rest;
                 }
-                _ => return parsed,
+                _ => return,
             }
         }
     }
