@@ -9,7 +9,7 @@
 //! and nothing has happened then.
 
 use wharf_table::table::Found;
-use wharf_table::{DropReason, Endpoint, Instant, Protocol, Tuple};
+use wharf_table::{Addr, DropReason, Endpoint, Instant, Protocol, Tuple};
 use wharf_wire::ethernet::{EtherType, EthernetRepr};
 use wharf_wire::ipv4::Ipv4Repr;
 use wharf_wire::ipv6::Ipv6Repr;
@@ -35,23 +35,42 @@ impl Stack {
             Medium::Ip => frame.bytes,
             _ => self.packet_to_us(frame.bytes)?,
         };
-        let (src, dst, ecn, bytes) = match packet.first()? {
+        match packet.first()? {
             0x45 => {
                 let (ip, _, segment) = Ipv4Repr::parse(packet).ok()?;
                 if ip.protocol != protocol::TCP || ip.is_fragment() || ip.hop_limit <= 1 {
                     return None;
                 }
-                (ip.src, ip.dst, ip.dscp_ecn, segment)
+                self.take_usual(now, frame.checksum, (ip.src, ip.dst), Ecn::from_bits(ip.dscp_ecn), segment)
             }
             0x60..=0x6f => {
                 let (ip, segment) = Ipv6Repr::parse(packet).ok()?;
                 if ip.next_header != protocol::TCP || ip.hop_limit <= 1 || ip.src.is_v4() || ip.dst.is_v4() {
                     return None;
                 }
-                (ip.src, ip.dst, ip.traffic_class, segment)
+                self.take_usual(
+                    now,
+                    frame.checksum,
+                    (ip.src, ip.dst),
+                    Ecn::from_bits(ip.traffic_class),
+                    segment,
+                )
             }
-            _ => return None,
-        };
+            _ => None,
+        }
+    }
+
+    /// A segment from `src` to `dst`, for a connection that is known. The families share no code here, so that addresses stay
+    /// in registers.
+    #[inline(always)]
+    fn take_usual(
+        &mut self,
+        now: Instant,
+        checksum: ChecksumIn,
+        (src, dst): (Addr, Addr),
+        ecn: Ecn,
+        bytes: &[u8],
+    ) -> Option<Result<(), DropReason>> {
         let &[a, b, c, d, .., flags] = bytes.first_chunk::<14>()?;
         if TcpFlags::from_bits(flags).intersects(TURNING) {
             return None;
@@ -71,7 +90,7 @@ impl Stack {
         if !work.way.as_ref().is_some_and(|way| way.is_known(generation)) {
             return self.leave_to_others(found);
         }
-        if frame.checksum != ChecksumIn::Trusted && tcp::verify_checksum(src, dst, bytes).is_err() {
+        if checksum != ChecksumIn::Trusted && tcp::verify_checksum(src, dst, bytes).is_err() {
             return Some(Err(DropReason::TransportChecksum));
         }
         let mut segment = TcpRepr::EMPTY;
@@ -79,7 +98,7 @@ impl Stack {
             return Some(Err(DropReason::TransportMalformed));
         };
         let mut cx = Context { now, pool: &mut self.pool };
-        let result = work.conn.handle_segment(&mut cx, &segment, payload, Ecn::from_bits(ecn));
+        let result = work.conn.handle_segment(&mut cx, &segment, payload, ecn);
         let seldom = self.agenda.enter(now, key, work, &self.config.role);
         self.on_settled(now, key, seldom);
         Some(result)
@@ -99,8 +118,7 @@ impl Stack {
         let fits = (ethernet.ether_type == EtherType::IPV4) & (version == 4)
             | (ethernet.ether_type == EtherType::IPV6) & (version == 6);
         let to_us = ethernet.dst.0 == self.config.hardware_address;
-        let from_another =
-            (ethernet.src.0 != self.config.hardware_address) & !ethernet.src.is_multicast();
+        let from_another = (ethernet.src.0 != self.config.hardware_address) & !ethernet.src.is_multicast();
         (fits & to_us & from_another).then_some(packet)
     }
 }
