@@ -34,7 +34,7 @@ const ETHERTYPE_V6: [u8; 2] = [0x86, 0xdd];
 impl Stack {
     /// Whether so little is kept that it is in the cache anyway.
     pub(super) fn is_small(&self) -> bool {
-        self.connection_count() < FEW
+        self.held_count() < FEW
     }
 
     /// Looks up the tuples of a batch, and brings what they lead to into the cache.
