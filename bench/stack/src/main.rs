@@ -13,17 +13,11 @@ mod smol;
 mod wharf;
 mod wire;
 
-use std::alloc::System;
 use std::process::ExitCode;
 
 use measure::{Effort, connections, flows, look_up, matrix, receive, round_trips, throughput};
 use report::{Report, Section};
 use serde_json::json;
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-
-/// Counts for both stacks alike, at some nanoseconds for each allocation.
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 type Run = fn(&mut Report, Effort);
 

@@ -7,3 +7,5 @@
 
 pub mod host;
 pub mod run;
+
+pub use wharf_sys::HugePages;

@@ -2,7 +2,7 @@
 //!
 //! The system calls that the rest of wharf stands on, each behind a safe function: namespaces and id maps, the two
 //! links to a private network (TAP, and a packet socket on a veth pair), rtnetlink, sockets with their control
-//! messages, processes, signals and what `/proc` tells.
+//! messages, processes, signals, memory in huge pages and what `/proc` tells.
 //!
 //! On a packet's way this crate is the first step and the last: [`link`] reads frames from the program's network
 //! and writes them to it, [`socket`] moves datagrams to and from the host.
@@ -22,6 +22,7 @@ mod call;
 pub mod control;
 pub mod epoll;
 pub mod frame;
+pub mod huge_pages;
 pub mod idmap;
 pub mod link;
 pub mod mount;
@@ -38,4 +39,5 @@ pub mod tun;
 
 pub use epoll::Poller;
 pub use frame::{FrameBuffers, VnetHeader};
+pub use huge_pages::HugePages;
 pub use link::{Link, LinkCapabilities, LinkKind};

@@ -12,10 +12,22 @@ const CHUNK: usize = 1 << CHUNK_BITS;
 /// No place: the end of a chunk's list of free places.
 const NONE: u32 = u32::MAX;
 
+/// A place.
 #[derive(Debug)]
-enum Slot<T> {
+pub(crate) enum Slot<T> {
     Used(T),
     Free { next: u32 },
+}
+
+impl<T> Slot<T> {
+    /// The value that is here.
+    #[inline]
+    pub(crate) fn value(&self) -> Option<&T> {
+        match self {
+            Slot::Used(value) => Some(value),
+            Slot::Free { .. } => None,
+        }
+    }
 }
 
 /// What is free in a chunk.
@@ -97,19 +109,14 @@ impl<T> Slots<T> {
 
     #[inline]
     pub(crate) fn value(&self, number: u32) -> Option<&T> {
-        let number = number as usize;
-        match self.chunks.get(number >> CHUNK_BITS)?.get(number % CHUNK)? {
-            Slot::Used(value) => Some(value),
-            Slot::Free { .. } => None,
-        }
+        self.slot(number)?.value()
     }
 
-    /// Reads a place, so that it comes into the cache. What comes back means little: 1 for a place that is used.
+    /// The place with this number, which is not read.
     #[inline]
-    pub(crate) fn touch(&self, number: u32) -> u32 {
+    pub(crate) fn slot(&self, number: u32) -> Option<&Slot<T>> {
         let number = number as usize;
-        let slot = self.chunks.get(number >> CHUNK_BITS).and_then(|chunk| chunk.get(number % CHUNK));
-        slot.map_or(0, |slot| u32::from(matches!(slot, Slot::Used(_))))
+        self.chunks.get(number >> CHUNK_BITS)?.get(number % CHUNK)
     }
 
     #[inline]

@@ -15,6 +15,7 @@
 //!
 //! Not here: connection states, time-outs but that of waiting rows, what users may do beyond ports.
 
+mod batch;
 mod bindings;
 mod chains;
 mod choice;
@@ -45,15 +46,12 @@ use crate::waiting::{Waiting, WaitingId, WaitingPayload};
 use bindings::Bindings;
 pub use choice::Chosen;
 use choice::Crowds;
-use flows::{Flows, Guess};
+use flows::Flows;
 use ports::owner::Asking;
 pub(crate) use ports::owner::{Class, Kind, Owner};
 use ports::{Arrival, Ports};
 use requests::Requests;
 use waits::Waits;
-
-/// How many tuples of a batch are looked up together.
-const BATCH: usize = 64;
 
 /// The half of a tuple's hash that chains use; the other half is the flows'.
 #[inline]
@@ -449,36 +447,6 @@ impl Table {
     #[inline]
     pub fn find(&self, tuple: &Tuple, trace: &mut impl Trace) -> Found {
         self.find_hashed(self.key.hash_tuple(tuple), tuple, trace)
-    }
-
-    /// [`Table::find`] for many tuples at once: `found[i]` answers `tuples[i]`. What has no counterpart in the other
-    /// slice is left.
-    ///
-    /// Nearly all of a look-up among many flows is waiting for memory, twice. So all tuples are hashed, then for each the
-    /// line of the index is read, then for each the row, and only then are they looked up: no read waits for another, and
-    /// the processor has many under way.
-    pub fn find_batch(&self, tuples: &[Tuple], found: &mut [Found]) {
-        let (mut hashes, mut guesses) = ([0; BATCH], [Guess::NONE; BATCH]);
-        for (tuples, found) in tuples.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
-            for (hash, tuple) in hashes.iter_mut().zip(tuples) {
-                *hash = self.key.hash_tuple(tuple);
-            }
-            let (hashes, guesses) = (&hashes[..tuples.len()], &mut guesses[..tuples.len()]);
-            let touched = hashes.iter().fold(0, |sum, &hash| sum ^ self.flows.touch_index(hash));
-            core::hint::black_box(touched);
-            for (guess, &hash) in guesses.iter_mut().zip(hashes) {
-                *guess = self.flows.guess(hash);
-            }
-            let touched = guesses.iter().fold(0, |sum, &guess| sum ^ self.flows.touch_row(guess));
-            core::hint::black_box(touched);
-            let asked = tuples.iter().zip(hashes).zip(guesses);
-            for (found, ((tuple, &hash), &mut guess)) in found.iter_mut().zip(asked) {
-                *found = match self.flows.check_guess(guess, tuple) {
-                    Some(id) => Found::Flow(id),
-                    None => self.find_hashed(hash, tuple, &mut Silent),
-                };
-            }
-        }
     }
 
     /// Whether a flow with this tuple could be opened by a socket that has bound nothing: nobody has the tuple and

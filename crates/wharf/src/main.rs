@@ -10,11 +10,16 @@ mod exit;
 mod services;
 mod verbs;
 
+use std::alloc::System;
 use std::process::ExitCode;
 
 use clap::Parser;
+use wharf_host::HugePages;
 
 use self::args::{Args, Verb};
+
+#[global_allocator]
+static ALLOCATOR: HugePages<System> = HugePages::above(System);
 
 fn main() -> ExitCode {
     let result = match Args::try_parse() {

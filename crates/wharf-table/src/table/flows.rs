@@ -1,9 +1,9 @@
 //! The flows of a table and the index over their tuples.
 
-use super::index::Index;
+use super::index::{Index, Line};
 use crate::flow::{Far, Flow, FlowId, OpenError, marks};
 use crate::hash::HashKey;
-use crate::slots::Slots;
+use crate::slots::{Slot, Slots};
 use crate::time::Instant;
 use crate::tuple::Tuple;
 
@@ -20,15 +20,22 @@ fn kept(hash: u64) -> u32 {
     hash as u32
 }
 
-/// An entry of the index that is likely the one that is looked for.
+/// An entry of the index that is likely the one that is looked for, and its row, which has not been read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Guess(u32);
+pub(super) struct Guess<'a> {
+    entry: u32,
+    row: Option<&'a Slot<Flow>>,
+}
 
-/// Above every entry: a look-up finds no flow, or finds it behind the first line.
-const NO_GUESS: u32 = u32::MAX;
+impl Guess<'_> {
+    /// No flow is likely.
+    pub(super) const NONE: Guess<'static> = Guess { entry: 0, row: None };
 
-impl Guess {
-    pub(super) const NONE: Guess = Guess(NO_GUESS);
+    /// Reads the row. What comes back means nothing.
+    #[inline]
+    pub(super) fn touch(&self) -> u32 {
+        self.row.map_or(0, |row| u32::from(row.value().is_some()))
+    }
 }
 
 /// The far tuple of a translated flow.
@@ -38,7 +45,11 @@ struct Wire(Tuple);
 /// The tuple that an entry of the index stands for.
 #[inline]
 fn tuple_of<'a>(flows: &'a Slots<Flow>, wires: &'a Slots<Wire>, entry: u32) -> Option<&'a Tuple> {
-    let flow = flows.value(entry >> 1)?;
+    side_of(flows.value(entry >> 1)?, wires, entry)
+}
+
+#[inline]
+fn side_of<'a>(flow: &'a Flow, wires: &'a Slots<Wire>, entry: u32) -> Option<&'a Tuple> {
     if entry & 1 == NEAR { Some(&flow.tuple) } else { wires.value(flow.far).map(|Wire(tuple)| tuple) }
 }
 
@@ -103,28 +114,26 @@ impl Flows {
         tuple_of(&self.slots, &self.wires, entry) == Some(tuple)
     }
 
-    /// Reads where a look-up of this hash begins. What comes back means nothing.
+    /// The line of the index in which a look-up of this hash begins, which is not read.
     #[inline]
-    pub(super) fn touch_index(&self, hash: u64) -> u32 {
-        self.index.touch(kept(hash))
+    pub(super) fn line(&self, hash: u64) -> Line<'_> {
+        self.index.line(kept(hash))
     }
 
-    /// What a look-up of this hash is likely to find, once its line of the index is there.
+    /// What a look-up of this hash is likely to find, which begins in this line.
     #[inline]
-    pub(super) fn guess(&self, hash: u64) -> Guess {
-        Guess(self.index.find(kept(hash), |_| true).unwrap_or(NO_GUESS))
-    }
-
-    /// Reads the row of a guess. What comes back means nothing.
-    #[inline]
-    pub(super) fn touch_row(&self, Guess(entry): Guess) -> u32 {
-        self.slots.touch(entry >> 1)
+    pub(super) fn guess<'a>(&'a self, line: Line<'a>, hash: u64) -> Guess<'a> {
+        match self.index.find_from(line, kept(hash), |_| true) {
+            Some(entry) => Guess { entry, row: self.slots.slot(entry >> 1) },
+            None => Guess::NONE,
+        }
     }
 
     /// The flow of a guess, when it is right.
     #[inline]
-    pub(super) fn check_guess(&self, Guess(entry): Guess, tuple: &Tuple) -> Option<FlowId> {
-        (entry != NO_GUESS && self.is(entry, tuple)).then_some(FlowId(entry >> 1))
+    pub(super) fn check(&self, guess: &Guess<'_>, tuple: &Tuple) -> Option<FlowId> {
+        let flow = guess.row?.value()?;
+        (side_of(flow, &self.wires, guess.entry)? == tuple).then_some(FlowId(guess.entry >> 1))
     }
 
     /// How many lines of the index a look-up of this hash may read.

@@ -118,6 +118,21 @@ impl Bucket {
     }
 }
 
+/// A line of an index.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'a>(&'a Bucket);
+
+impl Line<'_> {
+    /// What an index without lines has.
+    pub(super) const EMPTY: Line<'static> = Line(&Bucket::EMPTY);
+
+    /// Reads the line. What comes back means nothing.
+    #[inline]
+    pub(super) fn touch(&self) -> u32 {
+        self.0.numbers[0]
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Index {
     buckets: Linear<Bucket, CHUNK_BITS>,
@@ -142,17 +157,26 @@ impl Index {
         self.buckets.at(self.buckets.place(hash))
     }
 
-    /// Reads the line in which a look-up of this hash begins, so that it comes into the cache. What comes back means
-    /// nothing.
+    /// The line in which a look-up of this hash begins, which is not read.
     #[inline]
-    pub(super) fn touch(&self, hash: u32) -> u32 {
-        self.bucket(hash).map_or(0, |bucket| bucket.numbers[0])
+    pub(super) fn line(&self, hash: u32) -> Line<'_> {
+        self.bucket(hash).map_or(Line::EMPTY, Line)
     }
 
     /// The first number under this hash that `is_it` accepts. It may be asked about numbers of other hashes.
     #[inline]
-    pub(super) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        let mut bucket = self.bucket(hash)?;
+    pub(super) fn find(&self, hash: u32, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.find_from(self.line(hash), hash, is_it)
+    }
+
+    /// [`Index::find`] from the line of this hash on.
+    #[inline]
+    pub(super) fn find_from<'a>(
+        &'a self,
+        Line(mut bucket): Line<'a>,
+        hash: u32,
+        mut is_it: impl FnMut(u32) -> bool,
+    ) -> Option<u32> {
         loop {
             if let Some(number) = bucket.find(hash, &mut is_it) {
                 return Some(number);
@@ -359,7 +383,7 @@ mod tests {
         fn behaves_as_a_set(steps in prop::collection::vec((0..4u32, 0..12_800u32), 0..3000)) {
             let (mut index, mut set) = (Index::new(), BTreeSet::new());
             // Each of 64 hashes has up to two hundred numbers.
-            let hash = |number: u32| (number / 200) << 20 | number / 200;
+            let hash = |number: u32| ((number / 200) << 20) | (number / 200);
             for (what, number) in steps {
                 if what != 0 && !set.contains(&number) {
                     index.insert(hash(number), number, hash);

@@ -1,5 +1,6 @@
 //! The table against a model that scans lists from end to end.
 
+mod batch;
 mod handshakes;
 
 use std::format;
