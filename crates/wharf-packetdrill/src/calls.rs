@@ -321,6 +321,10 @@ impl World {
 
     /// splice(2): one side is a pipe, the other a socket.
     pub(crate) fn splice(&self, from: c_int, to: c_int, len: usize, flags: c_uint) -> Result<i64> {
+        // At urgent data it stops, and says so by nothing.
+        if self.at_once(from, |state, socket| Ok(state.host.at_mark(socket.id)?)) == Ok(true) {
+            return Ok(0);
+        }
         let how = if flags & libc::SPLICE_F_NONBLOCK != 0 { libc::MSG_DONTWAIT } else { 0 };
         let bytes = self.receive(from, len.min(RECEIVE_MAX), how)?.bytes;
         if bytes.is_empty() { Ok(0) } else { self.send(to, &bytes, how, None) }

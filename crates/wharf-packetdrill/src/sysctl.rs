@@ -144,6 +144,11 @@ pub(crate) fn refresh(state: &mut State) {
     if let Some(kind) = congestion.and_then(|name| CongestionKind::from_name(name.trim())) {
         tcp.congestion = kind;
     }
+    if let Some(mode) = at.tcp("tw_reuse") {
+        // 2 is for the loopback interface only, of which scripts see nothing.
+        let delay = at.tcp("tw_reuse_delay").and_then(|millis| u64::try_from(millis).ok()).unwrap_or(1_000);
+        tcp.time_wait_reuse = (mode == 1).then_some(Duration::from_millis(delay));
+    }
     if let Some(span) = at.seconds("fin_timeout") {
         tcp.fin_wait = span;
     }

@@ -236,6 +236,11 @@ impl Connection {
         connection
     }
 
+    /// The peer's clock said this when a connection of the same tuple ended: the SYN echoes it, as in Linux.
+    pub(crate) fn remember_clock(&mut self, recent: u32, now: Instant) {
+        self.timestamps.note(recent, now);
+    }
+
     fn new(settings: &Settings, tuple: Tuple, iss: SeqNum, now: Instant) -> Connection {
         let mss = if tuple.remote.addr.is_v4() { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
         let mut rcv = ReceiveWindow::new(settings);

@@ -95,6 +95,7 @@ requests! {
         hex "the data"
         out_of_band "true: the last byte is urgent"
         more "true: more follows, a small segment may wait for it"
+        end_of_record "true: what follows goes in another segment"
         wait "true: until all is taken"
         timeout_s "so many seconds at most"
     } -> "sent_bytes",

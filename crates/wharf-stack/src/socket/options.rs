@@ -5,6 +5,8 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
+use wharf_table::{Port, PortRange};
+
 use super::entry::User;
 use super::errno::Errno;
 use crate::stack::DatagramFields;
@@ -135,6 +137,10 @@ options! {
     ReceiveTypeOfService = "IP_RECVTOS" IP 13,
     /// The path's MTU, of a connected socket. To be read only.
     Mtu = "IP_MTU" IP 14,
+    /// Binding without a port leaves the choice to connect: kept for who asks.
+    BindAddressNoPort = "IP_BIND_ADDRESS_NO_PORT" IP 24,
+    /// The ports from which one is chosen: the first in the lower 16 bits, the last in the upper; 0 for the host's.
+    LocalPortRange = "IP_LOCAL_PORT_RANGE" IP 51,
     /// An address may be bound that the host does not have.
     FreeBind = "IP_FREEBIND" IP 15,
     /// Hop limit of IPv6; -1 for the host's own choice.
@@ -242,6 +248,7 @@ pub(super) const fn bit(name: OptionName) -> Option<u32> {
         OptionName::DontRoute => 1 << 19,
         OptionName::GatherDatagram => 1 << 20,
         OptionName::ZeroCopy => 1 << 21,
+        OptionName::BindAddressNoPort => 1 << 22,
         _ => return None,
     })
 }
@@ -291,6 +298,7 @@ pub(super) struct Options {
     /// `None` for the host's own choice.
     pub(super) unicast_hops: Option<u8>,
     pub(super) traffic_class: u8,
+    pub(super) local_ports: u32,
     pub(super) mtu_discover: u8,
     pub(super) mtu_discover6: u8,
 }
@@ -347,6 +355,7 @@ impl Options {
             type_of_service: 0,
             unicast_hops: None,
             traffic_class: 0,
+            local_ports: 0,
             mtu_discover: PMTUDISC_WANT,
             mtu_discover6: PMTUDISC_WANT,
         };
@@ -438,6 +447,15 @@ impl Options {
         }
     }
 
+    /// The ports from which one is chosen (IP_LOCAL_PORT_RANGE); `None` for the host's.
+    pub(super) fn port_range(&self) -> Option<PortRange> {
+        let port = |number: u32, open: Port| Port::new(number as u16).unwrap_or(open);
+        let (first, last) = (self.local_ports & 0xffff, self.local_ports >> 16);
+        let range = PortRange::LINUX;
+        let chosen = PortRange::new(port(first, range.first()), port(last, range.last()));
+        chosen.filter(|_| self.local_ports != 0)
+    }
+
     fn user_timeout(&self) -> Option<Duration> {
         (self.user_timeout > 0).then(|| Duration::from_millis(self.user_timeout.into()))
     }
@@ -507,6 +525,13 @@ impl Options {
             OptionName::UnicastHops => self.unicast_hops = Some(within(number, (0, 255))? as u8),
             OptionName::TrafficClass if number == -1 => self.traffic_class = 0,
             OptionName::TrafficClass => self.traffic_class = within(number, (0, 255))? as u8,
+            OptionName::LocalPortRange => {
+                let (first, last) = (number as u32 & 0xffff, number as u32 >> 16);
+                if first > last && last > 0 {
+                    return Err(Errno::Invalid);
+                }
+                self.local_ports = number as u32;
+            }
             OptionName::MtuDiscover => self.mtu_discover = within(number, (0, PMTUDISC_MAX))? as u8,
             OptionName::MtuDiscover6 => self.mtu_discover6 = within(number, (0, PMTUDISC_MAX))? as u8,
             _ => return Err(Errno::NoProtocolOption),
@@ -543,6 +568,7 @@ impl Options {
             OptionName::TimeToLive => self.time_to_live.into(),
             OptionName::UnicastHops => self.unicast_hops.unwrap_or(HOP_LIMIT).into(),
             OptionName::TrafficClass => self.traffic_class.into(),
+            OptionName::LocalPortRange => self.local_ports,
             OptionName::MtuDiscover => self.mtu_discover.into(),
             OptionName::MtuDiscover6 => self.mtu_discover6.into(),
             _ => return None,

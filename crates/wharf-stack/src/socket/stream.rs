@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use wharf_table::claim;
 use wharf_table::flow::Origin;
-use wharf_table::{Endpoint, Instant, Protocol};
+use wharf_table::{Endpoint, Instant};
 
 use super::address::{check_family, sharing};
 use super::entry::{Body, Idle, Marks, Socket, Stream};
@@ -81,11 +81,12 @@ impl Host {
         if addr.is_v4() != remote.addr.is_v4() {
             return Err(Errno::NetworkUnreachable);
         }
-        let port = match bound {
-            Some(local) => local.port,
+        let (port, over) = match bound {
+            Some(local) => (local.port, None),
             None => {
-                let port = self.stack.choose_port(Protocol::Tcp, addr, remote);
-                port.ok_or(Errno::AddressNotAvailable)?.number()
+                let chosen = self.stack.choose_port(now, addr, remote, options.port_range());
+                let chosen = chosen.ok_or(Errno::AddressNotAvailable)?;
+                (chosen.port.number(), chosen.over)
             }
         };
         let origin = match claim {
@@ -98,7 +99,7 @@ impl Host {
         };
         let conn = self
             .stack
-            .connect_as(now, Endpoint { addr, port }, remote, origin, |host| options.settings(host))
+            .connect_as(now, (Endpoint { addr, port }, over), remote, origin, |host| options.settings(host))
             .map_err(|reason| super::errno_of(reason).unwrap_or(Errno::NoBuffers))?;
         self.set_socket_of(conn, Some(id));
         if let Some(claim) = claim {

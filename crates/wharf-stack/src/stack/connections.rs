@@ -11,7 +11,7 @@ use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
 use super::agenda::Seldom;
 use super::slots::{Way, Work};
-use super::waits::may_begin_over;
+use super::waits::{REUSE_DELAY, may_begin_over};
 use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable, loopback};
 use crate::egress::{Fields, NextHop};
 use crate::interface::FrameSink;
@@ -136,7 +136,7 @@ impl Stack {
         let settings = self.tcp_settings(destination.addr);
         let clock = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
         // What was sent before must not be taken for what is sent now (RFC 9293, section 3.4.3).
-        let iss = over.and_then(|id| self.begin_over(id)).map_or(clock, |after| clock.latest(after));
+        let iss = over.and_then(|id| self.begin_over(id)).map_or(clock, |(after, _)| clock.latest(after));
         let conn = Connection::connect(&settings, tuple, iss, now);
         // A gateway speaks in the name of others, whose ports are not its own.
         let origin = match self.config.role {
@@ -157,7 +157,7 @@ impl Stack {
         destination: Endpoint,
     ) -> Result<Option<WaitingId>, DropReason> {
         let time_wait = self.config.tcp.time_wait;
-        let allows = |waiting: &Waiting| may_begin_over(now, time_wait, waiting);
+        let allows = |waiting: &Waiting| may_begin_over(now, time_wait, REUSE_DELAY, waiting);
         if source.port == 0 {
             let range = self.config.ephemeral_ports;
             let chosen =

@@ -1,12 +1,15 @@
 //! What the socket layer asks of the stack beyond what every owner may.
 
 use wharf_table::binding::{BindError, BindingId};
+use wharf_table::table::Chosen;
+use wharf_table::waiting::{Waiting, WaitingId};
 use wharf_table::{
     Addr, Claim, DropReason, Endpoint, EphemeralAlgorithm, Far, FlowId, Holder, Instant, OpenError, Origin,
-    Port, PortRange, Protocol, Sharing, Tuple,
+    PortRange, Protocol, Sharing, Tuple,
 };
 
 use super::connections::Opening;
+use super::waits::may_begin_over;
 use super::{ConnId, DatagramOut, Medium, Role, Stack};
 use crate::interface::{FrameSink, OffloadOut};
 use crate::tcp::{self, Connection, Settings};
@@ -60,9 +63,20 @@ impl Stack {
         self.table.unbind(id);
     }
 
-    /// A port for a conversation from `local` to `remote`.
-    pub(crate) fn choose_port(&mut self, protocol: Protocol, local: Addr, remote: Endpoint) -> Option<Port> {
-        self.table.choose_to_open(protocol, local, remote, self.config.ephemeral_ports)
+    /// A port for a connection from `local` to `remote`, out of `range` where that is said. The settings may let it be one in
+    /// TIME-WAIT.
+    pub(crate) fn choose_port(
+        &mut self,
+        now: Instant,
+        local: Addr,
+        remote: Endpoint,
+        range: Option<PortRange>,
+    ) -> Option<Chosen> {
+        let (time_wait, delay) = (self.config.tcp.time_wait, self.config.tcp.time_wait_reuse);
+        let allows =
+            |waiting: &Waiting| delay.is_some_and(|delay| may_begin_over(now, time_wait, delay, waiting));
+        let range = range.unwrap_or(self.config.ephemeral_ports);
+        self.table.choose_to_open_over(Protocol::Tcp, local, remote, range, allows)
     }
 
     /// Lets the datagrams of one peer come with `token`, before any claim of the port is asked.
@@ -83,19 +97,24 @@ impl Stack {
         self.table.close(id);
     }
 
-    /// Opens a connection whose settings are the host's, changed by `adjust`.
+    /// Opens a connection whose settings are the host's, changed by `adjust`, `over` what was in TIME-WAIT.
     pub(crate) fn connect_as(
         &mut self,
         now: Instant,
-        local: Endpoint,
+        (local, over): (Endpoint, Option<WaitingId>),
         remote: Endpoint,
         origin: Origin,
         adjust: impl FnOnce(&Settings) -> Settings,
     ) -> Result<ConnId, DropReason> {
         let tuple = Tuple { protocol: Protocol::Tcp, local, remote };
         let settings = adjust(&self.tcp_settings(remote.addr));
-        let iss = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
-        let conn = Connection::connect(&settings, tuple, iss, now);
+        let clock = tcp::initial_sequence_number(&self.config.isn_key, &tuple, now);
+        let before = over.and_then(|id| self.begin_over(id));
+        let iss = before.map_or(clock, |(after, _)| clock.latest(after));
+        let mut conn = Connection::connect(&settings, tuple, iss, now);
+        if let Some((_, recent)) = before {
+            conn.remember_clock(recent, now);
+        }
         let id = self.open(now, conn, None, Opening::Ours(origin))?;
         self.settle(now, id.number());
         Ok(id)

@@ -32,7 +32,7 @@ const ANSWERS_APART: u32 = 4;
 const NEXT_ISS: u32 = 65_535 + 2;
 
 /// How long a row is old before a connection of ours takes its tuple (Linux' `tcp_tw_reuse_delay`).
-const REUSE_DELAY: Duration = Duration::from_secs(1);
+pub(super) const REUSE_DELAY: Duration = Duration::from_secs(1);
 
 /// What a row says.
 struct Late {
@@ -199,18 +199,19 @@ impl Late {
 }
 
 /// Whether a connection of ours may begin with the tuple of a row in TIME-WAIT (RFC 6191, section 2; Linux' `tcp_tw_reuse`):
-/// both sides use timestamps, and ours has gone on since the last segment, by a second as in Linux.
-pub(super) fn may_begin_over(now: Instant, time_wait: Duration, waiting: &Waiting) -> bool {
+/// both sides use timestamps, and ours has gone on by `delay` since the last segment.
+pub(super) fn may_begin_over(now: Instant, time_wait: Duration, delay: Duration, waiting: &Waiting) -> bool {
     let late = Late::of(waiting.payload);
     let is_last = late.marks & FIN_TO_COME == 0;
-    is_last && late.marks & TIMESTAMPS != 0 && waiting.expires.since(now) + REUSE_DELAY <= time_wait
+    is_last && late.marks & TIMESTAMPS != 0 && waiting.expires.since(now) + delay <= time_wait
 }
 
 impl Stack {
-    /// Ends a row that [`may_begin_over`] allows to be used again; the number behind which the new connection begins.
-    pub(super) fn begin_over(&mut self, id: WaitingId) -> Option<SeqNum> {
-        let waiting = self.table.close_waiting(id)?;
-        Some(Late::of(waiting.payload).snd_nxt + NEXT_ISS)
+    /// Ends a row that [`may_begin_over`] allows to be used again; the number behind which the new connection begins, and the
+    /// peer's clock as it was told last.
+    pub(super) fn begin_over(&mut self, id: WaitingId) -> Option<(SeqNum, u32)> {
+        let late = Late::of(self.table.close_waiting(id)?.payload);
+        Some((late.snd_nxt + NEXT_ISS, late.ts_recent))
     }
 
     /// The flow of a connection that nobody holds and that only waits becomes a row.

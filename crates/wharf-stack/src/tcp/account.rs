@@ -52,7 +52,8 @@ impl Connection {
         Ack {
             acked,
             mss: self.mss.into(),
-            burst: self.limits.max_segment.into(),
+            burst: u32::from(self.limits.max_segment)
+                .max(u32::from(self.limits.train_min) * u32::from(self.mss)),
             now,
             srtt: self.rtt.srtt().unwrap_or_default(),
             snd_una: self.snd.snd_una,

@@ -15,7 +15,7 @@ use super::sack::{Delivered, Scoreboard};
 use super::seq::{Range, SeqNum};
 use super::timers::{Awaits, Timer};
 use super::undo::Undo;
-use super::{CloseReason, Connection};
+use super::{CloseReason, CongestionKind, Connection};
 
 /// Duplicates, or segments reported, after which what is missing is lost when nothing was ever seen out of order (RFC 5681,
 /// section 3.2; DupThresh of RFC 6675).
@@ -309,12 +309,19 @@ impl Connection {
         recovery.undo = Some(Undo::new(before, snd_una));
     }
 
+    /// What falls when something of a flight is lost. CUBIC counts all of the window, as in Linux: it does not grow while it is
+    /// not used, which is what RFC 9438, section 4.6, wants of who does so. The others count what is on its way (RFC 5681,
+    /// section 3.1).
+    fn at_stake(&self, flight: u32) -> u32 {
+        if self.congestion.kind() == CongestionKind::Cubic { self.congestion.window() } else { flight }
+    }
+
     /// The window begins to fall.
     fn reduce_window(&mut self) -> super::congestion::Before {
         // What was reported is not on its way: after a long recovery the flight is many windows.
         let flight = self.snd.flight().min(self.congestion.window());
         // A batch of acknowledgments may have made the flight small before one of them told of the loss.
-        let used = if self.window_filled { self.congestion.window() } else { flight };
+        let used = if self.window_filled { self.congestion.window() } else { self.at_stake(flight) };
         let before = self.congestion.on_loss(used, self.mss.into());
         self.recovery().prr = Prr::begin(used);
         self.ecn.on_reduced();
@@ -435,7 +442,7 @@ impl Connection {
         let fell = matches!(self.phase(), Some(Phase::Fast | Phase::Reduced | Phase::Timeout));
         let doubted = self.phase() != Some(Phase::Fast);
         if !fell || !again && self.phase() == Some(Phase::Timeout) {
-            let before = self.congestion.on_loss(flight, mss);
+            let before = self.congestion.on_loss(self.at_stake(flight), mss);
             self.recovery().undo = Some(Undo::new(before, snd_una));
         }
         let recovery = self.recovery();

@@ -537,8 +537,8 @@ impl Timestamps {
         self.enabled.then(|| (self.clock(now), self.recent))
     }
 
-    /// The option of a SYN.
+    /// The option of a SYN, which echoes nothing but for what a connection before it has heard.
     fn offer(&self, now: Instant) -> Option<(u32, u32)> {
-        self.enabled.then(|| (self.clock(now), 0))
+        self.enabled.then(|| (self.clock(now), self.recent))
     }
 }

@@ -72,6 +72,9 @@ pub struct Settings {
     pub timestamp_offset: u32,
     /// How long TIME-WAIT lasts: 2 MSL.
     pub time_wait: Duration,
+    /// How long nothing was heard in a TIME-WAIT before a socket's connection may begin with its tuple, where both sides use
+    /// timestamps (RFC 6191, section 2; `tcp_tw_reuse` and `tcp_tw_reuse_delay` of Linux); `None`: never.
+    pub time_wait_reuse: Option<Duration>,
     /// How long FIN-WAIT-2 lasts after [`close`](super::Connection::close), as nobody will read what the peer sends (Linux:
     /// `tcp_fin_timeout`). Zero: it is not entered, and the peer gets a RST.
     pub fin_wait: Duration,
@@ -184,6 +187,7 @@ impl Default for Settings {
             tail_loss_probe: true,
             timestamp_offset: 0,
             time_wait: Duration::from_secs(60),
+            time_wait_reuse: None,
             fin_wait: Duration::from_secs(60),
             max_retries: 15,
             orphan_retries: 8,
