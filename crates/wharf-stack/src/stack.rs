@@ -245,6 +245,7 @@ impl Stack {
         self.on_neighbor_timeout(now);
         self.paths.handle_timeout(now);
         self.pool.trim();
+        self.connections.trim();
     }
 
     /// When [`Stack::handle_timeout`] has to be called next; `None` while nothing is due.

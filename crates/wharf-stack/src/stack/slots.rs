@@ -134,6 +134,8 @@ pub(super) struct Connections {
     /// Places of connections that are gone, for those that come.
     #[expect(clippy::vec_box, reason = "what is kept are the allocations")]
     spare: Vec<Box<Work>>,
+    /// How many of them nobody has asked for since they were looked at last.
+    unneeded: usize,
 }
 
 impl Connections {
@@ -146,6 +148,7 @@ impl Connections {
             limits: Interned::default(),
             packer: Packer::new(),
             spare: Vec::new(),
+            unneeded: 0,
         }
     }
 
@@ -172,6 +175,7 @@ impl Connections {
     pub(super) fn insert(&mut self, work: Work) -> Option<u32> {
         let work = match self.spare.pop() {
             Some(mut place) => {
+                self.unneeded = self.unneeded.min(self.spare.len());
                 *place = work;
                 place
             }
@@ -196,6 +200,15 @@ impl Connections {
     pub(super) fn keep_place(&mut self, work: Box<Work>) {
         if self.spare.len() < SPARE_MAX {
             self.spare.push(work);
+        }
+    }
+
+    /// Gives half of the kept places back that nobody has needed since the last time; all, when it is one.
+    pub(super) fn trim(&mut self) {
+        self.spare.truncate(self.spare.len() - self.unneeded.div_ceil(2));
+        self.unneeded = self.spare.len();
+        if self.spare.is_empty() {
+            self.spare = Vec::new();
         }
     }
 
