@@ -115,7 +115,11 @@ pub(crate) fn zero_copy(domain: Domain, (first, last): (u32, u32)) -> Received {
     };
     // Nobody is the offender.
     data.extend(vec![0; if domain == Domain::V4 { 16 } else { 28 }]);
-    Received { flags: libc::MSG_ERRQUEUE, control: vec![Control { level, kind, data }], ..Received::default() }
+    Received {
+        flags: libc::MSG_ERRQUEUE,
+        control: vec![Control { level, kind, data }],
+        ..Received::default()
+    }
 }
 
 #[cfg(test)]
