@@ -252,7 +252,12 @@ impl World {
             }
             3 | 4 => {
                 let data = vec![a; usize::from(b) << (a % 8)];
-                let flags = SendFlags { out_of_band: a & 0x40 != 0, more: a & 0x20 != 0, fast_open: false };
+                let flags = SendFlags {
+                    out_of_band: a & 0x40 != 0,
+                    more: a & 0x20 != 0,
+                    end_of_record: a & 0x10 != 0,
+                    fast_open: false,
+                };
                 let _ = self.host.send(now, id, &data, flags);
             }
             5 | 6 => self.read(id, usize::from(a) << (b % 8), b & 0x80 != 0),

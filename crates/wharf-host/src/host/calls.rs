@@ -130,6 +130,7 @@ impl Call {
                 let flags = SendFlags {
                     out_of_band: request.flag("out_of_band")?,
                     more: request.flag("more")?,
+                    end_of_record: false,
                     fast_open: false,
                 };
                 Call::Send { socket: request.socket()?, to: None, bytes: request.data()?, sent: 0, flags }
