@@ -326,6 +326,11 @@ impl Connection {
         self.irs
     }
 
+    /// Whether the peer's SYN has come.
+    pub(crate) fn has_heard_syn(&self) -> bool {
+        self.irs.value() != 0 || self.rcv.rcv_nxt.value() != 0
+    }
+
     /// Whether it is over. One RST may still be waiting in [`Connection::poll_segment`].
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed

@@ -111,6 +111,10 @@ impl Host {
                 CloseReason::ResetByPeer if stream.marks.peer_finished && !stream.marks.write_shut => {
                     Some(Errno::BrokenPipe)
                 }
+                // Where both had opened at once: to Linux only an answer to a SYN refuses.
+                CloseReason::Refused if self.stack.connection(stream.conn()).has_heard_syn() => {
+                    Some(Errno::ConnectionReset)
+                }
                 reason => Errno::of_close(reason, v4).or(stream.error),
             };
         }

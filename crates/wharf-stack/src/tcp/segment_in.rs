@@ -328,8 +328,10 @@ impl Connection {
         if arrival.seq != self.rcv.rcv_nxt {
             return self.challenge(cx);
         }
-        // Also where both had opened at once: to Linux only an answer to a SYN refuses.
-        self.end(CloseReason::ResetByPeer);
+        self.end(match self.state {
+            State::SynReceived if !self.passive => CloseReason::Refused,
+            _ => CloseReason::ResetByPeer,
+        });
         Ok(())
     }
 
