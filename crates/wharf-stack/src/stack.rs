@@ -237,7 +237,7 @@ impl Stack {
         for key in expired.drain(..) {
             self.on_connection_timer(now, key);
         }
-        expired.shrink_to(connections::LIST_KEPT);
+        expired.shrink_to(agenda::LIST_KEPT);
         self.expired = expired;
         self.on_request_timeout(now);
         self.on_waiting_timeout(now);
@@ -278,6 +278,7 @@ impl Stack {
             let Some(key) = self.agenda.output.pop_front() else { break };
             self.send_segments(now, key, sink);
         }
+        self.agenda.forget_room();
         if self.neighbors.has_output() {
             self.flush_neighbors();
         }

@@ -16,6 +16,9 @@ use super::slots::Work;
 use crate::tcp::Events;
 use crate::timer::Wheel;
 
+/// Room that an empty list keeps.
+pub(super) const LIST_KEPT: usize = 4_096;
+
 /// The lists.
 pub(super) struct Agenda {
     /// Connections with events that nobody has polled.
@@ -42,6 +45,14 @@ impl Agenda {
             output: VecDeque::new(),
             looped: VecDeque::new(),
             wheel: Wheel::new(now),
+        }
+    }
+
+    /// Gives back what a crowd that had something to send has left in the list, once that is empty.
+    #[inline]
+    pub(super) fn forget_room(&mut self) {
+        if self.output.capacity() > LIST_KEPT && self.output.is_empty() {
+            self.output.shrink_to(LIST_KEPT);
         }
     }
 

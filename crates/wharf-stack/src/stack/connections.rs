@@ -9,7 +9,7 @@ use wharf_table::waiting::{Waiting, WaitingId};
 use wharf_table::{Addr, Claim, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
-use super::agenda::Seldom;
+use super::agenda::{LIST_KEPT, Seldom};
 use super::slots::{Way, Work};
 use super::waits::{REUSE_DELAY, may_begin_over};
 use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable, loopback};
@@ -21,8 +21,6 @@ use crate::tcp::{self, CloseReason, Connection, Context, Events, SegmentOut, Sta
 const SLICES_MAX: usize = 6;
 /// How many keys of connections that are gone may wait in the list of output.
 const STALE_OUTPUT_MAX: usize = 256;
-/// Room that an empty list keeps.
-pub(super) const LIST_KEPT: usize = 4_096;
 
 /// A TCP connection of a stack, valid from the event that names it (or the command that opened it) until
 /// [`Stack::release`].

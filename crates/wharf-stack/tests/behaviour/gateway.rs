@@ -1,5 +1,4 @@
 //! What a gateway says on its link of its own accord: ARP, neighbour and router discovery, DHCP.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! Data arrives whole, whatever the link does to it.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::time::Duration;
 

@@ -1,16 +1,13 @@
 //! Listeners: the queue of those to be accepted, the queue of handshakes, and a flood of SYNs.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod wire;
 
 use std::time::Duration;
 
+use crate::wire::{DNS, Link, PROGRAM, addr, from_to, read};
 use etherparse::{TcpHeader, TcpHeaderSlice, TcpOptionElement};
 use wharf_stack::stack::Event;
 use wharf_stack::tcp::State;
 use wharf_table::binding::BindingId;
 use wharf_table::{DropReason, Port};
-use wire::{DNS, Link, PROGRAM, addr, from_to, read};
 
 fn listen(link: &mut Link, backlog: Option<u32>) -> BindingId {
     let port = Port::new(53).unwrap();

@@ -1,12 +1,10 @@
 //! Connections that are rows: what an ICMP error, the end of a listener, data with the last segment of a handshake and a
 //! tuple that comes again mean to them.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
-mod crowd;
-
+use crate::crowd;
 use std::time::Duration;
 
-use crowd::{ACK, FIN, PORT, Packets, RST, SYN, Segment, read, stamped};
+use crate::crowd::{ACK, FIN, PORT, Packets, RST, SYN, Segment, read, stamped};
 use wharf_stack::interface::FrameIn;
 use wharf_stack::stack::{ConnId, DatagramIn, Event, Stack};
 use wharf_stack::tcp::{Settings, State};

@@ -4,14 +4,7 @@
 //!
 //! Where the stack departs from the text the model says so ([`Model::departs`]), and why.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-#![allow(dead_code, reason = "the bench has more than is needed here")]
-
-#[path = "rfc9293/bench.rs"]
-mod bench;
-mod wire;
-
-use bench::*;
+use crate::bench::*;
 use wharf_stack::stack::{ConnId, Event};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,11 @@
 //! What a stack leaves to its device is never more than the device can carry.
 
-mod wire;
-
 use std::time::Duration;
 
+use crate::wire::*;
 use etherparse::{SlicedPacket, TcpOptionElement, TransportSlice};
 use wharf_sim::Setup;
 use wharf_stack::stack::Event;
-use wire::*;
 
 /// A peer chooses the segment size, and by what it holds out of order how long our headers are: no frame may become longer
 /// than an IP packet can be.

@@ -4,14 +4,8 @@
 //!
 //! The map of all hostile cases is at the head of `hostile_segments`.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-#![allow(dead_code, reason = "the bench has more than is needed here")]
-
-#[path = "rfc9293/bench.rs"]
-mod bench;
-mod wire;
-
-use bench::*;
+use crate::bench::*;
+use crate::{bench, wire};
 use wharf_stack::interface::{ChecksumIn, FrameIn};
 use wharf_stack::stack::{DatagramIn, Event};
 use wharf_table::DropReason;

@@ -1,11 +1,9 @@
 //! Datagram sockets between two hosts: sizes, errors, queues.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
-mod hosts;
-
+use crate::hosts;
 use std::time::Duration;
 
-use hosts::{A, A6, B, B6, Pair, read};
+use crate::hosts::{A, A6, B, B6, Pair, read};
 use wharf_stack::socket::{Domain, Errno, ErrorOrigin, Kind, OptionName, OptionValue};
 use wharf_stack::socket::{Readiness, ReceiveFlags, SendFlags, SocketId, User};
 use wharf_stack::stack::Medium;

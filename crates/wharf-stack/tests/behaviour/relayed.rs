@@ -1,14 +1,12 @@
 //! What a gateway's owner sends into the program's network: errors that the world reported, and datagrams in all sizes, with
 //! and without a device that helps. Read by a library that is not ours.
 
-mod wire;
-
+use crate::wire::*;
 use wharf_sim::Setup;
 use wharf_stack::interface::{Capabilities, GsoKind};
 use wharf_stack::stack::{DatagramFields, DatagramOut, IcmpError};
 use wharf_stack::tcp::Unreachable;
 use wharf_table::{DropReason, Protocol, Tuple};
-use wire::*;
 
 /// Type, code and second word of a message.
 type Fields = (u8, u8, u32);

@@ -1,5 +1,4 @@
 //! How connections begin: accepted, refused, withheld, unanswered.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
 //! A program that is root in its namespace may put any bytes on the link. Nothing it sends makes the stack panic or
 //! grow, and the connections of others go on.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! One who does not read holds the other back, and nobody else.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::time::Duration;
 

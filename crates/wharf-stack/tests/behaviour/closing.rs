@@ -1,5 +1,4 @@
 //! How connections end: half, whole, by reset, by silence.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::time::Duration;
 

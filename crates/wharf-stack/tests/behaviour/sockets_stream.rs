@@ -1,10 +1,8 @@
 //! Stream sockets between two hosts.
 
-mod hosts;
-
 use std::time::Duration;
 
-use hosts::{A, B, Pair, error, read, write};
+use crate::hosts::{A, B, Pair, error, read, write};
 use wharf_stack::socket::{Domain, Errno, How, Kind, OptionName, OptionValue, Readiness, User};
 use wharf_stack::stack::Medium;
 use wharf_table::Endpoint;

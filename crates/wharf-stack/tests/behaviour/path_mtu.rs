@@ -1,7 +1,5 @@
 //! A path that is smaller than the link is found out by ICMP, and nobody else's ICMP is believed.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 use std::time::Duration;
 
 use wharf_sim::{Lab, Setup, Socket, StationId};

@@ -1,8 +1,6 @@
 //! Sockets of one host that talk to each other: nothing leaves.
 
-mod hosts;
-
-use hosts::{A, A6, Frames, LOOPBACK, config, error, read, write};
+use crate::hosts::{A, A6, Frames, LOOPBACK, config, error, read, write};
 use wharf_stack::socket::{Domain, Errno, Host, How, Kind, Readiness, SendFlags, User};
 use wharf_stack::stack::Medium;
 use wharf_table::{Addr, Endpoint, Instant};

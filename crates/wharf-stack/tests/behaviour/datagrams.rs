@@ -1,5 +1,4 @@
 //! Datagrams arrive as they were sent, in one piece or in many; pings are answered; what nobody takes is told.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::time::Duration;
 

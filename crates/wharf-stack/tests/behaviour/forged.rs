@@ -1,18 +1,16 @@
 //! What a program forges: sources that are not its own, groups that must not be answered, destinations that no router
 //! would carry to. And what a gateway says to each, read by a library that is not ours.
 
-mod wire;
-
 use std::cell::Cell;
 use std::time::Duration;
 
+use crate::wire::*;
 use etherparse::{PacketBuilder, SlicedPacket, TransportSlice, ip_number};
 use wharf_sim::{Setup, mend};
 use wharf_stack::interface::{ChecksumIn, FrameIn, FrameSink, OffloadOut};
 use wharf_stack::stack::{DatagramIn, Event, Refusal};
 use wharf_stack::tcp::Unreachable;
 use wharf_table::{DropReason, Port};
-use wire::*;
 
 /// Type and code of an ICMP message.
 fn kind(message: &[u8]) -> [u8; 2] {
