@@ -6,23 +6,23 @@
 //! | wrong lengths at every layer, IHL, data offset | `ip_total_length_*`, `ihl_*`, `data_offset_*`, `ipv6_payload_length_beyond_the_packet` |
 //! | options of length 0, 1, beyond the header | `option_*` |
 //! | illegal window scale | `window_scale_beyond_fourteen` |
-//! | duplicate and vanishing timestamps, old ones | `timestamps_twice`, `timestamps_that_vanish`; `hostile_limits.rs`: `paws_*` |
+//! | duplicate and vanishing timestamps, old ones | `timestamps_twice`, `timestamps_that_vanish`; `behaviour/hostile_limits.rs`: `paws_*` |
 //! | SACK blocks that lie | `sack_blocks_that_lie` |
 //! | overlapping data | `overlapping_data_does_not_change_what_came_first`, seed of `host` |
 //! | data after FIN, urgent pointers | `data_after_fin_is_not_delivered`, `urgent_pointers_of_all_sizes`, seeds of `host` |
 //! | every state x window edge x kind of segment | `acceptability.rs` |
-//! | late segments in TIME-WAIT | `hostile_limits.rs`: `rfc_1337_*` |
+//! | late segments in TIME-WAIT | `behaviour/hostile_limits.rs`: `rfc_1337_*` |
 //! | LAND, teardrop | `land`, `teardrop` |
 //! | IPv6 fragments: atomic, overlapping, split headers | `atomic_fragment`, `overlapping_ipv6_fragments`, `split_header_chain` |
 //! | extension-header loops | `extension_header_loop` |
-//! | too-big below 68, below 1280 | `too_big_below_68`; `hostile_limits.rs`: `too_big_*`; `path_mtu.rs`; believed: `rfc9293/path.rs` |
+//! | too-big below 68, below 1280 | `too_big_below_68`; `behaviour/hostile_limits.rs`: `too_big_*`; `behaviour/path_mtu.rs`; believed: `rfc9293/path.rs` |
 //! | SYN floods | `listening.rs`: `a_flood_*`, `opening.rs`: `handshakes_that_nobody_finishes_*`, seeds of `host` |
-//! | small segments, reassembly queue | `small_segments_with_gaps`; `hostile_limits.rs`: `single_bytes_*`, `a_thousand_gappy_*`; `fragment/reassembly/tests.rs` |
-//! | large segments of a device | `hostile_limits.rs`: `sixty_four_kibibytes_*`, `flags_of_a_large_frame_*`, `a_large_frame_*`; out: `offload.rs` |
-//! | zero-window stalls, optimistic ACKs | `zero_window_stall`, `optimistic_acks`; `hostile_limits.rs`: `acknowledgments_*` |
-//! | challenge ACK and ICMP limits, Identification | `challenges_are_limited_for_each_connection_alone`; `hostile_limits.rs`: `probes_of_one_flow_*`; `stack/limiter.rs` |
+//! | small segments, reassembly queue | `small_segments_with_gaps`; `behaviour/hostile_limits.rs`: `single_bytes_*`, `a_thousand_gappy_*`; `fragment/reassembly/tests.rs` |
+//! | large segments of a device | `behaviour/hostile_limits.rs`: `sixty_four_kibibytes_*`, `flags_of_a_large_frame_*`, `a_large_frame_*`; out: `behaviour/offload.rs` |
+//! | zero-window stalls, optimistic ACKs | `zero_window_stall`, `optimistic_acks`; `behaviour/hostile_limits.rs`: `acknowledgments_*` |
+//! | challenge ACK and ICMP limits, Identification | `challenges_are_limited_for_each_connection_alone`; `behaviour/hostile_limits.rs`: `probes_of_one_flow_*`; `stack/limiter.rs` |
 //! | DNS, DHCP, ICMP, NDP, ARP, UDP | `crates/wharf-wire/tests/hostile_messages` |
-//! | any bytes at all | `hostile_frames.rs`, `forged.rs`, `fuzz/` |
+//! | any bytes at all | `behaviour/hostile_frames.rs`, `behaviour/forged.rs`, `fuzz/` |
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 #![allow(dead_code, reason = "the bench has more than is needed here")]
