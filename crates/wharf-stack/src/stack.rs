@@ -178,7 +178,7 @@ impl Stack {
         self.connections.working()
     }
 
-    /// Lets up to `most` connections work before idle ones are put away; 2048 unless told. Few save memory, many the
+    /// Lets up to `most` connections work before idle ones are put away; 512 unless told. Few save memory, many the
     /// fraction of a microsecond that it takes to wake one.
     pub fn set_working_max(&mut self, most: usize) {
         self.connections.set_working_max(most);

@@ -16,7 +16,7 @@
 //! - [`path`], [`urgent`], [`user_timeout`], [`record`]: what few connections need, kept in [`rare`].
 //!
 //! Invariants: no bytes are taken beyond the window that was promised, and the promise is never taken back; a byte is
-//! given up by the send queue only when acknowledged; an idle connection holds no chunk and nothing on the heap.
+//! given up by the send queue only when acknowledged; an idle connection holds no chunk, and nothing on the heap but what few ask for.
 //!
 //! Deliberately not here: listening (a binding of the port table), checksums, IP, Fast Open.
 
@@ -75,7 +75,7 @@ pub use congestion::CongestionKind;
 pub use ecn::EcnMode;
 pub use info::{CaState, InfoOptions, TcpInfo};
 pub use isn::initial_sequence_number;
-pub(crate) use path::LIMIT_LASTS as PATH_LIMIT_LASTS;
+pub(crate) use path::{LEAST_V4, LEAST_V6, LIMIT_LASTS as PATH_LIMIT_LASTS};
 pub use reset::reset_for;
 pub use segment_in::Ecn;
 pub use segment_out::SegmentOut;
@@ -314,6 +314,11 @@ impl Connection {
     /// Who talks to whom.
     pub const fn tuple(&self) -> Tuple {
         self.tuple
+    }
+
+    /// The shift of the windows that the peer is told.
+    pub(crate) const fn window_shift(&self) -> u8 {
+        self.rcv.shift()
     }
 
     /// Who is talked to.

@@ -169,7 +169,7 @@ impl Wheel {
         let node = self.nodes.remove(key);
         self.len -= 1;
         self.unlink(&node);
-        if Instant::from_millis(node.tick) <= self.soonest {
+        if self.len == 0 || Instant::from_millis(node.tick) <= self.soonest {
             self.soonest = self.first();
         }
     }

@@ -163,7 +163,12 @@ impl Slabs {
         self.held -= bytes;
         if *used != 0 {
             // SAFETY: the block is part of a slab, and nobody uses it.
-            unsafe { advise(at, bytes, libc::MADV_DONTNEED) };
+            let emptied = unsafe { advise(at, bytes, libc::MADV_DONTNEED) };
+            if !emptied {
+                // Locked pages stay, and must be zero for who comes next.
+                // SAFETY: as above.
+                unsafe { ptr::with_exposed_provenance_mut::<u8>(at).write_bytes(0, bytes) };
+            }
             self.roomy[size].insert(address);
         } else {
             self.used[size].remove(&address);
@@ -205,13 +210,14 @@ fn map_slab() -> Option<usize> {
     Some(address)
 }
 
-/// Tells the kernel something about a range. Where it doesn't know the advice, nothing changes but speed, or memory held.
+/// Tells the kernel something about a range; whether it took the advice. Where it does not, speed differs, or the range keeps
+/// its memory and what is in it.
 ///
 /// # Safety
 /// The range is part of a slab, and nobody needs what the advice lets go.
-unsafe fn advise(at: usize, bytes: usize, advice: libc::c_int) {
+unsafe fn advise(at: usize, bytes: usize, advice: libc::c_int) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { libc::madvise(ptr::with_exposed_provenance_mut(at), bytes, advice) };
+    unsafe { libc::madvise(ptr::with_exposed_provenance_mut(at), bytes, advice) == 0 }
 }
 
 /// # Safety

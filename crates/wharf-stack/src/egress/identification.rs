@@ -27,13 +27,19 @@ impl Identifications {
 
     /// The next one from `src` to `dst` for this protocol. IPv4 takes the lower half.
     pub(super) fn next(&mut self, src: Addr, dst: Addr, protocol: u8) -> u32 {
+        self.next_of(src, dst, protocol, 1)
+    }
+
+    /// The first of the next `count`, for a packet that a device cuts into so many and numbers on from there.
+    pub(super) fn next_of(&mut self, src: Addr, dst: Addr, protocol: u8, count: u32) -> u32 {
         // The number of the protocol stands where a port would.
         let remote = Endpoint::new(dst, u16::from(protocol));
         let of = Tuple { protocol: Protocol::Udp, local: Endpoint::new(src, 0), remote };
         let hash = self.key.hash_tuple(&of);
         let counter = &mut self.counters[hash as usize % COUNTERS];
-        *counter = counter.wrapping_add(1);
-        counter.wrapping_add((hash >> 32) as u32)
+        let first = counter.wrapping_add(1);
+        *counter = counter.wrapping_add(count);
+        first.wrapping_add((hash >> 32) as u32)
     }
 }
 

@@ -14,7 +14,7 @@ use super::address::check_family;
 use super::entry::{Body, Claimed, Domain, Marks, Socket};
 use super::errno::Errno;
 use super::error_queue::ErrorQueue;
-use super::options::{OptionName, Options};
+use super::options::{OptionName, Options, PMTUDISC_DO, PMTUDISC_PROBE};
 use super::{Host, ReceiveFlags, Received, SendFlags, SocketId};
 use crate::interface::FrameSink;
 use crate::stack::{DatagramError, DatagramFields, DatagramIn, DatagramOut};
@@ -26,8 +26,6 @@ const OVERHEAD: usize = 256;
 /// The largest payload over IPv4 (65,535 less 20 and 8) and over IPv6 (65,535 less 8).
 const PAYLOAD_MAX_V4: usize = 65_507;
 const PAYLOAD_MAX_V6: usize = 65_527;
-/// IP_PMTUDISC_DO: never in fragments.
-const PMTUDISC_DO: u8 = 2;
 
 /// A datagram that was not read yet.
 #[derive(Debug)]
@@ -305,9 +303,17 @@ impl Host {
                 self.send_whole(id, source, destination, bytes)
             }
             Some(mut gathered) => {
+                let before = gathered.bytes.len();
                 gathered.bytes.extend_from_slice(bytes);
-                let Gathered { source, destination, bytes: whole } = *gathered;
-                self.send_whole(id, source, destination, &whole).map(|_| bytes.len())
+                let sent = self.send_whole(id, gathered.source, gathered.destination, &gathered.bytes);
+                if sent.is_err_and(|error| error != Errno::MessageSize) {
+                    // It has not left: what was gathered waits for the next try.
+                    gathered.bytes.truncate(before);
+                    if let Body::Datagram(datagrams) = &mut self.entry_mut(id)?.body {
+                        datagrams.gathered = Some(gathered);
+                    }
+                }
+                sent.map(|_| bytes.len())
             }
         }
     }
@@ -357,7 +363,7 @@ impl Host {
         destination: Endpoint,
         bytes: &[u8],
     ) -> Result<usize, Errno> {
-        let mtu = usize::from(self.stack.mtu_to(destination.addr));
+        let (mtu, link_mtu) = (self.stack.mtu_to(destination.addr), self.stack.link_mtu_to(destination.addr));
         let looped = self.stack.is_looped(destination.addr);
         let Socket { options, body: Body::Datagram(datagrams) } = self.entry_mut(id)? else {
             return Err(Errno::Invalid);
@@ -367,7 +373,10 @@ impl Host {
             true => (PAYLOAD_MAX_V4, 28, options.mtu_discover),
             false => (PAYLOAD_MAX_V6, 48, options.mtu_discover6),
         };
-        if bytes.len() > most || discover == PMTUDISC_DO && bytes.len() + headers > mtu {
+        // Who probes finds out for itself what the path takes.
+        let mtu = usize::from(if discover == PMTUDISC_PROBE { link_mtu } else { mtu });
+        let may_be_cut = !matches!(discover, PMTUDISC_DO | PMTUDISC_PROBE);
+        if bytes.len() > most || !may_be_cut && bytes.len() + headers > mtu {
             return Err(Errno::MessageSize);
         }
         if let Some(error) = datagrams.error.take() {

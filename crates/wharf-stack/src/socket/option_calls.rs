@@ -64,7 +64,8 @@ impl Host {
         Arc::make_mut(options).set(name, value)?;
         self.apply_option(now, id, name);
         if name == OptionName::GatherDatagram {
-            self.send_gathered(now, id)?;
+            // What can't leave now leaves with what is sent next; the option has changed either way.
+            let _ = self.send_gathered(now, id);
         }
         self.settle(now);
         Ok(())

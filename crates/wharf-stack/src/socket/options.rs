@@ -307,8 +307,10 @@ pub(super) struct Options {
 const HOP_LIMIT: u8 = 64;
 /// IP_PMTUDISC_WANT: as large as the path takes.
 const PMTUDISC_WANT: u8 = 1;
+/// IP_PMTUDISC_DO: never in fragments.
+pub(super) const PMTUDISC_DO: u8 = 2;
 /// IP_PMTUDISC_PROBE: whatever is known of the path.
-const PMTUDISC_PROBE: u8 = 3;
+pub(super) const PMTUDISC_PROBE: u8 = 3;
 /// The largest of IP_MTU_DISCOVER's numbers, IP_PMTUDISC_OMIT.
 const PMTUDISC_MAX: i32 = 5;
 /// net.core.rmem_max and wmem_max.

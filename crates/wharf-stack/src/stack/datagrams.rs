@@ -19,6 +19,7 @@ use super::{IcmpError, Role, Stack, Unreachable};
 use crate::egress::{HOP_LIMIT, NextHop};
 use crate::interface::FrameSink;
 use crate::ip::{Packet, protocol};
+use crate::tcp::{LEAST_V4, LEAST_V6};
 
 /// A datagram that arrived.
 #[derive(Clone, Copy, Debug)]
@@ -180,9 +181,15 @@ impl Stack {
         }
     }
 
-    /// A router says that the path takes less than a datagram of a socket of ours had: `mss` as TCP would have it.
+    /// A router says that the path takes less than a datagram of a socket of ours had: `mss` as TCP would have it. No number
+    /// proves that it was sent, so the least segment holds (RFC 5927, section 7.2), and what was quoted must not have fit.
     pub(super) fn learn_from_datagram(&mut self, now: Instant, quoted: &Quoted, mss: u16) {
         let remote = quoted.dst.addr;
+        let (headers, least) = if remote.is_v4() { (40, LEAST_V4) } else { (60, LEAST_V6) };
+        if quoted.packet_len <= usize::from(mss) + headers {
+            return;
+        }
+        let mss = mss.max(least);
         let known = self.tcp_settings(remote);
         let limit = if known.path_mss == 0 { known.mss } else { known.path_mss };
         if self.sender_of(quoted.src, quoted.dst).is_some() && mss < limit {

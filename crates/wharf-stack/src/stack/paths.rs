@@ -1,6 +1,6 @@
 //! What is known of paths that are smaller than the link, for connections that begin (RFC 8201, section 5.2).
 //!
-//! Learnt only from ICMP that a connection has believed. Invariants: at most [`PATHS_MAX`] destinations, each for ten minutes
+//! Learnt only from ICMP that a connection has believed, or about a datagram that was sent. Invariants: at most [`PATHS_MAX`] destinations, each for ten minutes
 //! (RFC 1191, section 6.3); beyond, the one learnt longest ago is forgotten. All of it costs O(log n).
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// A connection has believed that the path to `remote` takes segments of up to `mss` bytes.
+    /// A connection, or a datagram's socket, has believed that the path to `remote` takes segments of up to `mss` bytes.
     pub(super) fn learn(&mut self, now: Instant, remote: Addr, mss: u16) {
         self.forget(remote);
         if self.known.len() >= PATHS_MAX

@@ -254,6 +254,7 @@ impl Stack {
         let settings = self.tcp_settings_at(request.listener, tuple.remote.addr);
         let mut cx = Context { now, pool: &mut self.pool };
         let mut conn = Connection::from_request(&settings, tuple, pending, Sent::Never, &mut cx);
+        pending.our_scale = Some(conn.window_shift());
         self.send_all_of(now, &mut conn);
         self.requests.arm(now, id, pending);
         if let Some(row) = self.table.request_payload_mut(id) {

@@ -146,13 +146,16 @@ impl Stack {
 
     /// The largest packet of the way to `remote`, in bytes, as far as it is known.
     pub(crate) fn mtu_to(&self, remote: Addr) -> u16 {
-        if self.is_looped(remote) {
-            return super::loopback::LOOPBACK_MTU;
-        }
+        let link = self.link_mtu_to(remote);
         match self.paths.mss(remote) {
-            0 => self.config.mtu,
-            mss => self.config.mtu.min(mss + if remote.is_v4() { 40 } else { 60 }),
+            0 => link,
+            mss => link.min(mss + if remote.is_v4() { 40 } else { 60 }),
         }
+    }
+
+    /// The largest packet of the link to `remote`, whatever is known of the path behind it.
+    pub(crate) fn link_mtu_to(&self, remote: Addr) -> u16 {
+        if self.is_looped(remote) { super::loopback::LOOPBACK_MTU } else { self.config.mtu }
     }
 }
 

@@ -86,7 +86,9 @@ impl Stack {
             Found::Flow(flow) => self.connection_of(flow),
             _ => return self.leave_to_others(found),
         };
-        let Some(work) = self.connections.work(key, &self.table) else { return self.leave_to_others(found) };
+        // One that is parked has no way, and is not woken before its segment is known to be whole.
+        let Some(work) = self.connections.at_work(key) else { return self.leave_to_others(found) };
+        work.used = true;
         if !work.way.as_ref().is_some_and(|way| way.is_known(generation)) {
             return self.leave_to_others(found);
         }

@@ -19,8 +19,8 @@ use super::{Connection, MtuProbing, State};
 
 /// The least segment that ICMP or silence can bring about: 552, Linux' least path MTU, less headers, over IPv4; what every
 /// link of IPv6 carries over that (RFC 8200, section 5).
-const LEAST_V4: u16 = 512;
-const LEAST_V6: u16 = 1_220;
+pub(crate) const LEAST_V4: u16 = 512;
+pub(crate) const LEAST_V6: u16 = 1_220;
 /// Where the search begins over IPv4 (tcp_base_mss of Linux; RFC 4821, section 7.2).
 const BASE_V4: u16 = 1_024;
 /// How long a limit is believed (RFC 1191, section 6.3; RFC 8201, section 5.3), and between two searches.
@@ -161,7 +161,9 @@ impl Connection {
 impl Connection {
     /// A segment with these numbers leaves; a full one will prove its size.
     pub(super) fn note_full_segment(&mut self, range: Range, segment: u32) {
-        if self.proof.size == 0 && self.proof.proven != self.mss && range.len() >= segment {
+        // A small window of the peer makes segments that prove nothing of the path.
+        let is_full = range.len() >= segment && self.snd.worth() >= u32::from(self.mss);
+        if self.proof.size == 0 && self.proof.proven != self.mss && is_full {
             (self.proof.size, self.proof.end) = (self.mss, range.left + segment);
         }
     }

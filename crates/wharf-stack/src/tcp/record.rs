@@ -45,6 +45,20 @@ impl Connection {
         self.record_end(seq - 1) == Some(seq)
     }
 
+    /// As much of `len` bytes behind `seq` as lies in one record.
+    pub(super) fn within_record(&self, seq: SeqNum, len: u32) -> u32 {
+        self.record_end(seq).map_or(len, |end| len.min(end.since(seq)))
+    }
+
+    /// Where the last record begins of those that reach into what lies between `left` and `right`; `left` when it is one.
+    pub(super) fn last_record_begin(&self, left: SeqNum, right: SeqNum) -> SeqNum {
+        let mut begin = left;
+        while let Some(end) = self.record_end(begin).filter(|end| end.before(right)) {
+            begin = end;
+        }
+        begin
+    }
+
     /// `snd_una` has moved.
     pub(super) fn forget_records(&mut self) {
         let una = self.snd.snd_una;

@@ -22,6 +22,8 @@ const MSS: u32 = 1 << 6;
 /// Where the flags of the SYN stand that agree on ECN (ECE and CWR), and the count of repetitions.
 const FLAGS_SHIFT: u32 = 8;
 const RETRIES_SHIFT: u32 = 16;
+/// Where our own window scale stands, and one: 0 where it is not known.
+const OUR_SCALE_SHIFT: u32 = 24;
 
 /// What is known of a connection whose SYN was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,9 @@ pub(crate) struct Pending {
     pub(crate) timestamp: Option<u32>,
     /// How often the SYN-ACK was repeated.
     pub(crate) retries: u8,
+    /// The shift of our windows that the SYN-ACK has told, whatever the listener's options say by now; `None` where it is
+    /// not known.
+    pub(crate) our_scale: Option<u8>,
     /// When the SYN-ACK left last, in units of 4 µs that wrap after hours.
     pub(crate) sent: u32,
     /// Tells this row from those that had its number before.
@@ -62,6 +67,7 @@ impl Pending {
             sack: syn.options.sack_permitted,
             timestamp: syn.options.timestamps.map(|(value, _)| value),
             retries: 0,
+            our_scale: None,
             sent: 0,
             stamp: 0,
         }
@@ -73,6 +79,7 @@ impl Pending {
         marks |= if self.timestamp.is_some() { TIMESTAMPS } else { 0 };
         marks |= if self.mss.is_some() { MSS } else { 0 };
         marks |= u32::from(self.ecn.bits()) << FLAGS_SHIFT | u32::from(self.retries) << RETRIES_SHIFT;
+        marks |= self.our_scale.map_or(0, |scale| u32::from(scale) + 1) << OUR_SCALE_SHIFT;
         let sizes = u32::from(self.window) | u32::from(self.mss.unwrap_or(0)) << 16;
         let timestamp = self.timestamp.unwrap_or(0);
         [self.iss.value(), self.irs.value(), timestamp, sizes, marks, self.sent, self.stamp]
@@ -91,6 +98,7 @@ impl Pending {
             sack: marks & SACK != 0,
             timestamp: (marks & TIMESTAMPS != 0).then_some(timestamp),
             retries: (marks >> RETRIES_SHIFT) as u8,
+            our_scale: (marks >> OUR_SCALE_SHIFT & 0xf).checked_sub(1).map(|scale| scale as u8),
             sent,
             stamp,
         }
@@ -144,6 +152,9 @@ impl Connection {
     ) -> Connection {
         let at = if let Sent::At(at) = sent { at } else { cx.now };
         let mut conn = Connection::incoming(settings, tuple, pending.iss, &pending.syn(tuple), at);
+        if let Some(scale) = pending.our_scale.filter(|_| conn.scaling) {
+            conn.rcv.keep_scale(scale);
+        }
         conn.accept();
         conn.retries = pending.retries;
         if sent != Sent::Never {
@@ -170,7 +181,7 @@ mod tests {
         #[test]
         fn a_row_keeps_all_of_it(
             numbers: (u32, u32, u32, u32), sizes: (u16, Option<u16>), scale in prop::option::of(0..15_u8), sack: bool,
-            timestamp: Option<u32>, retries: u8, ecn in 0..4_u8,
+            timestamp: Option<u32>, retries: u8, ecn in 0..4_u8, our_scale in prop::option::of(0..15_u8),
         ) {
             let (iss, irs, sent, stamp) = numbers;
             let bits = [TcpFlags::ECE, TcpFlags::CWR];
@@ -182,7 +193,7 @@ mod tests {
             }
             let pending = Pending {
                 iss: SeqNum::new(iss), irs: SeqNum::new(irs), window: sizes.0, ecn: flags, mss: sizes.1, scale, sack,
-                timestamp, retries, sent, stamp,
+                timestamp, retries, our_scale, sent, stamp,
             };
             prop_assert_eq!(Pending::from_row(pending.to_row()), pending);
         }

@@ -113,6 +113,9 @@ impl Connection {
     /// Everything that may leave now has left.
     fn pause(&mut self, now: Instant) {
         self.dirty = false;
+        if self.data_end() == self.snd.snd_nxt {
+            self.window_filled = false;
+        }
         self.tail.on_pause();
         self.watch_window(now);
         self.note_usage(now);
@@ -288,6 +291,7 @@ impl Connection {
         }
         let unsent = self.data_end().since(self.snd.snd_nxt);
         let fits = unsent.min(self.snd.usable()).min(self.segment_size());
+        let fits = self.within_record(self.snd.snd_nxt, fits);
         if fits > 0 && self.snd.flight() == 0 {
             self.new_segment(now, fits, out);
             out.header.flags |= TcpFlags::PSH;
@@ -316,11 +320,9 @@ impl Connection {
         self.restart_after_idle(now);
         if self.rare.is_some() {
             self.raise_old_limit(now);
+            unsent = self.within_record(self.snd.snd_nxt, unsent);
             if self.path_probe(now, unsent, out) {
                 return true;
-            }
-            if let Some(end) = self.record_end(self.snd.snd_nxt) {
-                unsent = end.since(self.snd.snd_nxt);
             }
         }
         let demand = self.demand(unsent, fin_due);
@@ -526,7 +528,7 @@ impl SegmentOut {
         SegmentOut { header: TcpRepr::EMPTY, payload: (0, 0), gso_size: None, ecn: Ecn::NotCapable };
 
     /// How many segments the device makes of it.
-    pub(super) fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.gso_size.map_or(1, |size| self.payload.1.div_ceil(usize::from(size).max(1)) as u32)
     }
 }

@@ -97,6 +97,7 @@ impl Connection {
         }
         let segment = self.segment_size();
         let fits = self.data_end().since(self.snd.snd_nxt).min(self.snd.usable()).min(segment);
+        let fits = self.within_record(self.snd.snd_nxt, fits);
         if fits > 0 {
             self.new_segment(now, fits, out);
             self.probe = Probe::New;
@@ -106,7 +107,7 @@ impl Connection {
             let begins = board.left_of(board.pieces.len().saturating_sub(1)).latest(left);
             let tail = right.since(begins) % segment;
             let len = if tail == 0 { segment.min(right.since(begins)) } else { tail };
-            let range = Range::new(right - len, right);
+            let range = Range::new(self.last_record_begin(right - len, right), right);
             self.probe = Probe::Again;
             self.resend(now, range, out);
         }

@@ -248,3 +248,61 @@ fn a_connection_that_is_held_ends_after_time_wait() {
     wire.stack.handle_timeout(wire.now);
     assert!(matches!(wire.stack.poll_event(), Some(Event::Closed(closed, _)) if closed == id));
 }
+
+/// The shift that a SYN-ACK has told is that of the connection, whatever the settings say by then (RFC 7323, section 2.2).
+#[test]
+fn a_window_scale_that_was_told_is_kept() {
+    let mut wire = Wire::new(None);
+    let answer = wire.knock(100, 1);
+    let mut options = &answer.packet[40..];
+    let told = loop {
+        match options {
+            [1, rest @ ..] => options = rest,
+            [3, 3, shift, ..] => break *shift,
+            [_, len, ..] => options = &options[usize::from(*len)..],
+            _ => panic!("no scale is told"),
+        }
+    };
+    assert!(told > 0);
+    wire.stack.tcp_settings_mut().receive_buffer = 60_000;
+    let stamp = stamped(2, answer.clock.unwrap());
+    let ack = answer.seq.wrapping_add(1);
+    let last = Segment { seq: 101, ack, flags: ACK, window: 8_000, options: &stamp, payload: &[] };
+    wire.give(CLIENT, &last);
+    let id = connected(&mut wire);
+    wire.stack.send(wire.now, id, b"hello");
+    let sent = wire.sent().remove(0);
+    let field = u16::from_be_bytes([sent.packet[34], sent.packet[35]]);
+    let window = u32::from(field) << told;
+    assert!((30_000..=60_000 + (1 << told)).contains(&window), "{field} << {told}");
+}
+
+/// A segment whose checksum is wrong wakes nobody.
+#[test]
+fn what_is_broken_leaves_an_idle_connection_where_it_is() {
+    let mut wire = Wire::new(None);
+    wire.stack.set_working_max(0);
+    let answer = wire.knock(100, 1);
+    let stamp = stamped(2, answer.clock.unwrap());
+    let ack = answer.seq.wrapping_add(1);
+    let plain = |seq, payload| Segment { seq, ack, flags: ACK, window: 8_000, options: &stamp, payload };
+    wire.give(CLIENT, &plain(101, &[]));
+    let id = connected(&mut wire);
+    while wire.stack.poll_event().is_some() {}
+    for _ in 0..8 {
+        wire.stack.consume(wire.now, id, 0);
+        wire.sent();
+    }
+    let idle = |wire: &Wire| (wire.stack.working_count(), wire.stack.connection_count());
+    assert_eq!(idle(&wire), (0, 1));
+    let mut packets = Packets::default();
+    packets.push(CLIENT, &plain(101, b"text"));
+    let mut broken = packets.iter().next().unwrap().to_vec();
+    *broken.last_mut().unwrap() ^= 1;
+    for frames in [vec![FrameIn::plain(&broken)], vec![FrameIn::plain(&broken); 3]] {
+        wire.stack.handle_frames(wire.now, &frames, &mut |_: DatagramIn<'_>| {});
+        assert_eq!(idle(&wire), (0, 1));
+    }
+    packets.deliver(&mut wire.stack, wire.now, 1);
+    assert_eq!(wire.stack.received(id).1, 4);
+}

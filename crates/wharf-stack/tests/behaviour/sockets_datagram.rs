@@ -186,3 +186,31 @@ fn who_asks_hears_hop_limit_and_traffic_class_as_they_came() {
         }
     }
 }
+
+/// What was gathered is not lost where the rest of the datagram has to wait.
+#[test]
+fn a_datagram_that_has_to_wait_keeps_its_beginning() {
+    let mut pair = Pair::new(Medium::Ethernet);
+    let (client, server) = sockets(&mut pair, Domain::V4);
+    let to = Endpoint { addr: B, port: 53 };
+    assert_eq!(send(&mut pair, client, b"first", to), Ok(5));
+    pair.settle();
+    assert_eq!(read(&mut pair.b, pair.now, server), Ok(b"first".to_vec()));
+    pair.a.set_option(pair.now, client, OptionName::SendBuffer, &OptionValue::Number(1)).unwrap();
+    let mut filled = 0;
+    while pair.a.send_to(pair.now, client, &[7; 1_000], to, SendFlags::default()) == Ok(1_000) {
+        filled += 1;
+        assert!(filled < 1_000, "the queue is never full");
+    }
+    let more = SendFlags { more: true, ..SendFlags::default() };
+    assert_eq!(pair.a.send_to(pair.now, client, b"begin", to, more), Ok(5));
+    let end = [8; 1_000];
+    assert_eq!(pair.a.send_to(pair.now, client, &end, to, SendFlags::default()), Err(Errno::Again));
+    pair.settle();
+    assert_eq!(pair.a.send_to(pair.now, client, &end, to, SendFlags::default()), Ok(1_000));
+    pair.settle();
+    for _ in 0..filled {
+        assert_eq!(read(&mut pair.b, pair.now, server), Ok(vec![7; 1_000]));
+    }
+    assert_eq!(read(&mut pair.b, pair.now, server), Ok([&b"begin"[..], &end].concat()));
+}

@@ -108,6 +108,18 @@ impl ReceiveWindow {
         self.round_read = self.rcv_nxt;
     }
 
+    /// Our shift is this one: the peer was told so.
+    pub(in crate::tcp) fn keep_scale(&mut self, scale: u8) {
+        self.scale = scale.min(SCALE_MAX);
+        self.clamp = self.clamp.min(FIELD_MAX << self.scale);
+        self.threshold = self.threshold.min(self.clamp);
+    }
+
+    /// The shift of the windows that the peer is told.
+    pub(in crate::tcp) const fn shift(&self) -> u8 {
+        self.scale
+    }
+
     /// The peer does not scale: then neither do we.
     pub(in crate::tcp) fn without_scale(&mut self) {
         self.scale = 0;
