@@ -182,14 +182,10 @@ impl Stack {
     }
 
     /// A router says that the path takes less than a datagram of a socket of ours had: `mss` as TCP would have it. No number
-    /// proves that it was sent, so the least segment holds (RFC 5927, section 7.2), and what was quoted must not have fit.
+    /// proves that it was sent, so the least segment holds (RFC 5927, section 7.2).
     pub(super) fn learn_from_datagram(&mut self, now: Instant, quoted: &Quoted, mss: u16) {
         let remote = quoted.dst.addr;
-        let (headers, least) = if remote.is_v4() { (40, LEAST_V4) } else { (60, LEAST_V6) };
-        if quoted.packet_len <= usize::from(mss) + headers {
-            return;
-        }
-        let mss = mss.max(least);
+        let mss = mss.max(if remote.is_v4() { LEAST_V4 } else { LEAST_V6 });
         let known = self.tcp_settings(remote);
         let limit = if known.path_mss == 0 { known.mss } else { known.path_mss };
         if self.sender_of(quoted.src, quoted.dst).is_some() && mss < limit {
