@@ -128,6 +128,10 @@ fn host() -> Vec<(&'static str, Operations)> {
             then(open(0), &[call(3, 3, 7, 90), [ERROR, 0, 3, 1, 0, 0, 24, 64], SECOND]),
         ),
         (
+            "a_look_at_the_urgent_byte",
+            then(open(0), &[[SEGMENT, 0, ACK | URG, 0, 0, 0xff, 5, 2], call(3, 6, 1, 7), call(3, 6, 1, 4)]),
+        ),
+        (
             "urgent_everywhere",
             then(open(0), &[segment(0, ACK | URG, 0, 0, 5, 2), call(3, 6, 1, 0x80), call(3, 5, 9, 1)]),
         ),

@@ -286,16 +286,26 @@ impl Host {
         let conn = stack.connection(stream.conn());
         let (mut len, mark) = (conn.received_len(), conn.urgent_mark());
         drop(conn);
-        if mark == Some(1) && len > 0 && !flags.peek && !inline {
-            // The urgent byte is passed over.
-            stack.consume(now, stream.conn(), 1);
+        let mut passed_over = 0;
+        if mark == Some(1) && len > 0 && !inline {
+            // The urgent byte is passed over, by who only looks as well.
             len -= 1;
+            match flags.peek {
+                true => passed_over = 1,
+                false => stack.consume(now, stream.conn(), 1),
+            }
         }
         let until_mark = mark.filter(|&mark| mark > 1).map_or(usize::MAX, |mark| mark - 1);
         if len > 0 {
             let count = len.min(buffer.len()).min(until_mark);
             if !flags.truncate {
-                copy(stack.connection(stream.conn()).receive_slices(), &mut buffer[..count]);
+                let conn = stack.connection(stream.conn());
+                let behind = conn.receive_slices().map(|slice| {
+                    let skipped = passed_over.min(slice.len());
+                    passed_over -= skipped;
+                    &slice[skipped..]
+                });
+                copy(behind, &mut buffer[..count]);
             }
             if !flags.peek {
                 stack.consume(now, stream.conn(), count);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::hosts::{A, B, Pair, error, read, write};
 use wharf_stack::socket::{Domain, Errno, How, Kind, OptionName, OptionValue, Readiness, User};
+use wharf_stack::socket::{ReceiveFlags, SendFlags};
 use wharf_stack::stack::Medium;
 use wharf_table::Endpoint;
 
@@ -89,4 +90,23 @@ fn a_linger_of_no_time_resets() {
     assert_eq!(write(&mut pair.b, pair.now, server, b"x"), Err(Errno::ConnectionReset));
     assert_eq!(write(&mut pair.b, pair.now, server, b"x"), Err(Errno::BrokenPipe));
     assert_eq!(pair.b.peer(server), Err(Errno::NotConnected));
+}
+
+/// Who only looks passes over the urgent byte like who reads, as in Linux (`tcp_recvmsg_locked`).
+#[test]
+fn a_look_and_a_read_at_the_mark_see_the_same() {
+    let mut pair = Pair::new(Medium::Ip);
+    let listener = pair.listener(80, 5);
+    let (client, server) = pair.connected(listener);
+    let urgent = SendFlags { out_of_band: true, ..SendFlags::default() };
+    assert_eq!(pair.a.send(pair.now, client, b"ab!", urgent), Ok(3));
+    assert_eq!(write(&mut pair.a, pair.now, client, b"cd"), Ok(2));
+    pair.settle();
+    let mut buffer = [0; 8];
+    let peek = ReceiveFlags { peek: true, ..ReceiveFlags::default() };
+    for expected in [&b"ab"[..], b"cd"] {
+        let seen = pair.b.receive(pair.now, server, &mut buffer, peek).unwrap().count;
+        assert_eq!(&buffer[..seen], expected);
+        assert_eq!(read(&mut pair.b, pair.now, server).as_deref(), Ok(expected));
+    }
 }
