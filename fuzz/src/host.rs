@@ -272,6 +272,10 @@ impl World {
             9 => {
                 let name = OptionName::ALL[usize::from(a) % OptionName::ALL.len()];
                 let _ = self.host.set_option(now, id, name, &OptionValue::Number(i32::from(b)));
+                if name == OptionName::OobInline {
+                    // The urgent byte belongs to the stream now, or no longer.
+                    self.readable.remove(&id);
+                }
                 let _ = (self.host.option(id, name), self.host.info(now, id), self.host.unsent(now, id));
             }
             10 if self.sockets.len() > 3 && usize::from(whose) % self.sockets.len() >= 3 => {
