@@ -435,6 +435,12 @@ impl Connection {
         self.timers.next().min(self.pacing_due().unwrap_or(Instant::NEVER))
     }
 
+    /// Whether what happens now may be one of what happens seldom: its end, an error, news of the path.
+    #[inline]
+    pub(crate) fn is_special(&self) -> bool {
+        self.is_closed() | self.rare.is_some() | self.events.contains(Events::SOFT_ERROR)
+    }
+
     /// Whether something has happened that [`Connection::take_events`], its state or what it knows of the path tells.
     #[inline]
     pub(crate) fn has_news(&self) -> bool {

@@ -60,6 +60,14 @@ impl Agenda {
     #[inline(always)]
     pub(super) fn enter(&mut self, now: Instant, key: u32, work: &mut Work, role: &Role) -> Option<Seldom> {
         let due = work.conn.due();
+        if work.in_ready && work.held && due >= work.scheduled && !work.conn.is_special() {
+            let leaves = work.conn.is_dirty() || due <= now;
+            if work.in_output || !leaves {
+                // It stands wherever it has to: another segment of a train.
+                work.events |= work.conn.take_events();
+                return None;
+            }
+        }
         let unheard = work.incoming | !work.events.is_empty();
         let asks = unheard | work.conn.has_news() | work.conn.is_dirty() | !work.held;
         if asks || due < work.scheduled || due <= now {
