@@ -33,7 +33,7 @@ candidate_up() { # NAME MTU
     : >"$work/candidate.log"
     "up_$1" "$2" || return 1
     tune --net="/proc/$inside_pid/ns/net"
-    inside iperf3 -s >/dev/null 2>&1 &
+    inside bash -c "exec -a '$work/iperf3-inside' iperf3 -s" >/dev/null 2>&1 &
     candidate_pids="$candidate_pids $!"
     inside "$work/load" serve 0.0.0.0:7000 >/dev/null 2>&1 &
     candidate_pids="$candidate_pids $!"
@@ -52,6 +52,8 @@ candidate_up() { # NAME MTU
 
 candidate_down() {
     for pid in $candidate_pids; do kill "$pid" 2>/dev/null || true; done
+    # What runs inside outlives the shell that has started it, and is known by its name.
+    pkill -f "^$work/(load serve 0.0.0.0|iperf3-inside)" 2>/dev/null || true
     [ -z "$inside_pid" ] || kill -9 "$inside_pid" 2>/dev/null || true
     wait $candidate_pids 2>/dev/null || true
     if [ -e "/run/netns/$tag-k" ]; then

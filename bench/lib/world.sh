@@ -46,7 +46,7 @@ world_up() { # MTU
     ip -n $client_ns route add default via 203.0.113.1
     ip -n $host_ns route add default via 198.51.100.2
     ip -n $host_ns -6 route add default via 2001:db8:5::2
-    in_ns $server_ns iperf3 -s >/dev/null 2>&1 &
+    in_ns $server_ns bash -c "exec -a '$work/iperf3' iperf3 -s" >/dev/null 2>&1 &
     world_pids="$world_pids $!"
     in_ns $server_ns "$work/load" serve "$server:7000" >/dev/null 2>&1 &
     world_pids="$world_pids $!"
@@ -56,6 +56,7 @@ world_up() { # MTU
 
 world_down() {
     for pid in $world_pids; do kill "$pid" 2>/dev/null || true; done
+    pkill -f "^$work/(load serve|iperf3)" 2>/dev/null || true
     wait $world_pids 2>/dev/null || true
     world_pids=''
     for ns in $client_ns $host_ns $server_ns; do ip netns del "$ns" 2>/dev/null || true; done
