@@ -318,7 +318,7 @@ impl Connection {
 
     /// The shift of the windows that the peer is told.
     pub(crate) const fn window_shift(&self) -> u8 {
-        self.rcv.shift()
+        self.rcv.scale
     }
 
     /// Who is talked to.

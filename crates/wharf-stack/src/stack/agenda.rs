@@ -4,7 +4,8 @@
 //! what the connection says of itself, and at no list. What follows seldom, the end of a connection above all, is left to
 //! the caller.
 //!
-//! Invariant: a connection stands in each list at most once (the number of one that is gone may stand there too), and in the wheel no later than at its next time-out.
+//! Invariant: a connection stands in each list at most once (the number of one that is gone may stand there too), and in the
+//! wheel no later than at its next time-out.
 
 use alloc::collections::VecDeque;
 

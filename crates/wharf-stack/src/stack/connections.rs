@@ -298,9 +298,7 @@ impl Stack {
     }
 
     fn take_event(&mut self) -> Option<Event> {
-        if self.has_acceptable()
-            && let Some(event) = self.poll_acceptable()
-        {
+        if let Some(event) = self.poll_acceptable() {
             return Some(event);
         }
         while let Some(key) = self.agenda.ready.pop_front() {

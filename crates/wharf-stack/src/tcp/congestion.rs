@@ -283,8 +283,8 @@ impl Congestion {
         }
     }
 
-    /// Nothing is on its way, and nothing was sent for `idle` microseconds. The time does not count for growth (RFC 9438, section 5.8); the
-    /// window loses half for each retransmission time-out in it, down to the initial window (RFC 2861, section 3; RFC 5681,
+    /// Nothing is on its way, and nothing was sent for `idle` microseconds. The time does not count for growth (RFC 9438,
+    /// section 5.8); the window loses half for each retransmission time-out in it, down to the initial window (RFC 2861, section 3; RFC 5681,
     /// section 4.1, wants the initial window at once).
     pub(super) fn on_idle(&mut self, idle: u64, rto: u64, mss: u32) {
         self.algorithm.control().on_idle(Duration::from_micros(idle));

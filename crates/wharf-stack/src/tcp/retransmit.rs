@@ -23,10 +23,7 @@ impl Connection {
         if !self.is_let_go(now) {
             return false;
         }
-        let lost = match self.record_end(lost.left) {
-            Some(end) => Range::new(lost.left, lost.right.earliest(end)),
-            None => lost,
-        };
+        let lost = Range::new(lost.left, lost.left + self.within_record(lost.left, lost.len()));
         let (segment, snd_una) = (self.segment_size(), self.snd.snd_una);
         let first = lost.left == snd_una;
         let forced = self.recovery.as_ref().is_some_and(|recovery| recovery.force);

@@ -115,11 +115,6 @@ impl ReceiveWindow {
         self.threshold = self.threshold.min(self.clamp);
     }
 
-    /// The shift of the windows that the peer is told.
-    pub(in crate::tcp) const fn shift(&self) -> u8 {
-        self.scale
-    }
-
     /// The peer does not scale: then neither do we.
     pub(in crate::tcp) fn without_scale(&mut self) {
         self.scale = 0;
