@@ -10,6 +10,8 @@
 
 mod pool;
 mod queue;
+mod spare;
 
 pub use pool::{CHUNK, Chunk, ChunkPool};
 pub use queue::{ByteQueue, Slices, Spare};
+pub(crate) use spare::Kept;

@@ -2,7 +2,8 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
-use alloc::vec::Vec;
+
+use super::spare::Kept;
 
 /// Bytes of a chunk.
 pub const CHUNK: usize = 16 * 1024;
@@ -15,9 +16,7 @@ const SPARE_MAX: usize = 64;
 /// Hands out chunks up to a limit, and keeps a few for those who come next.
 #[derive(Debug)]
 pub struct ChunkPool {
-    spare: Vec<Chunk>,
-    /// How many spare chunks nobody has asked for since the pool was trimmed last.
-    unneeded: usize,
+    spare: Kept<Chunk, SPARE_MAX>,
     in_use: usize,
     limit: usize,
 }
@@ -25,7 +24,7 @@ pub struct ChunkPool {
 impl ChunkPool {
     /// A pool that hands out at most `limit_bytes`, rounded down to whole chunks but at least one.
     pub fn new(limit_bytes: usize) -> ChunkPool {
-        ChunkPool { spare: Vec::new(), unneeded: 0, in_use: 0, limit: (limit_bytes / CHUNK).max(1) }
+        ChunkPool { spare: Kept::new(), in_use: 0, limit: (limit_bytes / CHUNK).max(1) }
     }
 
     /// A chunk with any content; `None` when the limit is reached.
@@ -35,9 +34,7 @@ impl ChunkPool {
             return None;
         }
         self.in_use += 1;
-        let chunk = self.spare.pop();
-        self.unneeded = self.unneeded.min(self.spare.len());
-        Some(chunk.unwrap_or_else(fresh))
+        Some(self.spare.take().unwrap_or_else(fresh))
     }
 
     /// Takes a chunk back.
@@ -45,18 +42,12 @@ impl ChunkPool {
     pub fn give(&mut self, chunk: Chunk) {
         debug_assert!(self.in_use > 0, "a chunk comes back to the pool that it was taken from");
         self.in_use = self.in_use.saturating_sub(1);
-        if self.spare.len() < SPARE_MAX {
-            self.spare.push(chunk);
-        }
+        self.spare.give(chunk);
     }
 
     /// Gives half of the spare chunks back to the allocator that nobody has needed since the last time; all, when it is one.
     pub fn trim(&mut self) {
-        self.spare.truncate(self.spare.len() - self.unneeded.div_ceil(2));
-        self.unneeded = self.spare.len();
-        if self.spare.is_empty() {
-            self.spare = Vec::new();
-        }
+        self.spare.trim();
     }
 
     /// Chunks that are held by somebody.
@@ -88,6 +79,8 @@ fn fresh() -> Chunk {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]

@@ -17,6 +17,7 @@ use wharf_table::flow::FlowId;
 use wharf_table::{Addr, Instant, Table, Tuple};
 
 use super::places::Places;
+use crate::buffer::Kept;
 use crate::egress::Template;
 use crate::tcp::park::{Packed, Packer, Unpacker};
 use crate::tcp::{Connection, Events, Limits, State};
@@ -132,10 +133,7 @@ pub(super) struct Connections {
     limits: Interned,
     packer: Packer,
     /// Places of connections that are gone, for those that come.
-    #[expect(clippy::vec_box, reason = "what is kept are the allocations")]
-    spare: Vec<Box<Work>>,
-    /// How many of them nobody has asked for since they were looked at last.
-    unneeded: usize,
+    spare: Kept<Box<Work>, SPARE_MAX>,
 }
 
 impl Connections {
@@ -147,8 +145,7 @@ impl Connections {
             most: WORKING_MAX,
             limits: Interned::default(),
             packer: Packer::new(),
-            spare: Vec::new(),
-            unneeded: 0,
+            spare: Kept::new(),
         }
     }
 
@@ -173,9 +170,8 @@ impl Connections {
 
     /// Takes a connection in; its number is the one that was foretold.
     pub(super) fn insert(&mut self, work: Work) -> Option<u32> {
-        let work = match self.spare.pop() {
+        let work = match self.spare.take() {
             Some(mut place) => {
-                self.unneeded = self.unneeded.min(self.spare.len());
                 *place = work;
                 place
             }
@@ -198,18 +194,12 @@ impl Connections {
 
     /// Keeps the place of one that was taken out, and whose memory was given back.
     pub(super) fn keep_place(&mut self, work: Box<Work>) {
-        if self.spare.len() < SPARE_MAX {
-            self.spare.push(work);
-        }
+        self.spare.give(work);
     }
 
     /// Gives half of the kept places back that nobody has needed since the last time; all, when it is one.
     pub(super) fn trim(&mut self) {
-        self.spare.truncate(self.spare.len() - self.unneeded.div_ceil(2));
-        self.unneeded = self.spare.len();
-        if self.spare.is_empty() {
-            self.spare = Vec::new();
-        }
+        self.spare.trim();
     }
 
     /// A connection that already works.
