@@ -22,9 +22,10 @@ pub(crate) mod wire;
 use std::io;
 
 use thiserror::Error;
+use wharf_sys::proc::traffic::Traffic;
 use wharf_sys::process::OpenFiles;
 use wharf_sys::signal::Inherited;
-use wharf_table::Protocol;
+use wharf_table::{DropReason, Protocol};
 
 use self::addresses::Addresses;
 use self::config::{Lowered, Style};
@@ -35,7 +36,7 @@ use self::names::Names;
 use self::publish::{Choice, ClaimError, Published};
 use self::pump::{Listener, Pump};
 use self::resolver::Resolver;
-use self::spawn::{ProgramExit, SpawnError};
+use self::spawn::{INTERFACE, ProgramExit, SpawnError};
 use self::streams::Streams;
 use self::token::Token;
 use self::wire::Wire;
@@ -118,6 +119,8 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         }
     }
     let (sandbox, link) = prepared.start()?;
+    // Only who asks is told what the program's own kernel dropped.
+    let mut traffic = log.is_verbose().then(|| Traffic::of(sandbox.program_pid()?).ok()).flatten();
     let mut pump = Pump {
         wire: Wire::new(link, config.link.as_ref(), seeds[0], now),
         clock,
@@ -140,6 +143,9 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     };
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;
+    if let Some(dropped) = traffic.as_mut().and_then(|traffic| traffic.sent_dropped(INTERFACE)) {
+        pump.stack.count_drops(DropReason::ProgramQueueFull, dropped);
+    }
     pump.tell_drops();
     Ok(exit)
 }

@@ -79,7 +79,6 @@ struct Outward<'a> {
     echoes: &'a mut Echoes,
     resolver: &'a mut Resolver,
     log: &'a mut Log,
-    drops: arrayvec::ArrayVec<DropReason, 64>,
 }
 
 impl DatagramSink for Outward<'_> {
@@ -91,11 +90,7 @@ impl DatagramSink for Outward<'_> {
                     self.log.once("ping", || echo::advice(&error));
                 }
             }
-            (None, _) => {
-                if let Err(reason) = self.datagrams.send(self.now, &datagram, self.poller) {
-                    let _ = self.drops.try_push(reason);
-                }
-            }
+            (None, _) => self.datagrams.send(self.now, &datagram, self.poller),
         }
     }
 }
@@ -217,8 +212,7 @@ impl Pump {
             return;
         }
         let Pump { stack, wire, buffers, datagrams, echoes, resolver, poller, log, .. } = self;
-        let mut outward =
-            Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
+        let mut outward = Outward { now, poller, datagrams, echoes, resolver, log };
         for _ in 0..LINK_BATCHES {
             match wire.read_batch(buffers, |frames| stack.handle_frames(now, frames, &mut outward)) {
                 Ok(count) if count == buffers.capacity() => {}
@@ -234,16 +228,7 @@ impl Pump {
                 }
             }
         }
-        let drops = outward.drops;
-        drops.into_iter().for_each(|reason| self.stack.count_drop(reason));
-        self.flush_datagrams(now);
-    }
-
-    /// Sends the datagrams that were gathered from a batch.
-    fn flush_datagrams(&mut self, now: Instant) {
-        if let Err(reason) = self.datagrams.flush(now) {
-            self.stack.count_drop(reason);
-        }
+        self.datagrams.flush(now);
     }
 
     fn on_timeouts(&mut self, now: Instant) {
@@ -252,10 +237,9 @@ impl Pump {
         self.echoes.handle_timeout(now);
         self.resolver.names.handle_timeout(now);
         let Pump { stack, wire, datagrams, echoes, resolver, poller, log, .. } = self;
-        let mut outward =
-            Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
+        let mut outward = Outward { now, poller, datagrams, echoes, resolver, log };
         wire.poll_delayed(|frames| stack.handle_frames(now, frames, &mut outward));
-        self.flush_datagrams(now);
+        self.datagrams.flush(now);
     }
 
     /// Lets everything that has happened take effect, down to the frames for the link.
