@@ -143,9 +143,9 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     };
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;
-    if let Some(dropped) = traffic.as_mut().and_then(|traffic| traffic.sent_dropped(INTERFACE)) {
-        pump.stack.count_drops(DropReason::ProgramQueueFull, dropped);
-    }
+    let dropped = traffic.as_mut().and_then(|traffic| traffic.sent_dropped(INTERFACE)).unwrap_or(0);
+    let dropped = dropped + u64::from(pump.wire.newly_dropped());
+    pump.stack.count_drops(DropReason::ProgramQueueFull, dropped);
     pump.tell_drops();
     Ok(exit)
 }

@@ -41,6 +41,8 @@ unsafe impl Plain for libc::sock_extended_err {}
 unsafe impl Plain for u16 {}
 // SAFETY: an integer.
 unsafe impl Plain for u32 {}
+// SAFETY: two integers of the same size, so no padding.
+unsafe impl Plain for libc::tpacket_stats {}
 
 /// Sets a socket option.
 pub(crate) fn set_option<T: Plain>(

@@ -7,6 +7,7 @@ crate::tests! {
     [tap_user packet_user] carries_large_datagrams fragments_at_a_small_mtu carries_bursts_of_mixed_sizes;
     [tap_user packet_user] refusals_find_their_datagram_in_a_burst counts_what_overflows_at_the_hosts_socket;
     [tap_user] counts_what_overflows_in_the_programs_interface;
+    [packet_user] counts_what_overflows_at_the_packet_socket;
 }
 
 fn ask(lab: &Lab, options: &[&str], words: &[&str]) -> String {
@@ -99,6 +100,18 @@ fn counts_what_overflows_in_the_programs_interface(lab: &Lab) {
     assert!(truth > 0, "20,000 frames don't fit the interface's queue");
     run.write("\n");
     assert_eq!(dropped(&run.finish().stderr, "program_queue_full"), truth);
+}
+
+fn counts_what_overflows_at_the_packet_socket(lab: &Lab) {
+    let mut run = lab.wharf(&["-v"], &lab.peer("datagram.py", &["flood", server::V4, "4000", "60000"]));
+    run.line("ready");
+    run.signal("STOP");
+    run.write("\n");
+    assert_eq!(run.line("dropped "), "0", "a veth drops nothing by itself");
+    run.signal("CONT");
+    run.write("\n");
+    let lost = dropped(&run.finish().stderr, "program_queue_full");
+    assert!((1..60_000).contains(&lost), "{lost} of 60,000 frames had no room");
 }
 
 /// The first may be lost, as it is through a router: that is how the path MTU is learned.
