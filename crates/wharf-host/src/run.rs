@@ -7,6 +7,7 @@ mod addresses;
 pub(crate) mod clock;
 pub mod config;
 mod datagrams;
+mod draining;
 mod echo;
 mod log;
 pub mod names;
@@ -137,6 +138,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         sandbox,
         link_has_more: false,
         lingers: false,
+        draining: None,
     };
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;

@@ -438,6 +438,13 @@ impl Datagrams {
         }
     }
 
+    /// Whether the program has sent a datagram within `span` before `now`.
+    pub(super) fn has_sent_since(&self, now: Instant, span: Duration) -> bool {
+        let sent =
+            |mapping: &Mapping| mapping.last_sent > Instant::ZERO && now.since(mapping.last_sent) < span;
+        self.mappings.iter().any(|(_, mapping)| sent(mapping))
+    }
+
     /// When [`Datagrams::handle_timeout`] has to be called.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.deadlines.peek().map(|Reverse((at, _))| *at)

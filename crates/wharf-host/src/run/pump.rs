@@ -20,6 +20,7 @@ use wharf_table::{DropReason, Instant, Protocol};
 use super::addresses::{Addresses, Family};
 use super::clock::Clock;
 use super::datagrams::Datagrams;
+use super::draining::Draining;
 use super::echo::{self, Echoes};
 use super::log::Log;
 use super::resolver::Resolver;
@@ -69,6 +70,8 @@ pub(super) struct Pump {
     pub(super) link_has_more: bool,
     /// Whether the last wait brought an event.
     pub(super) lingers: bool,
+    /// Set when the program has ended.
+    pub(super) draining: Option<Draining>,
 }
 
 /// Takes the datagrams of a batch to where they go.
@@ -124,7 +127,7 @@ impl Pump {
         }
     }
 
-    /// Runs until the program has ended, and says how.
+    /// Runs until the program has ended and what it sent is delivered, and says how it ended.
     ///
     /// # Errors
     /// A failed system call of the loop itself; nothing that a flow does is an error here.
@@ -136,16 +139,17 @@ impl Pump {
             let now = self.clock.now();
             self.wire.set_now(now);
             for event in ready.drain(..) {
-                if let Some(token) = Token::from_bits(event.token)
-                    && let Some(exit) = self.on_ready(now, token, event)?
-                {
-                    return Ok(exit);
+                if let Some(token) = Token::from_bits(event.token) {
+                    self.on_ready(now, token, event)?;
                 }
             }
             self.accept_clients(now);
             self.read_link(now);
             self.on_timeouts(now);
             self.settle(now);
+            if let Some(exit) = self.poll_drained(now) {
+                return Ok(exit);
+            }
         }
     }
 
@@ -184,12 +188,13 @@ impl Pump {
             self.datagrams.poll_timeout(),
             self.echoes.poll_timeout(),
             self.resolver.names.poll_timeout(),
+            self.draining_timeout(),
         ];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.since(self.clock.now()))
     }
 
-    fn on_ready(&mut self, now: Instant, token: Token, ready: Ready) -> io::Result<Option<ProgramExit>> {
+    fn on_ready(&mut self, now: Instant, token: Token, ready: Ready) -> io::Result<()> {
         match token {
             Token::Link => {
                 self.link_has_more |= ready.readable;
@@ -198,7 +203,9 @@ impl Pump {
                 }
             }
             Token::Signal => self.on_signals()?,
-            Token::Program => return Ok(self.sandbox.poll_status()),
+            Token::Program => self.on_program(now)?,
+            // None is left when the program has ended.
+            Token::Listener(_) if self.is_draining() => {}
             Token::Listener(index) => self.waiting.push(index),
             Token::Stream(id) => {
                 let refused = self.streams.on_ready(now, id, ready, &mut self.stack);
@@ -208,7 +215,7 @@ impl Pump {
             Token::Echo(key) => self.echoes.on_ready(key, ready),
             Token::Names(_) => self.resolver.names.handle_ready(now, token.into()),
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Reads what the program has sent, up to the link's turn.
@@ -350,6 +357,10 @@ impl Pump {
     /// Signals for wharf go on to the program; those of the terminal reach it by themselves.
     fn on_signals(&mut self) -> io::Result<()> {
         while let Some(signal) = self.signals.read()? {
+            if self.is_draining() {
+                self.on_late_signal(signal.number);
+                continue;
+            }
             // When a terminal is closed, only the leader of its session hears of it, which may be wharf.
             if matches!(signal.origin, Origin::Process { .. }) || signal.number == start::HANG_UP {
                 self.sandbox.signal(signal.number)?;

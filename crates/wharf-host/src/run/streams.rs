@@ -8,6 +8,8 @@
 //! Invariants: a stream owns its socket and its connection, and gives both back together. Ready is edge-triggered: a
 //! flag is cleared only by a system call that came up short.
 
+mod draining;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -22,6 +24,7 @@ use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::socket::{self, Connecting, Family, Switch};
 use wharf_table::{Endpoint, Instant, Tuple};
 
+use self::draining::Draining;
 use super::token::Token;
 
 /// Bytes moved in one direction of one stream before the next stream has its turn.
@@ -50,6 +53,8 @@ struct Stream {
     broken: bool,
     /// The host's end has reset; the program is told when it has what came before.
     host_reset: bool,
+    /// The stack's connection is over; what it received is still to be written.
+    left: bool,
     /// Waits in the list of work.
     queued: bool,
     /// What else to try where a published port is refused by the program in this family.
@@ -70,7 +75,11 @@ enum Phase {
 #[derive(Default)]
 pub(super) struct Streams {
     streams: Vec<Option<Stream>>,
+    /// How many of them there are.
+    count: usize,
     work: VecDeque<ConnId>,
+    /// Set when the program has ended.
+    draining: Option<Box<Draining>>,
 }
 
 impl Streams {
@@ -87,11 +96,13 @@ impl Streams {
         if self.streams.len() <= id.index() {
             self.streams.resize_with(id.index() + 1, || None);
         }
-        self.streams[id.index()] = Some(stream);
+        self.count += usize::from(self.streams[id.index()].replace(stream).is_none());
     }
 
     fn remove(&mut self, id: ConnId) -> Option<Stream> {
-        self.streams.get_mut(id.index())?.take()
+        let stream = self.streams.get_mut(id.index())?.take()?;
+        self.count -= 1;
+        Some(stream)
     }
 
     fn queue(&mut self, id: ConnId) {
@@ -211,7 +222,9 @@ impl Streams {
         poller: &Poller,
         stack: &mut Stack,
     ) {
-        self.drain_to_host(now, id, stack);
+        if self.drain_to_host(now, id, stack) == Drained::Later && reason == CloseReason::Finished {
+            return self.queue(id);
+        }
         let stream = self.remove(id);
         stack.release(now, id);
         let Some(stream) = stream else { return };
@@ -230,16 +243,21 @@ impl Streams {
         }
     }
 
-    /// Writes what is left for the host once; called when no more can come.
-    fn drain_to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) {
-        if let Some(stream) = self.get_mut(id) {
-            stream.writable = true;
-            stream.write_all_received(now, id, stack);
+    /// Writes what is left for the host, since no more can come; what the host does not take waits with the stream.
+    fn drain_to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Drained {
+        let Some(stream) = self.get_mut(id) else { return Drained::Whole };
+        (stream.left, stream.writable) = (true, true);
+        stream.write_all_received(now, id, stack);
+        if stream.broken || stack.connection(id).received_len() == 0 {
+            Drained::Whole
+        } else {
+            Drained::Later
         }
     }
 
     /// Gives every stream that waits one turn.
     pub(super) fn work(&mut self, now: Instant, stack: &mut Stack) {
+        let drains = self.draining.is_some();
         for _ in 0..self.work.len() {
             let Some(id) = self.work.pop_front() else { return };
             let Some(stream) = self.get_mut(id) else { continue };
@@ -247,7 +265,9 @@ impl Streams {
             if stream.phase != Phase::Open {
                 continue;
             }
-            let outcome = stream.turn(now, id, stack);
+            let outcome =
+                if stream.left { stream.last_turn(now, id, stack) } else { stream.turn(now, id, stack) };
+            let outcome = if drains { stream.once_drained(now, id, outcome, stack) } else { outcome };
             match outcome {
                 Turn::Done => {}
                 Turn::Again => self.queue(id),
@@ -265,6 +285,15 @@ impl Streams {
             }
         }
     }
+}
+
+/// What became of the bytes that were received before a connection was over.
+#[derive(PartialEq, Eq)]
+enum Drained {
+    /// The host has them, or its end is gone.
+    Whole,
+    /// Some wait until the host takes them.
+    Later,
 }
 
 /// How a stream's turn ended.
@@ -292,6 +321,7 @@ impl Stream {
             program_finished: false,
             broken: false,
             host_reset: false,
+            left: false,
             queued: false,
             fallback: None,
         }
@@ -313,6 +343,29 @@ impl Stream {
             (Turn::Again, _) | (_, Turn::Again) => Turn::Again,
             _ => Turn::Done,
         }
+    }
+
+    /// A turn of a stream whose connection is over: the rest goes to the host.
+    fn last_turn(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
+        match self.write_all_received(now, id, stack) {
+            _ if self.broken => Turn::Broken,
+            // The close of the socket is the FIN.
+            _ if stack.connection(id).received_len() == 0 => Turn::Over,
+            turn => turn,
+        }
+    }
+
+    /// How a turn ended after the program's end: the stream is over when the host has everything, and the program's kernel has
+    /// seen what came for it.
+    fn once_drained(&mut self, now: Instant, id: ConnId, turn: Turn, stack: &mut Stack) -> Turn {
+        if !matches!(turn, Turn::Done) || !self.program_finished {
+            return turn;
+        }
+        if stack.connection(id).unacknowledged_len() == 0 {
+            return Turn::Over;
+        }
+        stack.await_drain(now, id);
+        Turn::Done
     }
 
     /// Writes received bytes to the host, straight from the receive buffer, then the program's FIN.
