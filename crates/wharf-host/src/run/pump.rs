@@ -20,6 +20,7 @@ use wharf_table::{DropReason, Instant, Protocol};
 use super::addresses::{Addresses, Family};
 use super::clock::Clock;
 use super::datagrams::Datagrams;
+use super::descriptors::Descriptors;
 use super::draining::Draining;
 use super::echo::{self, Echoes};
 use super::log::Log;
@@ -55,6 +56,7 @@ pub(super) struct Pump {
     pub(super) wire: Wire,
     pub(super) buffers: FrameBuffers,
     pub(super) addresses: Addresses,
+    pub(super) descriptors: Descriptors,
     pub(super) streams: Streams,
     pub(super) datagrams: Datagrams,
     pub(super) echoes: Echoes,
@@ -275,6 +277,9 @@ impl Pump {
         self.resolver.answer(now, &mut self.stack, &mut self.wire);
         self.datagrams.report(&mut self.stack);
         self.echoes.report(&mut self.stack);
+        if let Some(advice) = self.descriptors.advice() {
+            self.log.once_in_any_case("descriptors", &advice);
+        }
         self.stack.poll_frames(now, &mut self.wire);
     }
 
@@ -327,7 +332,7 @@ impl Pump {
                 Ok(Some((socket, peer))) => self.on_client(now, socket, peer, inside),
                 Ok(None) => return false,
                 // No descriptor is left, or no memory: the newcomer can't stay.
-                Err(_) => self.turn_away(index),
+                Err(error) => self.turn_away(index, &error),
             }
         }
         true
@@ -343,15 +348,13 @@ impl Pump {
     }
 
     /// Descriptors are used up: the newcomer is reset, so that it does not wait, and the old ones live.
-    fn turn_away(&mut self, index: u32) {
+    fn turn_away(&mut self, index: u32, error: &io::Error) {
         self.spare = None;
         if let Ok(Some((socket, _))) = socket::accept(&self.listeners[index as usize].socket) {
             streams::reset(&socket);
-            self.log.once("descriptors", || {
-                "a client was turned away: no descriptor is left (raise the limit with ulimit -n)".to_owned()
-            });
+            self.descriptors.note(error);
         }
-        self.spare = spare_descriptor();
+        self.spare = spare_descriptor().ok();
     }
 
     /// Signals for wharf go on to the program; those of the terminal reach it by themselves.
@@ -371,6 +374,9 @@ impl Pump {
 }
 
 /// A descriptor that means nothing, to be given up in need.
-pub(super) fn spare_descriptor() -> Option<OwnedFd> {
-    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+///
+/// # Errors
+/// None is left.
+pub(super) fn spare_descriptor() -> io::Result<OwnedFd> {
+    std::fs::File::open("/dev/null").map(OwnedFd::from)
 }

@@ -25,6 +25,7 @@ use wharf_sys::socket::{self, Connecting, Family, Switch};
 use wharf_table::{Endpoint, Instant, Tuple};
 
 use self::draining::Draining;
+use super::descriptors::{Descriptor, Descriptors};
 use super::token::Token;
 
 /// Bytes moved in one direction of one stream before the next stream has its turn.
@@ -38,6 +39,7 @@ const SLICES_MAX: usize = 32;
 /// The host's side of a connection.
 struct Stream {
     socket: OwnedFd,
+    descriptor: Descriptor,
     phase: Phase,
     readable: bool,
     writable: bool,
@@ -72,8 +74,8 @@ enum Phase {
 }
 
 /// Every TCP flow of a run, by its connection.
-#[derive(Default)]
 pub(super) struct Streams {
+    descriptors: Descriptors,
     streams: Vec<Option<Stream>>,
     /// How many of them there are.
     count: usize,
@@ -83,6 +85,11 @@ pub(super) struct Streams {
 }
 
 impl Streams {
+    pub(super) fn new(descriptors: Descriptors) -> Streams {
+        let (streams, work) = (Vec::new(), VecDeque::new());
+        Streams { descriptors, streams, count: 0, work, draining: None }
+    }
+
     /// Whether a stream waits for its turn.
     pub(super) fn has_work(&self) -> bool {
         !self.work.is_empty()
@@ -124,9 +131,13 @@ impl Streams {
         poller: &Poller,
         stack: &mut Stack,
     ) -> Option<Tuple> {
-        match begin_connect(target, poller, Token::Stream(id)) {
-            Ok((socket, connecting)) => {
-                self.insert(id, Stream::new(socket, Phase::Connecting));
+        let begun = self.descriptors.take().and_then(|descriptor| {
+            let (socket, connecting) = begin_connect(target, poller, Token::Stream(id))?;
+            Ok((Stream::new(socket, descriptor, Phase::Connecting), connecting))
+        });
+        match begun {
+            Ok((stream, connecting)) => {
+                self.insert(id, stream);
                 if connecting == Connecting::Done {
                     self.on_connected(now, id, stack);
                 }
@@ -142,6 +153,21 @@ impl Streams {
         &mut self,
         now: Instant,
         socket: OwnedFd,
+        pair: (Endpoint, Endpoint),
+        fallback: Option<(Endpoint, Endpoint)>,
+        poller: &Poller,
+        stack: &mut Stack,
+    ) {
+        match self.descriptors.take() {
+            Ok(descriptor) => self.ask_program(now, (socket, descriptor), pair, fallback, poller, stack),
+            Err(_) => reset(&socket),
+        }
+    }
+
+    fn ask_program(
+        &mut self,
+        now: Instant,
+        (socket, descriptor): (OwnedFd, Descriptor),
         (source, target): (Endpoint, Endpoint),
         fallback: Option<(Endpoint, Endpoint)>,
         poller: &Poller,
@@ -160,7 +186,7 @@ impl Streams {
             stack.release(now, id);
             return;
         }
-        self.insert(id, Stream { fallback, ..Stream::new(socket, Phase::Publishing) });
+        self.insert(id, Stream { fallback, ..Stream::new(socket, descriptor, Phase::Publishing) });
     }
 
     /// The host's socket of a stream is ready for something.
@@ -199,6 +225,7 @@ impl Streams {
     fn turn_down(&mut self, now: Instant, id: ConnId, error: &io::Error, stack: &mut Stack) -> Tuple {
         let tuple = stack.tuple(id).reversed();
         self.remove(id);
+        self.descriptors.note(error);
         stack.refuse(now, id, refusal(error));
         tuple
     }
@@ -232,12 +259,12 @@ impl Streams {
         if stream.phase == Phase::Publishing
             && let Some(pair) = stream.fallback
         {
-            let socket = stream.socket;
-            if poller.delete(&socket).is_ok() {
-                self.publish(now, socket, pair, None, poller, stack);
+            if poller.delete(&stream.socket).is_ok() {
+                let client = (stream.socket, stream.descriptor);
+                self.ask_program(now, client, pair, None, poller, stack);
                 return;
             }
-            reset(&socket);
+            reset(&stream.socket);
         } else if reason != CloseReason::Finished {
             reset(&stream.socket);
         }
@@ -309,9 +336,10 @@ enum Turn {
 }
 
 impl Stream {
-    fn new(socket: OwnedFd, phase: Phase) -> Stream {
+    fn new(socket: OwnedFd, descriptor: Descriptor, phase: Phase) -> Stream {
         Stream {
             socket,
+            descriptor,
             phase,
             readable: false,
             writable: false,
