@@ -125,7 +125,7 @@ fn a_late_reader_loses_nothing_of_a_closed_flow(lab: &Lab) {
     let clients = ["1000000", "1500000"].map(|size| {
         let options = ["-p", "0.0.0.0:0:80"];
         let mut run = lab.wharf(&options, &lab.peer("last.py", &["answer", "0.0.0.0", "80", size]));
-        let port = run.error_line("wharf: published 0.0.0.0:");
+        let port = run.error_line("wharf: published tcp 0.0.0.0:");
         let port = port.split(' ').next().expect("a port").to_owned();
         run.line("ready");
         let fetch = lab.peer("last.py", &["fetch", host::TO_CLIENT_V4, &port, "late"]);
