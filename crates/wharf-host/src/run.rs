@@ -8,6 +8,7 @@ pub(crate) mod clock;
 pub mod config;
 mod datagrams;
 mod echo;
+mod lane;
 mod log;
 pub mod names;
 pub mod publish;
@@ -30,6 +31,7 @@ use self::addresses::Addresses;
 use self::config::{Lowered, Style};
 use self::datagrams::Datagrams;
 use self::echo::Echoes;
+use self::lane::Lane;
 use self::log::Log;
 use self::names::Names;
 use self::publish::{Choice, ClaimError, Published};
@@ -118,7 +120,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         }
     }
     let (sandbox, link) = prepared.start()?;
-    let mut pump = Pump {
+    let lane = Lane {
         wire: Wire::new(link, config.link.as_ref(), seeds[0], now),
         clock,
         log,
@@ -127,6 +129,11 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         buffers,
         addresses,
         streams: Streams::default(),
+        link_has_more: false,
+        lingers: false,
+    };
+    let mut pump = Pump {
+        lane,
         datagrams,
         echoes: Echoes::new(addresses, seeds[1]),
         resolver: Resolver::new(names),
@@ -135,12 +142,10 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         spare: pump::spare_descriptor(),
         signals,
         sandbox,
-        link_has_more: false,
-        lingers: false,
     };
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;
-    pump.tell_drops();
+    pump.lane.tell_drops();
     Ok(exit)
 }
 
