@@ -7,7 +7,10 @@ mod addresses;
 pub(crate) mod clock;
 pub mod config;
 mod datagrams;
+mod descriptors;
+mod draining;
 mod echo;
+mod lane;
 mod log;
 pub mod names;
 pub mod publish;
@@ -30,7 +33,9 @@ use wharf_table::{DropReason, Protocol};
 use self::addresses::Addresses;
 use self::config::{Lowered, Style};
 use self::datagrams::Datagrams;
+use self::descriptors::Descriptors;
 use self::echo::Echoes;
+use self::lane::Lane;
 use self::log::Log;
 use self::names::Names;
 use self::publish::{Choice, ClaimError, Published};
@@ -41,8 +46,8 @@ use self::streams::Streams;
 use self::token::Token;
 use self::wire::Wire;
 
-/// Descriptors of wharf itself besides those of flows: the link, the loop, the sandbox, standard streams.
-const OWN_DESCRIPTORS: u64 = 64;
+/// Connections that have no flow of the host any more, and only bring their end to the program.
+const LEAVING_MAX: usize = 1024;
 
 /// Why a run did not come to its end.
 #[derive(Debug, Error)]
@@ -93,8 +98,9 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
 
     let (clock, poller, buffers) = start::engine().map_err(failed("make the loop"))?;
     let now = clock.now();
-    let descriptors = OpenFiles::current().soft.unwrap_or(u64::MAX).saturating_sub(OWN_DESCRIPTORS);
-    let max_connections = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    let spare = pump::spare_descriptor().map_err(failed("open /dev/null"))?;
+    let descriptors = Descriptors::beyond(&spare);
+    let max_connections = descriptors.most().saturating_add(LEAVING_MAX);
     let stack = start::gateway_stack(config, &prepared.link, max_connections, now)
         .map_err(failed("draw random keys"))?;
     let mut seeds = [0; 2];
@@ -106,7 +112,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         let poller = poller.try_clone().map_err(failed("make the loop"))?;
         Names::new(config.names(Token::NAMES_BASE), poller, start::random_u64_or_die)
     };
-    let mut datagrams = Datagrams::new(addresses);
+    let mut datagrams = Datagrams::new(addresses, descriptors.clone());
     let mut listeners = Vec::new();
     for port in published {
         let Published { protocol, local, inside, socket, .. } = port;
@@ -121,7 +127,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     let (sandbox, link) = prepared.start()?;
     // Only who asks is told what the program's own kernel dropped.
     let mut traffic = log.is_verbose().then(|| Traffic::of(sandbox.program_pid()?).ok()).flatten();
-    let mut pump = Pump {
+    let lane = Lane {
         wire: Wire::new(link, config.link.as_ref(), seeds[0], now),
         clock,
         log,
@@ -129,24 +135,29 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         stack,
         buffers,
         addresses,
-        streams: Streams::default(),
+        streams: Streams::new(descriptors.clone()),
+        link_has_more: false,
+        lingers: false,
+    };
+    let mut pump = Pump {
+        lane,
+        descriptors: descriptors.clone(),
         datagrams,
-        echoes: Echoes::new(addresses, seeds[1]),
+        echoes: Echoes::new(addresses, descriptors.clone(), seeds[1]),
         resolver: Resolver::new(names),
         listeners,
         waiting: Vec::new(),
-        spare: pump::spare_descriptor(),
+        spare: Some(spare),
         signals,
         sandbox,
-        link_has_more: false,
-        lingers: false,
+        draining: None,
     };
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;
     let dropped = traffic.as_mut().and_then(|traffic| traffic.sent_dropped(INTERFACE)).unwrap_or(0);
-    let dropped = dropped + u64::from(pump.wire.newly_dropped());
-    pump.stack.count_drops(DropReason::ProgramQueueFull, dropped);
-    pump.tell_drops();
+    let dropped = dropped + u64::from(pump.lane.wire.newly_dropped());
+    pump.lane.stack.count_drops(DropReason::ProgramQueueFull, dropped);
+    pump.lane.tell_drops();
     Ok(exit)
 }
 

@@ -11,6 +11,7 @@ use wharf_sys::socket::datagram::{self, Outgoing};
 use wharf_sys::socket::{self, Switch};
 use wharf_table::{Endpoint, Instant};
 
+use super::super::descriptors::Descriptor;
 use super::gathered::Gathered;
 use super::outward::{Outward, TRAINS_MAX};
 
@@ -20,6 +21,7 @@ const USUAL_HOP_LIMIT: u8 = 63;
 /// The host's side of a UDP endpoint of the program.
 pub(super) struct Mapping {
     pub(super) socket: OwnedFd,
+    _descriptor: Option<Descriptor>,
     /// The program's endpoint. For a published socket, the endpoint that is served.
     pub(super) internal: Endpoint,
     pub(super) kind: Kind,
@@ -50,10 +52,17 @@ pub(super) enum PathMtu {
 
 impl Mapping {
     /// A mapping with a fresh socket, at `now`.
-    pub(super) fn new(socket: OwnedFd, internal: Endpoint, kind: Kind, now: Instant) -> Mapping {
+    pub(super) fn new(
+        socket: OwnedFd,
+        descriptor: Option<Descriptor>,
+        internal: Endpoint,
+        kind: Kind,
+        now: Instant,
+    ) -> Mapping {
         let path_mtu_discovery = PathMtu::Want;
         Mapping {
             socket,
+            _descriptor: descriptor,
             internal,
             kind,
             last_sent: now,
