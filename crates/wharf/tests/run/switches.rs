@@ -40,7 +40,9 @@ fn whole_whatever_the_program_switches_off(lab: &Lab) {
             let options = ["--root", "--mtu", mtu];
             let run = lab.run(&options, &["sh", "-ec", &script]);
             assert_eq!(run.good(), "whole", "{switch} at {mtu}: {}", run.stderr);
-            assert!(run.stderr.lines().any(|line| line == "5"), "{switch} at {mtu}: {}", run.stderr);
+            // The first may be lost: that is how the path MTU is learned.
+            let all = run.stderr.lines().any(|line| line == "5" || line == "4");
+            assert!(all, "{switch} at {mtu}: {}", run.stderr);
         }
     }
 }
