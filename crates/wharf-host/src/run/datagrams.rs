@@ -348,6 +348,13 @@ impl Datagrams {
         }
     }
 
+    /// Closes the published ports. The program has ended, and all that it sent through them is on its way.
+    pub(super) fn close_published(&mut self) {
+        self.mappings.retain(|_, mapping| mapping.kind != Kind::Published);
+        self.clients.clear();
+        self.aliases.clear();
+    }
+
     /// Whether the program has sent a datagram within `span` before `now`.
     pub(super) fn has_sent_since(&self, now: Instant, span: Duration) -> bool {
         let sent =

@@ -2,7 +2,8 @@
 //!
 //! When the program has ended, its kernel still holds what was sent and not yet acknowledged, as do the stack and the sockets
 //! of the host. Init keeps the network until wharf is done with it, so the loop goes on as before, but for what is new:
-//! published ports are closed at once, and connections that are not made yet are given up. It ends when everything stands in
+//! published ports are closed at once (those of UDP when the program's last datagrams have left by them), and connections that are
+//! not made yet are given up. It ends when everything stands in
 //! the host's kernel, which delivers by itself. Who takes nothing for [some seconds](super::streams) is reset.
 //!
 //! Invariant: no peer sees the end of a stream that is not whole.
@@ -95,8 +96,12 @@ impl Pump {
             self.lane.streams.look_for_progress(now, &mut self.lane.stack);
         }
         let Draining { exit, least, .. } = *draining;
-        let is_under_way = self.lane.link_has_more || self.lane.wire.holds_frames_of_the_program();
-        if pace == Pace::Patient && (is_under_way || !self.lane.streams.is_empty() || now < least) {
+        let is_sending =
+            self.lane.link_has_more || self.lane.wire.holds_frames_of_the_program() || now < least;
+        if !is_sending {
+            self.datagrams.close_published();
+        }
+        if pace == Pace::Patient && (is_sending || !self.lane.streams.is_empty()) {
             return None;
         }
         self.lane.streams.give_all_up(now, &mut self.lane.stack);

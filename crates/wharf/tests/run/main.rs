@@ -17,5 +17,6 @@ mod line;
 mod names;
 mod outward;
 mod publish;
+mod switches;
 mod telling;
 mod udp;
