@@ -19,6 +19,9 @@ use super::{Datagrams, Failure, tuple_of};
 /// The most trains that wait: a batch of the link rarely has more, and their memory is kept.
 pub(super) const TRAINS_MAX: usize = 32;
 
+/// The most bytes that leave at once: more would not fit the usual buffer of a receiver that has had no time to read.
+const BYTES_MAX: usize = 65_000;
+
 /// What the datagrams of one train have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Outward {
@@ -63,17 +66,23 @@ impl Outward {
 pub(super) struct Outbox {
     trains: Vec<Gathered<Outward>>,
     used: usize,
+    /// Bytes of all.
+    bytes: usize,
 }
 
 impl Outbox {
     /// Puts a datagram that [may](Gathered::may_begin_with) begin a train behind the others; `false` when those have to go
     /// first.
     fn push(&mut self, way: Outward, payload: &[u8]) -> bool {
+        if self.bytes + payload.len() > BYTES_MAX {
+            return false;
+        }
         if let Some(last) = self.waiting().last() {
             if last.way().is_some_and(|before| !before.goes_with(&way)) {
                 return false;
             }
             if self.trains[self.used - 1].push(way, payload) {
+                self.bytes += payload.len();
                 return true;
             }
         }
@@ -85,6 +94,7 @@ impl Outbox {
         }
         self.trains[self.used].begin(way, payload);
         self.used += 1;
+        self.bytes += payload.len();
         true
     }
 
@@ -95,6 +105,7 @@ impl Outbox {
     fn clear(&mut self) {
         self.trains[..self.used].iter_mut().for_each(Gathered::clear);
         self.used = 0;
+        self.bytes = 0;
     }
 }
 
