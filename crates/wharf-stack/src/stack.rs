@@ -199,6 +199,11 @@ impl Stack {
         self.drops.count(reason);
     }
 
+    /// Counts packets that the owner could not deliver.
+    pub fn count_drops(&mut self, reason: DropReason, count: u64) {
+        self.drops.count_many(reason, count);
+    }
+
     /// Takes a batch of frames that arrived. Datagrams go straight to `datagrams`, borrowed from the frame; all else
     /// becomes state, events and frames to poll.
     pub fn handle_frames<D: DatagramSink>(

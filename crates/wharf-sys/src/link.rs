@@ -72,6 +72,15 @@ impl Link {
         self.capabilities
     }
 
+    /// How many frames had no room here since the last time that this was asked; what has no room in a TAP is counted by the
+    /// program's kernel ([`Traffic`](crate::proc::traffic::Traffic)).
+    pub fn newly_dropped(&self) -> u32 {
+        match self.kind {
+            LinkKind::Tap => 0,
+            LinkKind::Packet => packet_socket::newly_dropped(self.fd()).unwrap_or(0),
+        }
+    }
+
     /// Reads the frames that wait, as many as there is room for, and returns how many. Never blocks; 0 when none
     /// waits. Fewer than the capacity means that the queue was empty at the end. One system call per frame for a
     /// TAP, one per batch for a packet socket.

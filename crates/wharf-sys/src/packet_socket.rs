@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::c_int;
 
-use crate::call::{check, set_option};
+use crate::call::{check, option, set_option};
 use crate::frame::FrameBuffers;
 use crate::link::LinkCapabilities;
 
@@ -112,6 +112,12 @@ pub fn enlarge_receive_buffer(socket: BorrowedFd<'_>) {
             return;
         }
     }
+}
+
+/// How many frames had no room since the last time that this was asked.
+pub(crate) fn newly_dropped(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let statistics: libc::tpacket_stats = option(socket, libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
+    Ok(statistics.tp_drops)
 }
 
 /// Reads the frames that wait, as many as there is room for. 0 when none waits.
