@@ -10,6 +10,7 @@ mod datagrams;
 mod descriptors;
 mod draining;
 mod echo;
+mod lane;
 mod log;
 pub mod names;
 pub mod publish;
@@ -33,6 +34,7 @@ use self::config::{Lowered, Style};
 use self::datagrams::Datagrams;
 use self::descriptors::Descriptors;
 use self::echo::Echoes;
+use self::lane::Lane;
 use self::log::Log;
 use self::names::Names;
 use self::publish::{Choice, ClaimError, Published};
@@ -122,7 +124,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         }
     }
     let (sandbox, link) = prepared.start()?;
-    let mut pump = Pump {
+    let lane = Lane {
         wire: Wire::new(link, config.link.as_ref(), seeds[0], now),
         clock,
         log,
@@ -130,8 +132,13 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         stack,
         buffers,
         addresses,
-        descriptors: descriptors.clone(),
         streams: Streams::new(descriptors.clone()),
+        link_has_more: false,
+        lingers: false,
+    };
+    let mut pump = Pump {
+        lane,
+        descriptors: descriptors.clone(),
         datagrams,
         echoes: Echoes::new(addresses, descriptors.clone(), seeds[1]),
         resolver: Resolver::new(names),
@@ -140,13 +147,11 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         spare: Some(spare),
         signals,
         sandbox,
-        link_has_more: false,
-        lingers: false,
         draining: None,
     };
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;
-    pump.tell_drops();
+    pump.lane.tell_drops();
     Ok(exit)
 }
 

@@ -74,15 +74,17 @@ impl Descriptors {
         }
     }
 
-    /// What is to be told of newcomers that were refused; `None` where none was.
+    /// What is to be told of newcomers that were refused since the last call; `None` where none was.
     pub(super) fn advice(&self) -> Option<String> {
         let Shared { most, limit, ref refused, .. } = *self.0;
-        refused.load(Ordering::Relaxed).then(|| {
-            format!(
-                "no descriptor is left for new flows, which are refused until others end ({most} flows may be open \
-                 under the limit of {limit}; ulimit -Hn raises it)"
-            )
-        })
+        if !refused.load(Ordering::Relaxed) {
+            return None;
+        }
+        refused.store(false, Ordering::Relaxed);
+        Some(format!(
+            "no descriptor is left for new flows, which are refused until others end ({most} flows may be open \
+             under the limit of {limit}; ulimit -Hn raises it)"
+        ))
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use wharf_table::Instant;
 
+use super::lane::Lane;
 use super::pump::Pump;
 use super::spawn::ProgramExit;
 use super::start;
@@ -58,9 +59,9 @@ impl Pump {
         self.waiting.clear();
         // Signals until now were for the program.
         while self.signals.read()?.is_some() {}
-        self.streams.begin_draining(now, &mut self.stack);
+        self.lane.streams.begin_draining(now, &mut self.lane.stack);
         // What the program sent last stands in the link.
-        self.link_has_more = true;
+        self.lane.link_has_more = true;
         let stray = if self.datagrams.has_sent_since(now, SHORTLY) { STRAY } else { Duration::ZERO };
         let pace = if self.sandbox.has_network() { Pace::Patient } else { Pace::AtOnce };
         self.draining = Some(Draining { exit, least: now + stray, next_look: now + LOOK, pace });
@@ -84,7 +85,7 @@ impl Pump {
     /// When [`Pump::poll_drained`] has to look again.
     pub(super) fn draining_timeout(&self) -> Option<Instant> {
         let Draining { least, next_look, .. } = self.draining?;
-        Some(if self.streams.is_empty() { least } else { next_look })
+        Some(if self.lane.streams.is_empty() { least } else { next_look })
     }
 
     /// How the program ended, when it has and everything is delivered or given up.
@@ -93,17 +94,18 @@ impl Pump {
         let pace = draining.pace;
         if pace == Pace::Patient && now >= draining.next_look {
             draining.next_look = now + LOOK;
-            self.streams.look_for_progress(now, &mut self.stack);
+            self.lane.streams.look_for_progress(now, &mut self.lane.stack);
         }
         let Draining { exit, least, .. } = *draining;
-        let is_sending = self.link_has_more || self.wire.holds_frames_of_the_program() || now < least;
+        let Lane { wire, streams, link_has_more, .. } = &self.lane;
+        let is_sending = *link_has_more || wire.holds_frames_of_the_program() || now < least;
         if !is_sending {
             self.datagrams.close_published();
         }
-        if pace == Pace::Patient && (is_sending || !self.streams.is_empty()) {
+        if pace == Pace::Patient && (is_sending || !streams.is_empty()) {
             return None;
         }
-        self.streams.give_all_up(now, &mut self.stack);
+        self.lane.streams.give_all_up(now, &mut self.lane.stack);
         Some(exit)
     }
 }

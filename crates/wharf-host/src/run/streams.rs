@@ -203,10 +203,12 @@ impl Streams {
         stream.writable |= ready.writable;
         stream.ended |= ready.ended;
         match stream.phase {
-            Phase::Connecting if ready.writable => match socket::take_error(&stream.socket) {
+            // A socket whose connection has failed says so by itself; only then its error is worth a call.
+            Phase::Connecting if ready.error || ready.hang_up => match socket::take_error(&stream.socket) {
                 None => self.on_connected(now, id, stack),
                 Some(error) => return Some(self.turn_down(now, id, &error, stack)),
             },
+            Phase::Connecting if ready.writable => self.on_connected(now, id, stack),
             Phase::Connecting | Phase::Publishing => {}
             Phase::Open => self.queue(id),
         }
@@ -215,9 +217,9 @@ impl Streams {
 
     fn on_connected(&mut self, now: Instant, id: ConnId, stack: &mut Stack) {
         let Some(stream) = self.get_mut(id) else { return };
+        // What there is to read, or not, came with the same event.
         stream.phase = Phase::Open;
         stream.writable = true;
-        stream.readable = true;
         stack.accept(now, id);
         self.queue(id);
     }
@@ -402,7 +404,8 @@ impl Stream {
         let conn = stack.connection(id);
         if conn.received_len() == 0 && conn.peer_has_finished() && !self.program_finished {
             self.program_finished = true;
-            if rustix::net::shutdown(&self.socket, Shutdown::Write).is_err() {
+            // Where the host has finished as well the socket is closed now, which sends the FIN.
+            if !self.host_finished && rustix::net::shutdown(&self.socket, Shutdown::Write).is_err() {
                 return self.on_host_error();
             }
         }
