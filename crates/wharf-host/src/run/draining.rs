@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use wharf_table::Instant;
 
+use super::lane::Lane;
 use super::pump::Pump;
 use super::spawn::ProgramExit;
 use super::start;
@@ -96,12 +97,12 @@ impl Pump {
             self.lane.streams.look_for_progress(now, &mut self.lane.stack);
         }
         let Draining { exit, least, .. } = *draining;
-        let is_sending =
-            self.lane.link_has_more || self.lane.wire.holds_frames_of_the_program() || now < least;
+        let Lane { wire, streams, link_has_more, .. } = &self.lane;
+        let is_sending = *link_has_more || wire.holds_frames_of_the_program() || now < least;
         if !is_sending {
             self.datagrams.close_published();
         }
-        if pace == Pace::Patient && (is_sending || !self.lane.streams.is_empty()) {
+        if pace == Pace::Patient && (is_sending || !streams.is_empty()) {
             return None;
         }
         self.lane.streams.give_all_up(now, &mut self.lane.stack);

@@ -1,6 +1,6 @@
 //! The requests to rtnetlink that set up a private network: links, addresses, routes, neighbours (rtnetlink(7)).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::{Attributes, Batch, CREATE};
 
@@ -39,10 +39,12 @@ const RTA_PREFSRC: u16 = 7;
 const RTA_METRICS: u16 = 8;
 const RTAX_CC_ALGO: u16 = 16;
 const RT_TABLE_MAIN: u8 = 254;
+const RT_TABLE_LOCAL: u8 = 255;
 const RTPROT_BOOT: u8 = 3;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
 const RTN_UNICAST: u8 = 1;
+const RTN_LOCAL: u8 = 2;
 
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
@@ -172,6 +174,19 @@ impl Batch {
                 let host = u32::MAX.checked_shr(prefix.length.into()).unwrap_or(0);
                 put.put(IFA_BROADCAST, &(ip.to_bits() | host).to_be_bytes());
             }
+        });
+    }
+
+    /// Takes packets for an own IPv6 address in from now on. With the address alone the kernel does so a moment later: what leads
+    /// them in is made by a worker of its own, and until then they are dropped.
+    pub fn take_in(&mut self, index: u32, address: Ipv6Addr) {
+        let mut fixed = [0; 12];
+        fixed[0] = family(address.into());
+        fixed[1] = 128;
+        fixed[4..8].copy_from_slice(&[RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_LOCAL]);
+        self.request(RTM_NEWROUTE, CREATE, &fixed, |put| {
+            put_ip(put, RTA_DST, address.into());
+            put.put(RTA_OIF, &index.to_ne_bytes());
         });
     }
 

@@ -293,6 +293,9 @@ impl Plan {
         self.note(Step::Interface);
         for prefix in prefixes(config) {
             self.batch.address(INTERFACE_INDEX, prefix);
+            if let IpAddr::V6(address) = prefix.address {
+                self.batch.take_in(INTERFACE_INDEX, address);
+            }
             self.note(if prefix.address.is_ipv4() { Step::Address4 } else { Step::Address6 });
         }
         // Routes stand last, but for neighbours: they may be refused and given again.
