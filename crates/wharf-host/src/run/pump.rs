@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use wharf_stack::stack::{DatagramIn, DatagramSink, Event, Stack};
 use wharf_sys::epoll::{Interest, Poller, Ready};
-use wharf_sys::frame::FrameBuffers;
+use wharf_sys::frame::{BATCH_BYTES, FrameBuffers};
 use wharf_sys::signal::{Origin, Signals};
 use wharf_sys::socket;
 use wharf_table::{DropReason, Instant, Protocol};
@@ -180,6 +180,7 @@ impl Pump {
         }
         let deadlines = [
             self.stack.poll_timeout(),
+            self.stack.poll_trim(),
             self.wire.poll_timeout(),
             self.datagrams.poll_timeout(),
             self.echoes.poll_timeout(),
@@ -216,16 +217,23 @@ impl Pump {
         if !self.link_has_more {
             return;
         }
-        let Pump { stack, wire, buffers, datagrams, echoes, resolver, poller, log, .. } = self;
+        let Pump { stack, wire, buffers, streams, datagrams, echoes, resolver, poller, log, .. } = self;
         let mut outward =
             Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
+        let mut bytes = 0;
         for _ in 0..LINK_BATCHES {
-            match wire.read_batch(buffers, |frames| stack.handle_frames(now, frames, &mut outward)) {
-                Ok(count) if count == buffers.capacity() => {}
-                Ok(_) => {
+            let read = wire.read_batch(buffers, |frames| {
+                bytes += frames.iter().map(|frame| frame.bytes.len()).sum::<usize>();
+                stack.handle_frames_with(now, frames, &mut outward, streams);
+            });
+            match read {
+                Ok(_) if !buffers.is_filled() => {
                     self.link_has_more = false;
                     break;
                 }
+                // The program hears of it first: what is acknowledged lets more come.
+                Ok(_) if bytes >= BATCH_BYTES => break,
+                Ok(_) => {}
                 Err(error) => {
                     // The program may be root in its network and take its own link away; it goes on without.
                     outward.log.once("link", || format!("the program's link is gone: {error}"));
@@ -251,10 +259,10 @@ impl Pump {
         self.datagrams.handle_timeout(now);
         self.echoes.handle_timeout(now);
         self.resolver.names.handle_timeout(now);
-        let Pump { stack, wire, datagrams, echoes, resolver, poller, log, .. } = self;
+        let Pump { stack, wire, streams, datagrams, echoes, resolver, poller, log, .. } = self;
         let mut outward =
             Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
-        wire.poll_delayed(|frames| stack.handle_frames(now, frames, &mut outward));
+        wire.poll_delayed(|frames| stack.handle_frames_with(now, frames, &mut outward, streams));
         self.flush_datagrams(now);
     }
 

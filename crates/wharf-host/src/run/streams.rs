@@ -8,6 +8,8 @@
 //! Invariants: a stream owns its socket and its connection, and gives both back together. Ready is edge-triggered: a
 //! flag is cleared only by a system call that came up short.
 
+mod handed;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;

@@ -15,6 +15,7 @@ use wharf_wire::ipv4::Ipv4Repr;
 use wharf_wire::ipv6::Ipv6Repr;
 use wharf_wire::tcp::{self, TcpFlags, TcpRepr};
 
+use super::handed::{Handed, TextSink};
 use super::{Medium, Stack};
 use crate::interface::{ChecksumIn, FrameIn};
 use crate::ip::protocol;
@@ -26,10 +27,12 @@ const TURNING: TcpFlags = TcpFlags::SYN.union(TcpFlags::RST);
 impl Stack {
     /// Takes a usual segment; `None` when the frame is another one.
     #[inline]
-    pub(super) fn on_usual_segment(
+    pub(super) fn on_usual_segment<'a, T: TextSink>(
         &mut self,
         now: Instant,
-        frame: &FrameIn<'_>,
+        frame: &FrameIn<'a>,
+        texts: &mut T,
+        handed: &mut Handed<'a>,
     ) -> Option<Result<(), DropReason>> {
         let packet = match self.config.medium {
             Medium::Ip => frame.bytes,
@@ -41,20 +44,16 @@ impl Stack {
                 if ip.protocol != protocol::TCP || ip.is_fragment() || ip.hop_limit <= 1 {
                     return None;
                 }
-                self.take_usual(now, frame.checksum, (ip.src, ip.dst), Ecn::from_bits(ip.dscp_ecn), segment)
+                let ecn = Ecn::from_bits(ip.dscp_ecn);
+                self.take_usual(now, frame.checksum, (ip.src, ip.dst), ecn, segment, (texts, handed))
             }
             0x60..=0x6f => {
                 let (ip, segment) = Ipv6Repr::parse(packet).ok()?;
                 if ip.next_header != protocol::TCP || ip.hop_limit <= 1 || ip.src.is_v4() || ip.dst.is_v4() {
                     return None;
                 }
-                self.take_usual(
-                    now,
-                    frame.checksum,
-                    (ip.src, ip.dst),
-                    Ecn::from_bits(ip.traffic_class),
-                    segment,
-                )
+                let ecn = Ecn::from_bits(ip.traffic_class);
+                self.take_usual(now, frame.checksum, (ip.src, ip.dst), ecn, segment, (texts, handed))
             }
             _ => None,
         }
@@ -63,13 +62,14 @@ impl Stack {
     /// A segment from `src` to `dst`, for a connection that is known. The families share no code here, so that addresses stay
     /// in registers.
     #[inline(always)]
-    fn take_usual(
+    fn take_usual<'a, T: TextSink>(
         &mut self,
         now: Instant,
         checksum: ChecksumIn,
         (src, dst): (Addr, Addr),
         ecn: Ecn,
-        bytes: &[u8],
+        bytes: &'a [u8],
+        (texts, handed): (&mut T, &mut Handed<'a>),
     ) -> Option<Result<(), DropReason>> {
         let &[a, b, c, d, .., flags] = bytes.first_chunk::<14>()?;
         if TcpFlags::from_bits(flags).intersects(TURNING) {
@@ -98,6 +98,15 @@ impl Stack {
         let mut segment = TcpRepr::EMPTY;
         let Ok(payload) = segment.read(bytes) else {
             return Some(Err(DropReason::TransportMalformed));
+        };
+        let work = if T::TAKES && !payload.is_empty() {
+            if self.hand(now, key, (&segment, payload), ecn, (texts, handed)) {
+                return Some(Ok(()));
+            }
+            let Some(work) = self.connections.at_work(key) else { return self.leave_to_others(found) };
+            work
+        } else {
+            work
         };
         let mut cx = Context { now, pool: &mut self.pool };
         let result = work.conn.handle_segment(&mut cx, &segment, payload, ecn);
