@@ -56,6 +56,7 @@ use crate::buffer::ChunkPool;
 use crate::egress::{Egress, NextHop};
 use crate::fragment::Reassembler;
 use crate::interface::{FrameIn, FrameSink, OffloadOut};
+use crate::ip::Meant;
 use crate::neighbor::Neighbors;
 pub use crate::tcp::Unreachable;
 
@@ -97,6 +98,8 @@ pub struct Stack {
     expected: Option<wharf_table::flow::FlowId>,
     /// What was found for the frame at hand, when it takes the long way after all.
     found: Option<wharf_table::table::Found>,
+    /// The last addresses between which a segment of the link was let through, and whom its destination means.
+    let_through: Option<(Addr, Addr, Meant)>,
 }
 
 impl Stack {
@@ -131,6 +134,7 @@ impl Stack {
             expired: Vec::new(),
             expected: None,
             found: None,
+            let_through: None,
             config,
         }
     }
@@ -152,6 +156,7 @@ impl Stack {
         {
             host.addresses.push(address);
             self.neighbors.forget_answers();
+            self.let_through = None;
         }
     }
 
@@ -272,6 +277,7 @@ impl Stack {
         self.on_neighbor_timeout(now);
         self.paths.handle_timeout(now);
         self.pool.trim(now);
+        self.egress.trim();
         self.connections.trim();
     }
 
@@ -298,6 +304,8 @@ impl Stack {
     pub fn poll_frames<F: FrameSink>(&mut self, now: Instant, sink: &mut F) {
         if self.neighbors.has_output() {
             self.flush_neighbors();
+        } else if self.replies.is_empty() && self.agenda.output.is_empty() {
+            return self.agenda.forget_room();
         }
         while sink.is_ready() {
             let Some(frame) = self.replies.pop_front() else { break };
@@ -305,6 +313,7 @@ impl Stack {
             if let Err(reason) = sink.frame(&frame, &[], OffloadOut::default()) {
                 self.drops.count(reason);
             }
+            self.egress.keep_room(frame);
         }
         while sink.is_ready() {
             let Some(key) = self.agenda.output.pop_front() else { break };

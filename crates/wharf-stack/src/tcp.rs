@@ -318,6 +318,7 @@ impl Connection {
     }
 
     /// The shift of the windows that the peer is told.
+    #[cfg(test)]
     pub(crate) const fn window_shift(&self) -> u8 {
         self.rcv.scale
     }

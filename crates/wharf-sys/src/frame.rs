@@ -108,6 +108,11 @@ impl FrameBuffers {
         self.count == 0
     }
 
+    /// Bytes that the last read brought, headers included.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether the last read has stopped because it had brought enough: as many frames as fit, or half a megabyte. More may
     /// wait then.
     pub fn is_filled(&self) -> bool {

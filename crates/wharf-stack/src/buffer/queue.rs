@@ -162,6 +162,15 @@ impl ByteQueue {
         self.len -= count as u32;
         self.ahead = self.ahead.saturating_sub(count as u32).max(self.len);
         if self.ahead == 0 {
+            // Nearly always what was in one chunk.
+            if self.chunks.capacity() <= IDLE_CAPACITY
+                && let [only] = &mut self.chunks[..]
+            {
+                only.take().into_iter().for_each(|chunk| pool.give(chunk));
+                self.chunks.clear();
+                (self.head, self.ahead) = (0, 0);
+                return;
+            }
             return self.clear(pool);
         }
         let mut head = self.head as usize + count;

@@ -105,6 +105,8 @@ impl Stack {
     }
 
     fn offer_handed<T: TextSink>(&mut self, now: Instant, texts: &mut T, handed: &mut Handed<'_>) {
+        // What follows may close a flow that was found for the frame at hand.
+        self.found = None;
         while let Some((key, payloads)) = handed.take_first() {
             let Some(work) = self.connections.at_work(key) else { continue };
             let taken = offer(&work.conn, ConnId::from_number(key), &payloads, texts);

@@ -6,6 +6,7 @@
 mod lab;
 
 mod data;
+mod draining;
 mod errors;
 mod frames;
 mod hostile;
@@ -16,5 +17,6 @@ mod line;
 mod names;
 mod outward;
 mod publish;
+mod switches;
 mod telling;
 mod udp;
