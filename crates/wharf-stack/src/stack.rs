@@ -22,6 +22,7 @@ mod connections;
 mod cookies;
 mod datagrams;
 mod errors;
+mod handed;
 mod icmp;
 mod ingress;
 mod limiter;
@@ -50,6 +51,7 @@ pub use self::config::{Config, Gateway, GatewayAddresses, HostRole, Medium, Role
 pub use self::connections::{ConnId, Event, Refusal};
 pub use self::datagrams::{DatagramError, DatagramFields, DatagramIn, DatagramOut, DatagramSink};
 pub use self::errors::IcmpError;
+pub use self::handed::{KeepText, TextSink};
 use crate::buffer::ChunkPool;
 use crate::egress::{Egress, NextHop};
 use crate::fragment::Reassembler;
@@ -212,27 +214,52 @@ impl Stack {
         frames: &[FrameIn<'_>],
         datagrams: &mut D,
     ) {
+        self.handle_frames_with(now, frames, datagrams, &mut KeepText);
+    }
+
+    /// The same; large text goes to `texts` first, borrowed from the frames as well. What is not taken there is kept, as
+    /// all of it is else.
+    pub fn handle_frames_with<D: DatagramSink, T: TextSink>(
+        &mut self,
+        now: Instant,
+        frames: &[FrameIn<'_>],
+        datagrams: &mut D,
+        texts: &mut T,
+    ) {
+        let mut handed = handed::Handed::new();
+        let mut sinks = (datagrams, texts);
         if frames.len() < 2 || self.is_small() {
-            frames.iter().for_each(|frame| self.handle_one_frame(now, frame, datagrams));
+            frames.iter().for_each(|frame| self.handle_one_frame(now, frame, &mut sinks, &mut handed));
         } else {
             for frames in frames.chunks(batch::BATCH) {
                 let ahead = self.look_ahead(frames);
                 for (frame, expected) in frames.iter().zip(ahead) {
                     self.expected = expected.or(self.expected);
-                    self.handle_one_frame(now, frame, datagrams);
+                    self.handle_one_frame(now, frame, &mut sinks, &mut handed);
                 }
             }
         }
+        let (datagrams, texts) = sinks;
+        self.settle_handed(now, texts, &mut handed);
         if self.has_looped() {
             self.handle_looped(now, datagrams);
         }
     }
 
     /// One frame of a batch: the short way where that is enough, else the long one.
-    fn handle_one_frame<D: DatagramSink>(&mut self, now: Instant, frame: &FrameIn<'_>, datagrams: &mut D) {
-        let taken = match self.on_usual_segment(now, frame) {
+    fn handle_one_frame<'a, D: DatagramSink, T: TextSink>(
+        &mut self,
+        now: Instant,
+        frame: &FrameIn<'a>,
+        (datagrams, texts): &mut (&mut D, &mut T),
+        handed: &mut handed::Handed<'a>,
+    ) {
+        let taken = match self.on_usual_segment(now, frame, *texts, handed) {
             Some(taken) => taken,
-            None => self.handle_frame(now, frame, datagrams),
+            None => {
+                self.settle_handed(now, *texts, handed);
+                self.handle_frame(now, frame, *datagrams)
+            }
         };
         self.found = None;
         if let Err(reason) = taken {
@@ -254,7 +281,7 @@ impl Stack {
         self.on_reassembly_timeout(now);
         self.on_neighbor_timeout(now);
         self.paths.handle_timeout(now);
-        self.pool.trim();
+        self.pool.trim(now);
         self.egress.trim();
         self.connections.trim();
     }
@@ -271,6 +298,11 @@ impl Stack {
         let first = self.agenda.wheel.next().unwrap_or(Instant::NEVER);
         let soonest = others.into_iter().fold(first, |soonest, at| soonest.min(at.unwrap_or(Instant::NEVER)));
         (soonest != Instant::NEVER).then_some(soonest)
+    }
+
+    /// When [`Stack::handle_timeout`] would give memory back that nobody needs any more. An owner who sleeps longer keeps it.
+    pub fn poll_trim(&self) -> Option<Instant> {
+        self.pool.poll_timeout()
     }
 
     /// Gives every frame that is due to `sink`, until nothing is left or the link takes no more.

@@ -81,9 +81,9 @@ impl Link {
         }
     }
 
-    /// Reads the frames that wait, as many as there is room for, and returns how many. Never blocks; 0 when none
-    /// waits. Fewer than the capacity means that the queue was empty at the end. One system call per frame for a
-    /// TAP, one per batch for a packet socket.
+    /// Reads the frames that wait, as many as there is room for or [enough](crate::frame::BATCH_BYTES), and returns how many.
+    /// Never blocks; 0 when none waits. Unless the buffers are [filled](FrameBuffers::is_filled) afterwards, the queue was
+    /// empty at the end. One system call per frame for a TAP, one per batch for a packet socket.
     ///
     /// # Errors
     /// The device is gone (the program, root in its network, has deleted it).
@@ -96,7 +96,9 @@ impl Link {
 
     fn read_one_by_one(&self, frames: &mut FrameBuffers) -> io::Result<usize> {
         frames.clear();
-        while let Some(slot) = frames.next_slot() {
+        while !frames.is_filled()
+            && let Some(slot) = frames.next_slot()
+        {
             match rustix::io::read(&self.fd, slot) {
                 Ok(length) => frames.push(length),
                 Err(rustix::io::Errno::AGAIN) => break,

@@ -126,7 +126,8 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, frames: &mut FrameBuffers) -> io::
     let (mut messages, mut slices): ([libc::mmsghdr; MOST_FRAMES], [libc::iovec; MOST_FRAMES]) =
         unsafe { (mem::zeroed(), mem::zeroed()) };
     let mut count = 0;
-    for ((slot, slice), message) in frames.slots().zip(&mut slices).zip(&mut messages) {
+    let worthwhile = frames.worthwhile();
+    for ((slot, slice), message) in frames.slots().zip(&mut slices).zip(&mut messages).take(worthwhile) {
         *slice = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
         message.msg_hdr.msg_iov = slice;
         message.msg_hdr.msg_iovlen = 1;
@@ -158,6 +159,6 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, frames: &mut FrameBuffers) -> io::
         // Cut off: of no use.
         _ => 0,
     };
-    frames.fill(messages.iter().take(got).map(whole));
+    frames.fill(messages.iter().take(got).map(whole), count as usize);
     Ok(got)
 }

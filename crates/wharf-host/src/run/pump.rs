@@ -170,9 +170,11 @@ impl Pump {
             return;
         }
         let Pump { lane, datagrams, echoes, resolver, .. } = self;
-        let Lane { stack, wire, buffers, poller, log, .. } = lane;
+        let Lane { stack, wire, buffers, streams, poller, log, .. } = lane;
         let mut outward = Outward { now, poller, datagrams, echoes, resolver, log };
-        let turn = lane::read_turn(wire, buffers, |frames| stack.handle_frames(now, frames, &mut outward));
+        let turn = lane::read_turn(wire, buffers, |frames| {
+            stack.handle_frames_with(now, frames, &mut outward, streams);
+        });
         lane.on_link_turn(turn);
         self.datagrams.flush(now);
     }
@@ -183,9 +185,9 @@ impl Pump {
         self.echoes.handle_timeout(now);
         self.resolver.names.handle_timeout(now);
         let Pump { lane, datagrams, echoes, resolver, .. } = self;
-        let Lane { stack, wire, poller, log, .. } = lane;
+        let Lane { stack, wire, streams, poller, log, .. } = lane;
         let mut outward = Outward { now, poller, datagrams, echoes, resolver, log };
-        wire.poll_delayed(|frames| stack.handle_frames(now, frames, &mut outward));
+        wire.poll_delayed(|frames| stack.handle_frames_with(now, frames, &mut outward, streams));
         self.datagrams.flush(now);
     }
 

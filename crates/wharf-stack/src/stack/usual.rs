@@ -18,6 +18,7 @@ use wharf_wire::ipv4::Ipv4Repr;
 use wharf_wire::ipv6::Ipv6Repr;
 use wharf_wire::tcp::{self, TcpFlags, TcpRepr};
 
+use super::handed::{Handed, TextSink};
 use super::{Medium, Stack};
 use crate::interface::{ChecksumIn, FrameIn};
 use crate::ip::{Meant, Packet, protocol};
@@ -32,10 +33,12 @@ const TURNING: TcpFlags = TcpFlags::SYN.union(TcpFlags::RST);
 impl Stack {
     /// Takes a plain segment; `None` when the frame is another one.
     #[inline]
-    pub(super) fn on_usual_segment(
+    pub(super) fn on_usual_segment<'a, T: TextSink>(
         &mut self,
         now: Instant,
-        frame: &FrameIn<'_>,
+        frame: &FrameIn<'a>,
+        texts: &mut T,
+        handed: &mut Handed<'a>,
     ) -> Option<Result<(), DropReason>> {
         let packet = match self.config.medium {
             Medium::Ip => frame.bytes,
@@ -48,7 +51,10 @@ impl Stack {
                     return None;
                 }
                 let ecn = Ecn::from_bits(ip.dscp_ecn);
-                if let Some(taken) = self.take_usual(now, frame.checksum, (ip.src, ip.dst), ecn, segment) {
+                let sinks = (&mut *texts, &mut *handed);
+                if let Some(taken) =
+                    self.take_usual(now, frame.checksum, (ip.src, ip.dst), ecn, segment, sinks)
+                {
                     return Some(taken);
                 }
                 let meant = self.meaning_of_last(ip.src, ip.dst)?;
@@ -68,6 +74,7 @@ impl Stack {
                     trusted: frame.checksum == ChecksumIn::Trusted,
                     gso_size: frame.gso_size,
                 };
+                self.settle_handed(now, texts, handed);
                 Some(self.take_plain(now, &packet))
             }
             0x60..=0x6f => {
@@ -76,7 +83,10 @@ impl Stack {
                     return None;
                 }
                 let ecn = Ecn::from_bits(ip.traffic_class);
-                if let Some(taken) = self.take_usual(now, frame.checksum, (ip.src, ip.dst), ecn, segment) {
+                let sinks = (&mut *texts, &mut *handed);
+                if let Some(taken) =
+                    self.take_usual(now, frame.checksum, (ip.src, ip.dst), ecn, segment, sinks)
+                {
                     return Some(taken);
                 }
                 let meant = self.meaning_of_last(ip.src, ip.dst)?;
@@ -96,6 +106,7 @@ impl Stack {
                     trusted: frame.checksum == ChecksumIn::Trusted,
                     gso_size: frame.gso_size,
                 };
+                self.settle_handed(now, texts, handed);
                 Some(self.take_plain(now, &packet))
             }
             _ => None,
@@ -111,13 +122,14 @@ impl Stack {
     /// A segment from `src` to `dst`, for a connection that is known. The families share no code here, so that addresses stay
     /// in registers.
     #[inline(always)]
-    fn take_usual(
+    fn take_usual<'a, T: TextSink>(
         &mut self,
         now: Instant,
         checksum: ChecksumIn,
         (src, dst): (Addr, Addr),
         ecn: Ecn,
-        bytes: &[u8],
+        bytes: &'a [u8],
+        (texts, handed): (&mut T, &mut Handed<'a>),
     ) -> Option<Result<(), DropReason>> {
         let &[a, b, c, d, .., flags] = bytes.first_chunk::<14>()?;
         if TcpFlags::from_bits(flags).intersects(TURNING) {
@@ -146,6 +158,15 @@ impl Stack {
         let mut segment = TcpRepr::EMPTY;
         let Ok(payload) = segment.read(bytes) else {
             return Some(Err(DropReason::TransportMalformed));
+        };
+        let work = if T::TAKES && !payload.is_empty() {
+            if self.hand(now, key, (&segment, payload), ecn, (texts, handed)) {
+                return Some(Ok(()));
+            }
+            // It may have been put away or closed meanwhile: then it is looked up again.
+            self.connections.at_work(key)?
+        } else {
+            work
         };
         let mut cx = Context { now, pool: &mut self.pool };
         let result = work.conn.handle_segment(&mut cx, &segment, payload, ecn);

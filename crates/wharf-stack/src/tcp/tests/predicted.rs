@@ -21,7 +21,7 @@ pub(in crate::tcp) fn takes_long_way() -> bool {
 }
 
 /// All that a connection knows, but for the bytes themselves.
-fn digest(conn: &Connection) -> String {
+pub(super) fn digest(conn: &Connection) -> String {
     let Connection {
         tuple: _,
         state,
