@@ -9,6 +9,7 @@ pub mod config;
 mod datagrams;
 mod echo;
 mod lane;
+mod lanes;
 mod log;
 pub mod names;
 pub mod publish;
@@ -23,15 +24,18 @@ pub(crate) mod wire;
 use std::io;
 
 use thiserror::Error;
+use wharf_stack::stack::Stack;
 use wharf_sys::process::OpenFiles;
 use wharf_sys::signal::Inherited;
 use wharf_table::Protocol;
 
 use self::addresses::Addresses;
+use self::clock::Clock;
 use self::config::{Lowered, Style};
 use self::datagrams::Datagrams;
 use self::echo::Echoes;
 use self::lane::Lane;
+use self::lanes::{Lanes, Plan};
 use self::log::Log;
 use self::names::Names;
 use self::publish::{Choice, ClaimError, Published};
@@ -44,6 +48,9 @@ use self::wire::Wire;
 
 /// Descriptors of wharf itself besides those of flows: the link, the loop, the sandbox, standard streams.
 const OWN_DESCRIPTORS: u64 = 64;
+
+/// Those of each lane: its queue, and what it waits with.
+const DESCRIPTORS_OF_A_LANE: u64 = 2;
 
 /// Why a run did not come to its end.
 #[derive(Debug, Error)]
@@ -86,23 +93,28 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     let inherited = Inherited::current();
     let signals = start::take_signals().map_err(failed("wait for signals"))?;
     let open_files = OpenFiles::raise();
-    let prepared = start::sandbox(config, open_files, inherited).spawn()?;
+    let mut prepared = start::sandbox(config, open_files, inherited).spawn()?;
     let mut log = Log::new(config.verbosity, config.style);
     prepared.warnings.iter().for_each(|warning| log.warning(warning));
     let published = publish::claim(&config.publish, config.families)?;
     published.iter().for_each(|port| announce(port, &mut log, config.style));
 
-    let (clock, poller, buffers) = start::engine().map_err(failed("make the loop"))?;
+    let clock = Clock::start();
+    let (poller, buffers) = start::engine().map_err(failed("make the loop"))?;
     let now = clock.now();
-    let descriptors = OpenFiles::current().soft.unwrap_or(u64::MAX).saturating_sub(OWN_DESCRIPTORS);
-    let max_connections = usize::try_from(descriptors).unwrap_or(usize::MAX);
-    let stack = start::gateway_stack(config, &prepared.link, max_connections, now)
+    let gateway = start::gateway(config, &prepared.link, most_connections(config))
         .map_err(failed("draw random keys"))?;
+    let linger = lane::linger(config.queues);
+    let addresses = Addresses { v4: config.v4, v6: config.v6 };
+    let plan = Plan { clock, log: &log, addresses, stack: &gateway, linger };
+    let others = Lanes::begin(&plan, std::mem::take(&mut prepared.queues))
+        .map_err(failed("start the loop of another queue"))?;
+    let mut stack = Stack::new(gateway, now);
+    start::serve_names(config, &mut stack);
     let mut seeds = [0; 2];
     for seed in &mut seeds {
         *seed = start::random_u64().map_err(failed("draw random numbers"))?;
     }
-    let addresses = Addresses { v4: config.v4, v6: config.v6 };
     let names = {
         let poller = poller.try_clone().map_err(failed("make the loop"))?;
         Names::new(config.names(Token::NAMES_BASE), poller, start::random_u64_or_die)
@@ -129,10 +141,13 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         buffers,
         addresses,
         streams: Streams::default(),
+        asked: 0,
         link_has_more: false,
+        linger,
         lingers: false,
     };
     let mut pump = Pump {
+        others,
         lane,
         datagrams,
         echoes: Echoes::new(addresses, seeds[1]),
@@ -145,8 +160,15 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     };
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;
-    pump.lane.tell_drops();
+    pump.finish();
     Ok(exit)
+}
+
+/// How many connections all lanes together may have: as many as there are descriptors for.
+fn most_connections(config: &Lowered) -> usize {
+    let own = OWN_DESCRIPTORS + DESCRIPTORS_OF_A_LANE * config.queues as u64;
+    let descriptors = OpenFiles::current().soft.unwrap_or(u64::MAX).saturating_sub(own);
+    usize::try_from(descriptors).unwrap_or(usize::MAX)
 }
 
 /// Tells where a port is open: always when it was chosen, else to who wants to know.

@@ -153,6 +153,11 @@ impl Stack {
         }
     }
 
+    /// Lets up to `most` connections be open from now on; those that are stay.
+    pub fn set_max_connections(&mut self, most: usize) {
+        self.config.max_connections = most;
+    }
+
     /// The port table: every binding and every flow.
     pub fn table(&self) -> &Table {
         &self.table
@@ -169,7 +174,7 @@ impl Stack {
     }
 
     /// How many of them are more than what is left in TIME-WAIT.
-    fn held_count(&self) -> usize {
+    pub fn held_count(&self) -> usize {
         self.connections.len() + self.table.request_count() as usize
     }
 

@@ -39,10 +39,6 @@ Examples:
   wharf host --address 10.8.0.2/24 --tap w0 --peer 10.8.0.1/24
   wharf host --address fd00:8::2/64 --tun t0 --netns lab --clock virtual";
 
-const LINK: &str = "\
-A bad line: delay=20ms,jitter=2ms,rate=10mbit,
-loss=1%,reorder=1%,duplicate=0.1%,corrupt=0.1%";
-
 /// The port layer in one program.
 #[derive(Debug, Parser)]
 #[command(
@@ -119,7 +115,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    #[arg(long, value_name = "SPEC", help = LINK)]
+    /// A bad line: delay=20ms,loss=1% (a wrong one lists all)
+    #[arg(long, value_name = "SPEC")]
     pub(crate) link: Option<String>,
 
     /// Be root inside
@@ -133,6 +130,10 @@ pub(crate) struct RunArgs {
     /// Frames no larger than the MTU, with their checksums
     #[arg(long)]
     pub(crate) no_offload: bool,
+
+    /// Its queues, each with a thread [half the processors, at most 4]
+    #[arg(long, value_name = "N")]
+    pub(crate) queues: Option<String>,
 
     /// Tell on standard error what happens
     #[arg(short, long)]

@@ -22,6 +22,7 @@ use super::addresses::Family;
 use super::datagrams::Datagrams;
 use super::echo::{self, Echoes};
 use super::lane::{self, Lane};
+use super::lanes::{Frames, Lanes, Message};
 use super::log::Log;
 use super::resolver::Resolver;
 use super::spawn::{ProgramExit, Sandbox};
@@ -44,6 +45,8 @@ pub(super) struct Listener {
 
 /// Everything that a run's loop holds.
 pub(super) struct Pump {
+    /// The other lanes, where there are some. They are dropped first.
+    pub(super) others: Option<Lanes>,
     pub(super) lane: Lane,
     pub(super) datagrams: Datagrams,
     pub(super) echoes: Echoes,
@@ -96,10 +99,33 @@ impl Pump {
         wire.register(poller, Watch::Begin)?;
         poller.add(&self.signals, Token::Signal.into(), Interest::Read)?;
         poller.add(self.sandbox.status_fd(), Token::Program.into(), Interest::Read)?;
+        if let Some(others) = &self.others {
+            poller.add(others.bell(), Token::Handed.into(), Interest::Read)?;
+        }
         for (index, listener) in self.listeners.iter().enumerate() {
             poller.add(&listener.socket, Token::Listener(index as u32).into(), Interest::Read)?;
         }
         Ok(())
+    }
+
+    /// Ends what there is besides, and tells what was dropped, by reason. Multicast is not told: every kernel greets the groups
+    /// of its link.
+    pub(super) fn finish(self) {
+        let mut drops = self.lane.stack.drops().clone();
+        if let Some(others) = self.others {
+            let log = &self.lane.log;
+            log.line(|| format!("queue 1: {} connections asked for", self.lane.asked));
+            for (account, number) in others.finish().iter().zip(2..) {
+                drops.add(&account.drops);
+                let (asked, handed) = (account.asked, account.handed);
+                log.line(|| {
+                    format!("queue {number}: {asked} connections asked for, {handed} frames handed over")
+                });
+            }
+        }
+        for (reason, count) in drops.iter().filter(|&(reason, _)| reason != DropReason::DestinationInvalid) {
+            self.lane.log.line(|| format!("dropped {count}: {reason}"));
+        }
     }
 
     /// Runs until the program has ended, and says how.
@@ -121,10 +147,16 @@ impl Pump {
                     return Ok(exit);
                 }
             }
+            if let Some(others) = &mut self.others {
+                others.share().take(&mut self.lane.stack);
+            }
             self.accept_clients(now);
             self.read_link(now);
             self.on_timeouts(now);
             self.settle(now);
+            if let Some(others) = &mut self.others {
+                others.share().tell(&self.lane.stack);
+            }
         }
     }
 
@@ -152,6 +184,9 @@ impl Pump {
             Token::Stream(id) => self.lane.on_stream(now, id, ready),
             Token::Datagram(key) => self.datagrams.on_ready(key, ready),
             Token::Echo(key) => self.echoes.on_ready(key, ready),
+            Token::Handed => self.on_handed(now)?,
+            // That is for others.
+            Token::End => {}
             Token::Names(_) => self.resolver.names.handle_ready(now, token.into()),
         }
         Ok(None)
@@ -170,6 +205,33 @@ impl Pump {
         let drops = outward.drops;
         drops.into_iter().for_each(|reason| stack.count_drop(reason));
         lane.on_link_turn(turn);
+        self.flush_datagrams(now);
+    }
+
+    /// Takes what the other lanes have for this one.
+    fn on_handed(&mut self, now: Instant) -> io::Result<()> {
+        while let Some(message) = self.others.as_ref().and_then(Lanes::poll) {
+            match message {
+                Message::Frames(frames) => self.take_handed(now, &frames),
+                Message::Ended(index) => {
+                    return Err(self
+                        .others
+                        .as_mut()
+                        .map_or_else(io::Error::last_os_error, |others| others.failure(index)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_handed(&mut self, now: Instant, frames: &Frames) {
+        let Pump { lane, datagrams, echoes, resolver, .. } = self;
+        let Lane { stack, poller, log, .. } = lane;
+        let mut outward =
+            Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
+        frames.deliver(|frames| stack.handle_frames(now, frames, &mut outward));
+        let drops = outward.drops;
+        drops.into_iter().for_each(|reason| stack.count_drop(reason));
         self.flush_datagrams(now);
     }
 
