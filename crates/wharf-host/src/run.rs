@@ -7,6 +7,8 @@ mod addresses;
 pub(crate) mod clock;
 pub mod config;
 mod datagrams;
+mod descriptors;
+mod draining;
 mod echo;
 mod lane;
 mod lanes;
@@ -33,6 +35,7 @@ use self::addresses::Addresses;
 use self::clock::Clock;
 use self::config::{Lowered, Style};
 use self::datagrams::Datagrams;
+use self::descriptors::Descriptors;
 use self::echo::Echoes;
 use self::lane::Lane;
 use self::lanes::{Lanes, Plan};
@@ -46,11 +49,8 @@ use self::streams::Streams;
 use self::token::Token;
 use self::wire::Wire;
 
-/// Descriptors of wharf itself besides those of flows: the link, the loop, the sandbox, standard streams.
-const OWN_DESCRIPTORS: u64 = 64;
-
-/// Those of each lane: its queue, and what it waits with.
-const DESCRIPTORS_OF_A_LANE: u64 = 2;
+/// Connections that have no flow of the host any more, and only bring their end to the program.
+const LEAVING_MAX: usize = 1024;
 
 /// Why a run did not come to its end.
 #[derive(Debug, Error)]
@@ -102,11 +102,14 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     let clock = Clock::start();
     let (poller, buffers) = start::engine().map_err(failed("make the loop"))?;
     let now = clock.now();
-    let gateway = start::gateway(config, &prepared.link, most_connections(config))
-        .map_err(failed("draw random keys"))?;
+    let spare = pump::spare_descriptor().map_err(failed("open /dev/null"))?;
+    let descriptors = Descriptors::beyond(&spare, lanes::own_descriptors(config.queues));
+    let max_connections = descriptors.most().saturating_add(LEAVING_MAX);
+    let gateway =
+        start::gateway(config, &prepared.link, max_connections).map_err(failed("draw random keys"))?;
     let linger = lane::linger(config.queues);
     let addresses = Addresses { v4: config.v4, v6: config.v6 };
-    let plan = Plan { clock, log: &log, addresses, stack: &gateway, linger };
+    let plan = Plan { clock, log: &log, addresses, descriptors: &descriptors, stack: &gateway, linger };
     let others = Lanes::begin(&plan, std::mem::take(&mut prepared.queues))
         .map_err(failed("start the loop of another queue"))?;
     let mut stack = Stack::new(gateway, now);
@@ -119,7 +122,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         let poller = poller.try_clone().map_err(failed("make the loop"))?;
         Names::new(config.names(Token::NAMES_BASE), poller, start::random_u64_or_die)
     };
-    let mut datagrams = Datagrams::new(addresses);
+    let mut datagrams = Datagrams::new(addresses, descriptors.clone());
     let mut listeners = Vec::new();
     for port in published {
         let Published { protocol, local, inside, socket, .. } = port;
@@ -140,7 +143,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         stack,
         buffers,
         addresses,
-        streams: Streams::default(),
+        streams: Streams::new(descriptors.clone()),
         asked: 0,
         link_has_more: false,
         linger,
@@ -149,26 +152,21 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     let mut pump = Pump {
         others,
         lane,
+        descriptors: descriptors.clone(),
         datagrams,
-        echoes: Echoes::new(addresses, seeds[1]),
+        echoes: Echoes::new(addresses, descriptors.clone(), seeds[1]),
         resolver: Resolver::new(names),
         listeners,
         waiting: Vec::new(),
-        spare: pump::spare_descriptor(),
+        spare: Some(spare),
         signals,
         sandbox,
+        ending: None,
     };
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;
     pump.finish();
     Ok(exit)
-}
-
-/// How many connections all lanes together may have: as many as there are descriptors for.
-fn most_connections(config: &Lowered) -> usize {
-    let own = OWN_DESCRIPTORS + DESCRIPTORS_OF_A_LANE * config.queues as u64;
-    let descriptors = OpenFiles::current().soft.unwrap_or(u64::MAX).saturating_sub(own);
-    usize::try_from(descriptors).unwrap_or(usize::MAX)
 }
 
 /// Tells where a port is open: always when it was chosen, else to who wants to know.

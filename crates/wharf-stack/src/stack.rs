@@ -153,11 +153,6 @@ impl Stack {
         }
     }
 
-    /// Lets up to `most` connections be open from now on; those that are stay.
-    pub fn set_max_connections(&mut self, most: usize) {
-        self.config.max_connections = most;
-    }
-
     /// The port table: every binding and every flow.
     pub fn table(&self) -> &Table {
         &self.table
@@ -174,7 +169,7 @@ impl Stack {
     }
 
     /// How many of them are more than what is left in TIME-WAIT.
-    pub fn held_count(&self) -> usize {
+    fn held_count(&self) -> usize {
         self.connections.len() + self.table.request_count() as usize
     }
 

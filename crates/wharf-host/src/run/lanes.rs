@@ -4,25 +4,25 @@
 //! The kernel gives each TCP flow of the program to one queue and stays with it, so a flow is opened, carried and closed in
 //! one lane and nobody else knows of it. What a run has once belongs to the first lane, the [`pump`](super::pump): datagrams,
 //! names, pings, published ports, the program. Its frames may come in any queue; the lane that finds one [hands it
-//! over](handed). The limits of a run are common to all ([`shares`]).
+//! over](handed). The host's descriptors are common to all.
 //!
 //! | who ends | what follows |
 //! |---|---|
-//! | the program | the first lane tells the others to end, waits for them, and ends the run |
+//! | the program | each lane delivers what the program sent; when all have, or nobody waits any longer, the first ends the others |
 //! | a lane, by an error or a bug | it says so to the first, which ends the run with that error |
 //!
 //! # Invariants
-//! - Nothing is shared on a packet's way but counters of a lane's own, which the others read.
+//! - Nothing is shared on the way of a packet that came in the right queue.
 //! - With one lane there is no thread, and nothing here is used.
 //! - The first lane runs on the thread that made the sandbox: the kernel ends the sandbox with it.
 
 mod handed;
-mod shares;
 mod side;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -33,14 +33,14 @@ use wharf_table::drop::DropCounters;
 
 use super::addresses::Addresses;
 use super::clock::Clock;
+use super::descriptors::Descriptors;
 use super::lane::Lane;
 use super::log::Log;
 use super::start;
 use super::streams::Streams;
 use super::wire::Wire;
-use handed::Inlet;
-pub(super) use handed::{Frames, Message};
-pub(super) use shares::Share;
+pub(super) use handed::Frames;
+use handed::{Inlet, Message};
 use side::Side;
 
 /// What every lane begins with.
@@ -48,6 +48,7 @@ pub(super) struct Plan<'a> {
     pub(super) clock: Clock,
     pub(super) log: &'a Log,
     pub(super) addresses: Addresses,
+    pub(super) descriptors: &'a Descriptors,
     pub(super) stack: &'a Config,
     pub(super) linger: Duration,
 }
@@ -64,10 +65,10 @@ pub(super) struct Account {
 /// The lanes besides the first one. Dropping it ends them.
 pub(super) struct Lanes {
     threads: Vec<Option<JoinHandle<io::Result<Account>>>>,
-    end: Arc<OwnedFd>,
+    end: Arc<End>,
     inlet: Inlet,
-    /// The first lane's.
-    share: Share,
+    /// How many have nothing of the program's any more, once it has ended.
+    drained: usize,
 }
 
 impl Lanes {
@@ -79,14 +80,13 @@ impl Lanes {
         if queues.is_empty() {
             return Ok(None);
         }
-        let end = Arc::new(bell()?);
+        let end = Arc::new(End { bell: bell()?, word: AtomicU8::new(DELIVER) });
         let (outlet, inlet) = handed::pair(bell()?);
-        let mut shares = shares::split(plan.stack.max_connections, queues.len() + 1).into_iter();
-        let share = shares.next().expect("there is a share for each lane, and one lane at least");
-        let mut lanes = Lanes { threads: Vec::new(), end, inlet, share };
-        for ((index, link), share) in queues.into_iter().enumerate().zip(shares) {
+        let mut lanes = Lanes { threads: Vec::new(), end, inlet, drained: 0 };
+        for (index, link) in queues.into_iter().enumerate() {
             let lane = plan.lane(link)?;
-            let side = Side::new(lane, outlet.clone(), share, Arc::clone(&lanes.end), index)?;
+            let descriptors = plan.descriptors.clone();
+            let side = Side::new(lane, outlet.clone(), descriptors, Arc::clone(&lanes.end), index)?;
             let thread = thread::Builder::new().name(format!("wharf-queue-{}", index + 2));
             lanes.threads.push(Some(thread.spawn(move || side.run())?));
         }
@@ -98,18 +98,33 @@ impl Lanes {
         self.inlet.bell()
     }
 
-    /// What another lane has for the first, if any has.
-    pub(super) fn poll(&self) -> Option<Message> {
-        self.inlet.poll()
+    /// Frames that another lane has for the first, if any has.
+    ///
+    /// # Errors
+    /// A lane has ended before it was told to.
+    pub(super) fn poll(&mut self) -> io::Result<Option<Frames>> {
+        loop {
+            match self.inlet.poll() {
+                Some(Message::Frames(frames)) => return Ok(Some(frames)),
+                Some(Message::Drained) => self.drained += 1,
+                Some(Message::Ended(index)) => return Err(self.failure(index)),
+                None => return Ok(None),
+            }
+        }
     }
 
-    /// The limits of the run, as they are for the first lane.
-    pub(super) fn share(&mut self) -> &mut Share {
-        &mut self.share
+    /// The program has ended: what it sent is to be delivered.
+    pub(super) fn begin_draining(&self) {
+        self.end.tell(DELIVER);
+    }
+
+    /// Whether all lanes have delivered what the program sent.
+    pub(super) fn are_drained(&self) -> bool {
+        self.drained == self.threads.len()
     }
 
     /// Why a lane has ended before it was told to.
-    pub(super) fn failure(&mut self, index: usize) -> io::Error {
+    fn failure(&mut self, index: usize) -> io::Error {
         let thread = self.threads.get_mut(index).and_then(Option::take);
         match thread.map(JoinHandle::join) {
             Some(Ok(Err(error))) => error,
@@ -124,10 +139,39 @@ impl Lanes {
     }
 
     fn end_all(&mut self) -> Vec<Account> {
-        ring(&self.end);
+        self.end.tell(END);
         let threads = self.threads.drain(..).flatten();
         threads.filter_map(|thread| thread.join().ok()?.ok()).collect()
     }
+}
+
+/// What the first lane says to the others when the program has ended.
+struct End {
+    bell: OwnedFd,
+    word: AtomicU8,
+}
+
+/// Deliver what the program sent.
+const DELIVER: u8 = 0;
+/// End at once.
+const END: u8 = 1;
+
+impl End {
+    fn tell(&self, word: u8) {
+        self.word.store(word, Ordering::Relaxed);
+        // The bell is heard after the word was said: the call is a barrier.
+        ring(&self.bell);
+    }
+
+    fn word(&self) -> u8 {
+        self.word.load(Ordering::Relaxed)
+    }
+}
+
+/// How many descriptors the lanes of so many queues open.
+pub(super) const fn own_descriptors(queues: usize) -> u32 {
+    // Two bells, and for each but the first what it waits with.
+    if queues > 1 { queues as u32 + 1 } else { 0 }
 }
 
 impl Drop for Lanes {
@@ -149,7 +193,7 @@ impl Plan<'_> {
             wire: Wire::new(link, None, 0, now),
             buffers,
             addresses: self.addresses,
-            streams: Streams::default(),
+            streams: Streams::new(self.descriptors.clone()),
             asked: 0,
             link_has_more: false,
             linger: self.linger,

@@ -20,9 +20,11 @@ use wharf_table::{DropReason, Instant, Protocol};
 
 use super::addresses::Family;
 use super::datagrams::Datagrams;
+use super::descriptors::Descriptors;
+use super::draining::Ending;
 use super::echo::{self, Echoes};
 use super::lane::{self, Lane};
-use super::lanes::{Frames, Lanes, Message};
+use super::lanes::{Frames, Lanes};
 use super::log::Log;
 use super::resolver::Resolver;
 use super::spawn::{ProgramExit, Sandbox};
@@ -48,6 +50,7 @@ pub(super) struct Pump {
     /// The other lanes, where there are some. They are dropped first.
     pub(super) others: Option<Lanes>,
     pub(super) lane: Lane,
+    pub(super) descriptors: Descriptors,
     pub(super) datagrams: Datagrams,
     pub(super) echoes: Echoes,
     pub(super) resolver: Resolver,
@@ -58,6 +61,8 @@ pub(super) struct Pump {
     pub(super) spare: Option<OwnedFd>,
     pub(super) signals: Signals,
     pub(super) sandbox: Sandbox,
+    /// Set when the program has ended.
+    pub(super) ending: Option<Ending>,
 }
 
 /// Takes the datagrams of a batch to where they go.
@@ -128,7 +133,7 @@ impl Pump {
         }
     }
 
-    /// Runs until the program has ended, and says how.
+    /// Runs until the program has ended and what it sent is delivered, and says how it ended.
     ///
     /// # Errors
     /// A failed system call of the loop itself; nothing that a flow does is an error here.
@@ -141,21 +146,16 @@ impl Pump {
             let now = self.lane.clock.now();
             self.lane.wire.set_now(now);
             for event in ready.drain(..) {
-                if let Some(token) = Token::from_bits(event.token)
-                    && let Some(exit) = self.on_ready(now, token, event)?
-                {
-                    return Ok(exit);
+                if let Some(token) = Token::from_bits(event.token) {
+                    self.on_ready(now, token, event)?;
                 }
-            }
-            if let Some(others) = &mut self.others {
-                others.share().take(&mut self.lane.stack);
             }
             self.accept_clients(now);
             self.read_link(now);
             self.on_timeouts(now);
             self.settle(now);
-            if let Some(others) = &mut self.others {
-                others.share().tell(&self.lane.stack);
+            if let Some(exit) = self.poll_ended(now) {
+                return Ok(exit);
             }
         }
     }
@@ -169,17 +169,23 @@ impl Pump {
         if busy {
             return Some(Duration::ZERO);
         }
-        let others =
-            [self.datagrams.poll_timeout(), self.echoes.poll_timeout(), self.resolver.names.poll_timeout()];
+        let others = [
+            self.datagrams.poll_timeout(),
+            self.echoes.poll_timeout(),
+            self.resolver.names.poll_timeout(),
+            self.ending_timeout(),
+        ];
         let next = self.lane.deadline(others)?;
         Some(next.since(self.lane.clock.now()))
     }
 
-    fn on_ready(&mut self, now: Instant, token: Token, ready: Ready) -> io::Result<Option<ProgramExit>> {
+    fn on_ready(&mut self, now: Instant, token: Token, ready: Ready) -> io::Result<()> {
         match token {
             Token::Link => self.lane.on_link(ready)?,
             Token::Signal => self.on_signals()?,
-            Token::Program => return Ok(self.sandbox.poll_status()),
+            Token::Program => self.on_program(now)?,
+            // None is left when the program has ended.
+            Token::Listener(_) if self.is_ending() => {}
             Token::Listener(index) => self.waiting.push(index),
             Token::Stream(id) => self.lane.on_stream(now, id, ready),
             Token::Datagram(key) => self.datagrams.on_ready(key, ready),
@@ -189,7 +195,7 @@ impl Pump {
             Token::End => {}
             Token::Names(_) => self.resolver.names.handle_ready(now, token.into()),
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Reads what the program has sent, up to the link's turn.
@@ -210,16 +216,8 @@ impl Pump {
 
     /// Takes what the other lanes have for this one.
     fn on_handed(&mut self, now: Instant) -> io::Result<()> {
-        while let Some(message) = self.others.as_ref().and_then(Lanes::poll) {
-            match message {
-                Message::Frames(frames) => self.take_handed(now, &frames),
-                Message::Ended(index) => {
-                    return Err(self
-                        .others
-                        .as_mut()
-                        .map_or_else(io::Error::last_os_error, |others| others.failure(index)));
-                }
-            }
+        while let Some(frames) = self.others.as_mut().map_or(Ok(None), Lanes::poll)? {
+            self.take_handed(now, &frames);
         }
         Ok(())
     }
@@ -260,12 +258,15 @@ impl Pump {
         self.on_events(now);
         self.lane.streams.work(now, &mut self.lane.stack);
         self.on_events(now);
-        let Lane { stack, wire, .. } = &mut self.lane;
+        let Lane { stack, wire, log, .. } = &mut self.lane;
         self.datagrams.work(now, stack, wire);
         self.echoes.work(stack, wire);
         self.resolver.answer(now, stack, wire);
         self.datagrams.report(stack);
         self.echoes.report(stack);
+        if let Some(advice) = self.descriptors.advice() {
+            log.once_in_any_case("descriptors", &advice);
+        }
         stack.poll_frames(now, wire);
     }
 
@@ -303,7 +304,7 @@ impl Pump {
                 Ok(Some((socket, peer))) => self.on_client(now, socket, peer, inside),
                 Ok(None) => return false,
                 // No descriptor is left, or no memory: the newcomer can't stay.
-                Err(_) => self.turn_away(index),
+                Err(error) => self.turn_away(index, &error),
             }
         }
         true
@@ -320,20 +321,22 @@ impl Pump {
     }
 
     /// Descriptors are used up: the newcomer is reset, so that it does not wait, and the old ones live.
-    fn turn_away(&mut self, index: u32) {
+    fn turn_away(&mut self, index: u32, error: &io::Error) {
         self.spare = None;
         if let Ok(Some((socket, _))) = socket::accept(&self.listeners[index as usize].socket) {
             streams::reset(&socket);
-            self.lane.log.once("descriptors", || {
-                "a client was turned away: no descriptor is left (raise the limit with ulimit -n)".to_owned()
-            });
+            self.descriptors.note(error);
         }
-        self.spare = spare_descriptor();
+        self.spare = spare_descriptor().ok();
     }
 
     /// Signals for wharf go on to the program; those of the terminal reach it by themselves.
     fn on_signals(&mut self) -> io::Result<()> {
         while let Some(signal) = self.signals.read()? {
+            if self.is_ending() {
+                self.on_late_signal(signal.number);
+                continue;
+            }
             // When a terminal is closed, only the leader of its session hears of it, which may be wharf.
             if matches!(signal.origin, Origin::Process { .. }) || signal.number == start::HANG_UP {
                 self.sandbox.signal(signal.number)?;
@@ -344,6 +347,9 @@ impl Pump {
 }
 
 /// A descriptor that means nothing, to be given up in need.
-pub(super) fn spare_descriptor() -> Option<OwnedFd> {
-    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+///
+/// # Errors
+/// None is left.
+pub(super) fn spare_descriptor() -> io::Result<OwnedFd> {
+    std::fs::File::open("/dev/null").map(OwnedFd::from)
 }

@@ -31,9 +31,11 @@ const FRAME_COST: usize = size_of::<Handed>();
 const BATCH: usize = 32;
 
 /// What a lane has for the first one.
-pub(in super::super) enum Message {
+pub(super) enum Message {
     /// Frames that are not the lane's.
     Frames(Frames),
+    /// The program has ended, and the lane has delivered what it sent.
+    Drained,
     /// The lane with this index has ended.
     Ended(usize),
 }
@@ -146,8 +148,13 @@ impl Outlet {
     /// Tells the first lane something, and wakes it. When it has gone, the run has ended.
     pub(super) fn tell(&self, message: Message) {
         if self.messages.send(message).is_ok() {
-            ring(&self.bell);
+            self.wake();
         }
+    }
+
+    /// Has the first lane look at what all lanes have in common.
+    pub(super) fn wake(&self) {
+        ring(&self.bell);
     }
 }
 

@@ -1,7 +1,6 @@
 //! The loop of a lane that is not the first: TCP flows that the program opened, and nothing else.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,19 +9,22 @@ use wharf_stack::stack::{DatagramIn, DatagramSink, Stack};
 use wharf_sys::epoll::{Interest, Ready};
 use wharf_table::{DropReason, Instant};
 
+use super::super::descriptors::Descriptors;
+use super::super::draining::Draining;
 use super::super::lane::{self, Lane};
 use super::super::token::Token;
 use super::super::wire::Watch;
-use super::Account;
 use super::handed::{self, Message, Outlet};
-use super::shares::Share;
+use super::{Account, END, End};
 
 /// Everything that the loop holds.
 pub(super) struct Side {
     lane: Lane,
     outlet: Outlet,
-    share: Share,
-    end: Arc<OwnedFd>,
+    descriptors: Descriptors,
+    end: Arc<End>,
+    /// Set when the program has ended, until what it sent is delivered.
+    draining: Option<Draining>,
     notice: Notice,
 }
 
@@ -53,61 +55,78 @@ impl Side {
     pub(super) fn new(
         lane: Lane,
         outlet: Outlet,
-        share: Share,
-        end: Arc<OwnedFd>,
+        descriptors: Descriptors,
+        end: Arc<End>,
         index: usize,
     ) -> io::Result<Side> {
         lane.wire.register(&lane.poller, Watch::Begin)?;
-        lane.poller.add(&end, Token::End.into(), Interest::Read)?;
+        lane.poller.add(&end.bell, Token::End.into(), Interest::Read)?;
         let notice = Notice { outlet: outlet.clone(), index };
-        Ok(Side { lane, outlet, share, end, notice })
+        Ok(Side { lane, outlet, descriptors, end, draining: None, notice })
     }
 
     /// Runs until it is told to end, and says what came of it.
     ///
     /// # Errors
     /// A failed system call of the loop itself.
-    pub(super) fn run(self) -> io::Result<Account> {
-        // Whatever comes, the notice goes last.
-        let Side { mut lane, mut outlet, mut share, end, notice } = self;
-        let result = carry(&mut lane, &mut outlet, &mut share);
+    pub(super) fn run(mut self) -> io::Result<Account> {
+        let result = self.carry();
+        let Side { lane, outlet, notice, .. } = self;
         let account = Account { drops: lane.stack.drops().clone(), asked: lane.asked, handed: outlet.handed };
-        drop((lane, end));
+        drop(lane);
+        // Whatever came, the notice goes last.
         drop(notice);
         result.map(|()| account)
     }
-}
 
-/// The loop, until the word to end.
-fn carry(lane: &mut Lane, outlet: &mut Outlet, share: &mut Share) -> io::Result<()> {
-    let mut ready = Vec::with_capacity(512);
-    loop {
-        lane.wire.await_room(&lane.poller)?;
-        let timeout = timeout(lane);
-        lane.wait(&mut ready, timeout)?;
-        let now = lane.clock.now();
-        lane.wire.set_now(now);
-        for event in ready.drain(..) {
-            match Token::from_bits(event.token) {
-                Some(Token::End) => return Ok(()),
-                Some(token) => on_ready(lane, now, token, event)?,
-                None => {}
+    /// The loop, until the word to end.
+    fn carry(&mut self) -> io::Result<()> {
+        let mut ready = Vec::with_capacity(512);
+        loop {
+            self.lane.wire.await_room(&self.lane.poller)?;
+            let timeout = self.timeout();
+            self.lane.wait(&mut ready, timeout)?;
+            let now = self.lane.clock.now();
+            self.lane.wire.set_now(now);
+            for event in ready.drain(..) {
+                match Token::from_bits(event.token) {
+                    Some(Token::End) if self.end.word() == END => {
+                        self.lane.streams.give_all_up(now, &mut self.lane.stack);
+                        return Ok(());
+                    }
+                    Some(Token::End) => self.draining = Some(Draining::begin(now, &mut self.lane)),
+                    Some(token) => on_ready(&mut self.lane, now, token, event)?,
+                    None => {}
+                }
             }
+            read_link(&mut self.lane, &mut self.outlet, now);
+            self.lane.stack.handle_timeout(now);
+            settle(&mut self.lane, now);
+            self.after_turn(now);
         }
-        share.take(&mut lane.stack);
-        read_link(lane, outlet, now);
-        lane.stack.handle_timeout(now);
-        settle(lane, now);
-        share.tell(&lane.stack);
     }
-}
 
-/// How long the loop may sleep.
-fn timeout(lane: &Lane) -> Option<Duration> {
-    if lane.has_work() {
-        return Some(Duration::ZERO);
+    /// Says what the first lane has to know.
+    fn after_turn(&mut self, now: Instant) {
+        if self.descriptors.has_advice() {
+            self.outlet.wake();
+        }
+        if let Some(draining) = &mut self.draining
+            && draining.is_over(now, &mut self.lane)
+        {
+            self.draining = None;
+            self.outlet.tell(Message::Drained);
+        }
     }
-    lane.deadline([]).map(|next| next.since(lane.clock.now()))
+
+    /// How long the loop may sleep.
+    fn timeout(&self) -> Option<Duration> {
+        if self.lane.has_work() {
+            return Some(Duration::ZERO);
+        }
+        let look = self.draining.as_ref().map(Draining::next_look);
+        self.lane.deadline([look]).map(|next| next.since(self.lane.clock.now()))
+    }
 }
 
 fn on_ready(lane: &mut Lane, now: Instant, token: Token, ready: Ready) -> io::Result<()> {
