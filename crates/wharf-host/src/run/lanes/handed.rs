@@ -191,3 +191,95 @@ fn tcp_of(frame: &[u8]) -> Option<(Addr, Addr, &[u8])> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outlet() -> (Outlet, Inlet) {
+        pair(super::super::bell().unwrap())
+    }
+
+    #[test]
+    fn frames_arrive_in_their_order_and_as_they_were() {
+        let (mut outlet, inlet) = outlet();
+        let sent: Vec<Vec<u8>> = (0..70u8).map(|number| vec![number; usize::from(number) + 1]).collect();
+        let mut frames = outlet.frames();
+        for (bytes, gso_size) in sent.iter().zip(0..) {
+            let checksum = if gso_size % 2 == 0 { ChecksumIn::Trusted } else { ChecksumIn::Unverified };
+            outlet.take(&mut frames, &FrameIn { bytes, checksum, gso_size }).unwrap();
+        }
+        outlet.send(frames);
+        let Some(Message::Frames(frames)) = inlet.poll() else { panic!("the frames were sent") };
+        let mut got = Vec::new();
+        frames.deliver(|frames| {
+            assert!(frames.len() <= BATCH);
+            for frame in frames {
+                assert_eq!(usize::from(frame.gso_size), got.len());
+                assert_eq!(frame.checksum == ChecksumIn::Trusted, got.len() % 2 == 0);
+                got.push(frame.bytes.to_vec());
+            }
+        });
+        assert_eq!(got, sent);
+        assert!(inlet.poll().is_none());
+    }
+
+    #[test]
+    fn a_first_lane_that_does_not_keep_up_costs_bounded_memory() {
+        let (mut outlet, inlet) = outlet();
+        let large = vec![0; 65_000];
+        let mut fit = 0;
+        loop {
+            let mut frames = outlet.frames();
+            let taken = outlet.take(&mut frames, &FrameIn::plain(&large));
+            outlet.send(frames);
+            match taken {
+                Ok(()) => fit += 1,
+                Err(reason) => {
+                    assert_eq!(reason, DropReason::LinkFull);
+                    break;
+                }
+            }
+        }
+        assert_eq!(fit, BYTES_MAX / (65_000 + FRAME_COST));
+        // What is done with makes room again.
+        drop(inlet.poll());
+        assert!(outlet.take(&mut outlet.frames(), &FrameIn::plain(&large)).is_ok());
+        while inlet.poll().is_some() {}
+        assert_eq!(outlet.used.load(Ordering::Relaxed), 0);
+    }
+
+    /// An Ethernet frame with an IPv4 packet in it.
+    fn frame(protocol: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {
+        let ip = Ipv4Repr {
+            protocol,
+            more_fragments: fragment & 0x2000 != 0,
+            fragment_offset: (fragment & 0x1fff) * 8,
+            payload_len: payload.len(),
+            src: Addr::v4([10, 0, 2, 100]),
+            dst: Addr::v4([192, 0, 2, 1]),
+            hop_limit: 64,
+            dscp_ecn: 0,
+            identification: 7,
+            dont_fragment: false,
+        };
+        let mut bytes = vec![0; 12];
+        bytes.extend([8, 0]);
+        let mut header = vec![0; ip.header_len()];
+        ip.emit(&mut header);
+        bytes.extend(header);
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn only_whole_tcp_is_looked_at() {
+        assert!(tcp_of(&frame(protocol::TCP, 0, &[0; 20])).is_some());
+        assert!(tcp_of(&frame(protocol::UDP, 0, &[0; 20])).is_none());
+        assert!(tcp_of(&frame(protocol::TCP, 0x2000, &[0; 24])).is_none(), "the first fragment");
+        assert!(tcp_of(&frame(protocol::TCP, 3, &[0; 20])).is_none(), "another one");
+        for length in 0..34 {
+            assert!(tcp_of(&frame(protocol::TCP, 0, &[0; 20])[..length]).is_none());
+        }
+    }
+}
