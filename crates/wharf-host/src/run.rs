@@ -11,6 +11,7 @@ mod descriptors;
 mod draining;
 mod echo;
 mod lane;
+mod lanes;
 mod log;
 pub mod names;
 pub mod publish;
@@ -25,17 +26,20 @@ pub(crate) mod wire;
 use std::io;
 
 use thiserror::Error;
+use wharf_stack::stack::Stack;
 use wharf_sys::proc::traffic::Traffic;
 use wharf_sys::process::OpenFiles;
 use wharf_sys::signal::Inherited;
 use wharf_table::{DropReason, Protocol};
 
 use self::addresses::Addresses;
+use self::clock::Clock;
 use self::config::{Lowered, Style};
 use self::datagrams::Datagrams;
 use self::descriptors::Descriptors;
 use self::echo::Echoes;
 use self::lane::Lane;
+use self::lanes::{Lanes, Plan};
 use self::log::Log;
 use self::names::Names;
 use self::publish::{Choice, ClaimError, Published};
@@ -90,24 +94,31 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     let inherited = Inherited::current();
     let signals = start::take_signals().map_err(failed("wait for signals"))?;
     let open_files = OpenFiles::raise();
-    let prepared = start::sandbox(config, open_files, inherited).spawn()?;
+    let mut prepared = start::sandbox(config, open_files, inherited).spawn()?;
     let mut log = Log::new(config.verbosity, config.style);
     prepared.warnings.iter().for_each(|warning| log.warning(warning));
     let published = publish::claim(&config.publish, config.families)?;
     published.iter().for_each(|port| announce(port, &mut log, config.style));
 
-    let (clock, poller, buffers) = start::engine().map_err(failed("make the loop"))?;
+    let clock = Clock::start();
+    let (poller, buffers) = start::engine().map_err(failed("make the loop"))?;
     let now = clock.now();
     let spare = pump::spare_descriptor().map_err(failed("open /dev/null"))?;
-    let descriptors = Descriptors::beyond(&spare);
+    let descriptors = Descriptors::beyond(&spare, lanes::own_descriptors(config.queues));
     let max_connections = descriptors.most().saturating_add(LEAVING_MAX);
-    let stack = start::gateway_stack(config, &prepared.link, max_connections, now)
-        .map_err(failed("draw random keys"))?;
+    let gateway =
+        start::gateway(config, &prepared.link, max_connections).map_err(failed("draw random keys"))?;
+    let linger = lane::linger(config.queues);
+    let addresses = Addresses { v4: config.v4, v6: config.v6 };
+    let plan = Plan { clock, log: &log, addresses, descriptors: &descriptors, stack: &gateway, linger };
+    let others = Lanes::begin(&plan, std::mem::take(&mut prepared.queues))
+        .map_err(failed("start the loop of another queue"))?;
+    let mut stack = Stack::new(gateway, now);
+    start::serve_names(config, &mut stack);
     let mut seeds = [0; 2];
     for seed in &mut seeds {
         *seed = start::random_u64().map_err(failed("draw random numbers"))?;
     }
-    let addresses = Addresses { v4: config.v4, v6: config.v6 };
     let names = {
         let poller = poller.try_clone().map_err(failed("make the loop"))?;
         Names::new(config.names(Token::NAMES_BASE), poller, start::random_u64_or_die)
@@ -136,10 +147,13 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         buffers,
         addresses,
         streams: Streams::new(descriptors.clone()),
+        asked: 0,
         link_has_more: false,
+        linger,
         lingers: false,
     };
     let mut pump = Pump {
+        others,
         lane,
         descriptors: descriptors.clone(),
         datagrams,
@@ -150,14 +164,14 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         spare: Some(spare),
         signals,
         sandbox,
-        draining: None,
+        ending: None,
     };
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;
     let dropped = traffic.as_mut().and_then(|traffic| traffic.sent_dropped(INTERFACE)).unwrap_or(0);
     let dropped = dropped + u64::from(pump.lane.wire.newly_dropped());
     pump.lane.stack.count_drops(DropReason::ProgramQueueFull, dropped);
-    pump.lane.tell_drops();
+    pump.finish();
     Ok(exit)
 }
 

@@ -74,6 +74,10 @@ pub struct Poller {
     events: Vec<epoll::Event>,
 }
 
+// SAFETY: what keeps this from being `Send` by itself is that an event's data may be a pointer. Here it is always the
+// number of a token, which was given by value and is read by value.
+unsafe impl Send for Poller {}
+
 impl Poller {
     /// An empty set; one wait brings up to `batch` events.
     ///

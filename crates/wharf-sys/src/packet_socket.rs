@@ -1,7 +1,10 @@
 //! A packet socket on one end of a veth pair: the link where there is no TAP.
 //!
 //! The socket and its end stand in a network namespace that nothing else uses; the program has the other end. Frames
-//! carry virtio-net headers (`PACKET_VNET_HDR`), so that large ones pass whole in both directions.
+//! carry virtio-net headers (`PACKET_VNET_HDR`), so that large ones pass whole in both directions. Several sockets on the
+//! same end share the flows among them.
+
+mod fanout;
 
 use std::ffi::CStr;
 use std::io;
@@ -60,6 +63,17 @@ impl PacketSocket {
         // SAFETY: the pointer and the size describe `address`, which the kernel only reads.
         check(unsafe { libc::bind(self.0.as_raw_fd(), (&raw const address).cast(), size) })?;
         Ok(())
+    }
+
+    /// Makes the sockets, bound to one interface in this order, share the frames of it: each TCP flow has one of them, and
+    /// the first has TCP from the ports in `first`, and everything else. One socket alone has all.
+    ///
+    /// # Errors
+    /// One is bound to no interface, or the kernel is older than 4.3.
+    pub fn share(sockets: &[PacketSocket], first: &[(u16, u16)]) -> io::Result<()> {
+        let [leader, _, ..] = sockets else { return Ok(()) };
+        sockets.iter().try_for_each(|socket| fanout::join(socket.0.as_fd()))?;
+        fanout::steer(leader.0.as_fd(), first)
     }
 
     /// The descriptor.

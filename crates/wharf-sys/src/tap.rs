@@ -1,6 +1,7 @@
 //! A TAP device with virtio-net headers: the program's interface, whose frames are read and written here.
 //!
-//! Never with `IFF_NAPI`: it halved the speed of writes. One queue.
+//! Never with `IFF_NAPI`: it halved the speed of writes. With several queues the kernel gives a flow to the queue to which it was
+//! last written, or else to one that its hash chooses; a queue that nobody reads stalls its flows.
 
 use std::ffi::{CStr, c_int, c_uint};
 use std::io;
@@ -24,19 +25,58 @@ pub enum Offload {
     None,
 }
 
+/// How many queues an interface may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queues {
+    /// One.
+    One,
+    /// More: see [`open_queue`].
+    Many,
+}
+
+impl Queues {
+    const fn flags(self) -> c_int {
+        let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+        match self {
+            Queues::One => flags,
+            Queues::Many => flags | libc::IFF_MULTI_QUEUE,
+        }
+    }
+}
+
 /// Makes the interface `name` with the number `index` in the network namespace of this process, and returns its
 /// other side. The interface goes when the descriptor is closed.
 ///
 /// # Errors
 /// Opening the device: it is missing or closed to this user. Making the interface: no `CAP_NET_ADMIN` here, or the
 /// name or number is taken.
-pub fn open(name: &CStr, index: u32, offload: Offload) -> io::Result<(OwnedFd, LinkCapabilities)> {
-    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(TUN_DEVICE, flags, Mode::empty())?;
+pub fn open(
+    name: &CStr,
+    index: u32,
+    offload: Offload,
+    queues: Queues,
+) -> io::Result<(OwnedFd, LinkCapabilities)> {
+    let fd = open_device()?;
     set_index(&fd, index)?;
-    make(&fd, name, libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR)?;
+    make(&fd, name, queues.flags())?;
     let capabilities = prepare(&fd, offload)?;
     Ok((fd, capabilities))
+}
+
+/// One more queue of the interface `name`, which was opened for [`Queues::Many`] and lies in the network namespace of this
+/// process. It carries what the first one does. The interface goes when the last queue is closed.
+///
+/// # Errors
+/// As [`open`]; `E2BIG` when it has 256 queues.
+pub fn open_queue(name: &CStr) -> io::Result<OwnedFd> {
+    let fd = open_device()?;
+    make(&fd, name, Queues::Many.flags())?;
+    Ok(fd)
+}
+
+fn open_device() -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(TUN_DEVICE, flags, Mode::empty())?)
 }
 
 /// What an interface carries.
@@ -54,8 +94,7 @@ pub enum Layer {
 /// # Errors
 /// As [`open`]; `EBUSY` when somebody holds it, `EINVAL` when it is of another kind.
 pub fn attach(name: &CStr, layer: Layer, offload: Offload) -> io::Result<(OwnedFd, LinkCapabilities)> {
-    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(TUN_DEVICE, flags, Mode::empty())?;
+    let fd = open_device()?;
     let kind = match layer {
         Layer::Ethernet => libc::IFF_TAP,
         Layer::Ip => libc::IFF_TUN,
@@ -85,8 +124,7 @@ fn prepare(fd: &OwnedFd, offload: Offload) -> io::Result<LinkCapabilities> {
 /// # Errors
 /// As [`open`].
 pub fn open_tun(name: &CStr, index: u32) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(TUN_DEVICE, flags, Mode::empty())?;
+    let fd = open_device()?;
     set_index(&fd, index)?;
     make(&fd, name, libc::IFF_TUN | libc::IFF_NO_PI)?;
     Ok(fd)

@@ -145,6 +145,11 @@ impl DropCounters {
         self.0[reason.index()] += count;
     }
 
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &DropCounters) {
+        self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
+    }
+
     /// How many were dropped for `reason`.
     pub fn of(&self, reason: DropReason) -> u64 {
         self.0[reason.index()]

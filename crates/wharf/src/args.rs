@@ -121,7 +121,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    #[arg(long, value_name = "SPEC", help = LINK)]
+    /// A bad line: delay=20ms,loss=1% (a wrong one lists all)
+    #[arg(long, value_name = "SPEC")]
     pub(crate) link: Option<String>,
 
     /// Be root inside
@@ -135,6 +136,10 @@ pub(crate) struct RunArgs {
     /// Frames no larger than the MTU, with their checksums
     #[arg(long)]
     pub(crate) no_offload: bool,
+
+    /// Its queues, each with a thread [half the processors, at most 4]
+    #[arg(long, value_name = "N")]
+    pub(crate) queues: Option<String>,
 
     /// Tell on standard error what happens
     #[arg(short, long)]

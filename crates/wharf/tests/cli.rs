@@ -68,6 +68,7 @@ Usage: wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)
       --root               Be root inside
       --device <KIND>      The link: auto, tap or packet [auto]
       --no-offload         Frames no larger than the MTU, with their checksums
+      --queues <N>         Its queues, each with a thread [half the processors, at most 4]
   -v, --verbose            Tell on standard error what happens
       --json               Tell it as JSON, one object a line
   -h, --help               Print help
@@ -381,6 +382,11 @@ fn other_values_that_are_wrong() {
         &["run", "--name", "my run", "true"],
         &["run", "--name", "gateway", "true"],
         &["run", "--device", "tun", "true"],
+        &["run", "--queues", "0", "true"],
+        &["run", "--queues", "65", "true"],
+        &["run", "--queues", "-1", "true"],
+        &["run", "--queues", "some", "true"],
+        &["run", "--queues", "2", "--link", "loss=1%", "true"],
         &["run", "--link", "delay=20", "true"],
         &["run", "--link", "delay=20ms,lost=1%", "true"],
     ]);
@@ -407,6 +413,16 @@ $ wharf run --name gateway true
 2: wharf: --name "gateway": not a name for a run (letters, digits and hyphens, 63 at most; not host, gateway or dns)
 $ wharf run --device tun true
 2: wharf: --device "tun": no such link (write auto, tap or packet)
+$ wharf run --queues 0 true
+2: wharf: --queues "0": not a number of queues (write 1 to 64)
+$ wharf run --queues 65 true
+2: wharf: --queues "65": not a number of queues (write 1 to 64)
+$ wharf run --queues -1 true
+2: wharf: --queues "-1": not a number of queues (write 1 to 64)
+$ wharf run --queues some true
+2: wharf: --queues "some": not a number of queues (write 1 to 64)
+$ wharf run --queues 2 --link loss=1% true
+2: wharf: --queues "2": a bad line has one queue (leave out --queues or --link)
 $ wharf run --link delay=20 true
 2: wharf: --link "delay=20" has no span of time, as in 20ms (us, ms, s)
 $ wharf run --link delay=20ms,lost=1% true

@@ -47,6 +47,8 @@ pub(super) fn open(
                 root: RootMap::Root,
                 link: LinkChoice::Auto,
                 offload: offload(config),
+                queues: 1,
+                first_queue_ports: Vec::new(),
                 mtu: config.mtu.into(),
                 hardware: PROGRAM_HARDWARE,
                 gateway_hardware: hardware,

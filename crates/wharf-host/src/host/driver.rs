@@ -114,7 +114,7 @@ pub(super) fn run(config: &Lowered) -> Result<End, HostError> {
     // The fork into a network of its own wants nothing open.
     let device = device::open(config, hardware, inherited, files)?;
     let listener = config.socket.as_deref().map(Listener::open).transpose()?;
-    let (_, poller, buffers) = start::engine().map_err(HostError::at("make the loop"))?;
+    let (poller, buffers) = start::engine().map_err(HostError::at("make the loop"))?;
     let (link, medium, sandbox) = match device {
         Device::Interface(link, medium) => (link, medium, None),
         Device::Program(prepared) => {

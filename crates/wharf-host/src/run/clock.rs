@@ -5,6 +5,7 @@ use std::time;
 use wharf_table::Instant;
 
 /// Time since the start of the run, on the monotonic clock.
+#[derive(Clone, Copy)]
 pub(crate) struct Clock(time::Instant);
 
 impl Clock {

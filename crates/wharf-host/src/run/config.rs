@@ -38,6 +38,10 @@ const MTU_MIN_V6: u16 = 1280;
 const BUFFER_DEFAULT: u32 = 1 << 20;
 const BUFFER_MIN: u32 = 256 << 10;
 const BUFFER_MAX: u32 = 64 << 20;
+/// The most queues of a link.
+pub const QUEUES_MAX: usize = 64;
+/// The most queues where their number is not given.
+const QUEUES_DEFAULT_MAX: usize = 4;
 /// The program's address where none is given.
 const DEFAULT_V4: Addr = Addr::v4([10, 0, 2, 100]);
 const DEFAULT_V4_PREFIX: u8 = 24;
@@ -125,6 +129,8 @@ pub struct Typed {
     pub device: Option<LinkChoice>,
     /// `--no-offload`.
     pub offload: Option<Offload>,
+    /// `--queues`.
+    pub queues: Option<u32>,
     /// `-v`.
     pub verbosity: Verbosity,
     /// `--json`.
@@ -160,6 +166,8 @@ pub struct Lowered {
     pub device: LinkChoice,
     /// Whether frames may be large and without checksum.
     pub offload: Offload,
+    /// How many queues the link has, each with a loop of its own.
+    pub queues: usize,
     /// Whether it tells what happens.
     pub verbosity: Verbosity,
     /// How it tells it.
@@ -173,7 +181,10 @@ impl Typed {
     ///
     /// # Errors
     /// As [`Typed::lower`], or [`ConfigError::NoRandom`].
-    pub fn lower_here(self) -> Result<Lowered, ConfigError> {
+    pub fn lower_here(mut self) -> Result<Lowered, ConfigError> {
+        if self.queues.is_none() && !self.is_line_bad() {
+            self.queues = Some(queues_for(start::processors()));
+        }
         let random = start::random_u64().map_err(|_| ConfigError::NoRandom)?;
         self.lower(&HostNetwork::current(), random)
     }
@@ -186,6 +197,7 @@ impl Typed {
         self.check_families()?;
         let mtu = self.mtu()?;
         let buffer = self.buffer()?;
+        let queues = self.queues()?;
         let default_v4 = Cidr::new(DEFAULT_V4, DEFAULT_V4_PREFIX).expect("24 is a prefix length of IPv4");
         let v4 = self.network(default_v4, host)?;
         let v6 = self.network(unique_local(random), host)?;
@@ -206,6 +218,7 @@ impl Typed {
             root: self.root.unwrap_or(RootMap::Keep),
             device: self.device.unwrap_or(LinkChoice::Auto),
             offload: self.offload.unwrap_or(Offload::Full),
+            queues,
             verbosity: self.verbosity,
             style: self.style,
             command,
@@ -242,6 +255,19 @@ impl Typed {
         let Some(bytes) = self.buffer else { return Ok(BUFFER_DEFAULT) };
         let fits = u32::try_from(bytes).ok().filter(|bytes| (BUFFER_MIN..=BUFFER_MAX).contains(bytes));
         fits.ok_or(ConfigError::Buffer { bytes })
+    }
+
+    fn is_line_bad(&self) -> bool {
+        self.link.is_some_and(|link| !link.is_none())
+    }
+
+    fn queues(&self) -> Result<usize, ConfigError> {
+        let queues = self.queues.unwrap_or(1);
+        if queues > 1 && self.is_line_bad() {
+            return Err(ConfigError::QueuesOfBadLine { queues });
+        }
+        let fits = usize::try_from(queues).ok().filter(|queues| (1..=QUEUES_MAX).contains(queues));
+        fits.ok_or(ConfigError::Queues { queues })
     }
 
     /// The addresses of the family of `default`, which is the program's where none was given.
@@ -294,6 +320,11 @@ impl Lowered {
         let servers: Vec<IpAddr> = [&self.v4, &self.v6].into_iter().flatten().map(|of| of.dns.ip()).collect();
         ResolvConf::parse(&String::from_utf8_lossy(&text)).for_client(&servers)
     }
+}
+
+/// How many queues a link has on a machine with so many processors: the program wants as many as wharf does.
+fn queues_for(processors: usize) -> u32 {
+    (processors / 2).clamp(1, QUEUES_DEFAULT_MAX) as u32
 }
 
 /// A network that nobody else has: fd00::/8, forty random bits, subnet 0 (RFC 4193, section 3.1).

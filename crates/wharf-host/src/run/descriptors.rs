@@ -35,9 +35,11 @@ struct Shared {
 pub(super) struct Descriptor(Arc<Shared>);
 
 impl Descriptors {
-    /// What this process has left: `newest` was opened just now, so that everything below its number is in use.
-    pub(super) fn beyond(newest: &OwnedFd) -> Descriptors {
-        Descriptors::of(OpenFiles::current().soft.unwrap_or(u64::MAX), newest.as_raw_fd().unsigned_abs())
+    /// What this process has left: `newest` was opened just now, so that everything below its number is in use, and `more` are
+    /// still to be opened.
+    pub(super) fn beyond(newest: &OwnedFd, more: u32) -> Descriptors {
+        let newest = newest.as_raw_fd().unsigned_abs();
+        Descriptors::of(OpenFiles::current().soft.unwrap_or(u64::MAX), newest + more)
     }
 
     fn of(limit: u64, newest: u32) -> Descriptors {
@@ -72,6 +74,11 @@ impl Descriptors {
         if is_shortage(error) {
             self.0.refused.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether there is something to be told.
+    pub(super) fn has_advice(&self) -> bool {
+        self.0.refused.load(Ordering::Relaxed)
     }
 
     /// What is to be told of newcomers that were refused since the last call; `None` where none was.

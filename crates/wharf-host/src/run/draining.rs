@@ -14,6 +14,7 @@ use std::time::Duration;
 use wharf_table::Instant;
 
 use super::lane::Lane;
+use super::lanes::Lanes;
 use super::pump::Pump;
 use super::spawn::ProgramExit;
 use super::start;
@@ -25,13 +26,40 @@ const LOOK: Duration = Duration::from_millis(250);
 const STRAY: Duration = Duration::from_millis(5);
 const SHORTLY: Duration = Duration::from_millis(100);
 
-/// What is known from the program's end on.
-#[derive(Clone, Copy)]
+/// A lane's part in the end of a run.
 pub(super) struct Draining {
+    next_look: Instant,
+}
+
+impl Draining {
+    /// The program has ended. What it sent last stands in the link.
+    pub(super) fn begin(now: Instant, lane: &mut Lane) -> Draining {
+        lane.streams.begin_draining(now, &mut lane.stack);
+        lane.link_has_more = true;
+        Draining { next_look: now + LOOK }
+    }
+
+    /// When the streams are looked at next, whether they make progress.
+    pub(super) fn next_look(&self) -> Instant {
+        self.next_look
+    }
+
+    /// Whether everything is delivered or given up.
+    pub(super) fn is_over(&mut self, now: Instant, lane: &mut Lane) -> bool {
+        if now >= self.next_look {
+            self.next_look = now + LOOK;
+            lane.streams.look_for_progress(now, &mut lane.stack);
+        }
+        !lane.is_sending() && lane.streams.is_empty()
+    }
+}
+
+/// What is known of a run from the program's end on.
+pub(super) struct Ending {
     exit: ProgramExit,
+    draining: Draining,
     /// Until when the loop goes on in any case.
     least: Instant,
-    next_look: Instant,
     pace: Pace,
 }
 
@@ -50,62 +78,64 @@ impl Pump {
     /// None that anybody can do anything about.
     pub(super) fn on_program(&mut self, now: Instant) -> io::Result<()> {
         let Some(exit) = self.sandbox.poll_status() else { return Ok(()) };
-        if let Some(draining) = &mut self.draining {
+        if let Some(ending) = &mut self.ending {
             // Init is gone before its time, and the network with it.
-            draining.pace = Pace::AtOnce;
+            ending.pace = Pace::AtOnce;
             return Ok(());
         }
         self.listeners.clear();
         self.waiting.clear();
         // Signals until now were for the program.
         while self.signals.read()?.is_some() {}
-        self.lane.streams.begin_draining(now, &mut self.lane.stack);
-        // What the program sent last stands in the link.
-        self.lane.link_has_more = true;
+        if let Some(others) = &self.others {
+            others.begin_draining();
+        }
+        let draining = Draining::begin(now, &mut self.lane);
         let stray = if self.datagrams.has_sent_since(now, SHORTLY) { STRAY } else { Duration::ZERO };
         let pace = if self.sandbox.has_network() { Pace::Patient } else { Pace::AtOnce };
-        self.draining = Some(Draining { exit, least: now + stray, next_look: now + LOOK, pace });
+        self.ending = Some(Ending { exit, draining, least: now + stray, pace });
         Ok(())
     }
 
     /// Whether the program has ended.
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining.is_some()
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.is_some()
     }
 
     /// A signal came for a program that has ended: one that ends programs ends the wait.
     pub(super) fn on_late_signal(&mut self, number: i32) {
-        if let Some(draining) = &mut self.draining
+        if let Some(ending) = &mut self.ending
             && start::ENDING.contains(&number)
         {
-            draining.pace = Pace::AtOnce;
+            ending.pace = Pace::AtOnce;
         }
     }
 
-    /// When [`Pump::poll_drained`] has to look again.
-    pub(super) fn draining_timeout(&self) -> Option<Instant> {
-        let Draining { least, next_look, .. } = self.draining?;
-        Some(if self.lane.streams.is_empty() { least } else { next_look })
+    /// When [`Pump::poll_ended`] has to look again.
+    pub(super) fn ending_timeout(&self) -> Option<Instant> {
+        let Ending { least, draining, .. } = self.ending.as_ref()?;
+        let is_over = self.lane.streams.is_empty() && self.are_others_drained();
+        Some(if is_over { *least } else { draining.next_look() })
     }
 
     /// How the program ended, when it has and everything is delivered or given up.
-    pub(super) fn poll_drained(&mut self, now: Instant) -> Option<ProgramExit> {
-        let draining = self.draining.as_mut()?;
-        let pace = draining.pace;
-        if pace == Pace::Patient && now >= draining.next_look {
-            draining.next_look = now + LOOK;
-            self.lane.streams.look_for_progress(now, &mut self.lane.stack);
-        }
-        let Draining { exit, least, .. } = *draining;
-        let Lane { wire, streams, link_has_more, .. } = &self.lane;
-        let is_sending = *link_has_more || wire.holds_frames_of_the_program() || now < least;
+    pub(super) fn poll_ended(&mut self, now: Instant) -> Option<ProgramExit> {
+        let others_are_drained = self.are_others_drained();
+        let Ending { exit, draining, least, pace } = self.ending.as_mut()?;
+        let exit = *exit;
+        let is_over = draining.is_over(now, &mut self.lane);
+        let is_sending = self.lane.is_sending() || now < *least;
         if !is_sending {
             self.datagrams.close_published();
         }
-        if pace == Pace::Patient && (is_sending || !streams.is_empty()) {
+        if *pace == Pace::Patient && (is_sending || !is_over || !others_are_drained) {
             return None;
         }
         self.lane.streams.give_all_up(now, &mut self.lane.stack);
         Some(exit)
+    }
+
+    fn are_others_drained(&self) -> bool {
+        self.others.as_ref().is_none_or(Lanes::are_drained)
     }
 }

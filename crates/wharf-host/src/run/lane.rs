@@ -12,11 +12,12 @@ use wharf_stack::interface::FrameIn;
 use wharf_stack::stack::{ConnId, Event, Stack};
 use wharf_sys::epoll::{Poller, Ready};
 use wharf_sys::frame::{BATCH_BYTES, FrameBuffers};
-use wharf_table::{DropReason, Instant};
+use wharf_table::Instant;
 
 use super::addresses::Addresses;
 use super::clock::Clock;
 use super::log::Log;
+use super::start;
 use super::streams::Streams;
 use super::wire::Wire;
 
@@ -24,6 +25,11 @@ use super::wire::Wire;
 const LINK_BATCHES: usize = 4;
 /// How long the loop looks again before it sleeps, once something has happened. Waking up costs about as much on an idle processor.
 const LINGER: Duration = Duration::from_micros(50);
+
+/// How long each of so many loops looks again before it sleeps: not at all when they could keep the program from running.
+pub(super) fn linger(lanes: usize) -> Duration {
+    if lanes == 1 || lanes <= start::processors() / 2 { LINGER } else { Duration::ZERO }
+}
 
 /// A loop's own share of a run.
 pub(super) struct Lane {
@@ -35,8 +41,12 @@ pub(super) struct Lane {
     pub(super) buffers: FrameBuffers,
     pub(super) addresses: Addresses,
     pub(super) streams: Streams,
+    /// How many connections the program has asked for here.
+    pub(super) asked: u64,
     /// Whether the link may hold more frames than were read.
     pub(super) link_has_more: bool,
+    /// How long the loop looks again before it sleeps.
+    pub(super) linger: Duration,
     /// Whether the last wait brought an event.
     pub(super) lingers: bool,
 }
@@ -80,7 +90,7 @@ impl Lane {
     /// A failed system call of the loop itself.
     pub(super) fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
         if self.lingers && timeout != Some(Duration::ZERO) {
-            let end = self.clock.now() + LINGER;
+            let end = self.clock.now() + self.linger;
             while ready.is_empty() && self.clock.now() < end {
                 rustix::thread::sched_yield();
                 ready.extend(self.poller.wait(Some(Duration::ZERO))?);
@@ -96,6 +106,11 @@ impl Lane {
     /// Whether something can go on without a new event.
     pub(super) fn has_work(&self) -> bool {
         self.link_has_more || self.streams.has_work() || (self.stack.has_frames() && self.wire.is_open())
+    }
+
+    /// Whether frames of the program may still be on their way to the stack.
+    pub(super) fn is_sending(&self) -> bool {
+        self.link_has_more || self.wire.holds_frames_of_the_program()
     }
 
     /// When the lane has something to do by itself; the earliest of that and `others`.
@@ -131,6 +146,7 @@ impl Lane {
     pub(super) fn on_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Incoming(id) => {
+                self.asked += 1;
                 let tuple = self.stack.tuple(id);
                 let target = self.addresses.outside(tuple.local);
                 self.log.flow("open", tuple.reversed(), Some(target));
@@ -143,15 +159,6 @@ impl Lane {
             Event::Closed(id, reason) => {
                 self.log.flow(reason.name(), self.stack.tuple(id).reversed(), None);
                 self.streams.on_closed(now, id, reason, &self.poller, &mut self.stack);
-            }
-        }
-    }
-
-    /// Tells what was dropped, by reason. Multicast is not told: every kernel greets the groups of its link.
-    pub(super) fn tell_drops(&self) {
-        for (reason, count) in self.stack.drops().iter() {
-            if reason != DropReason::DestinationInvalid {
-                self.log.line(|| format!("dropped {count}: {reason}"));
             }
         }
     }

@@ -10,6 +10,7 @@ use wharf_table::Tuple;
 use super::config::{Style, Verbosity};
 
 /// Where a run tells what happens.
+#[derive(Clone)]
 pub(super) struct Log {
     verbosity: Verbosity,
     style: Style,

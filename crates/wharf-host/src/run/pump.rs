@@ -16,14 +16,15 @@ use wharf_stack::stack::{DatagramIn, DatagramSink, Event};
 use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::signal::{Origin, Signals};
 use wharf_sys::socket;
-use wharf_table::{Instant, Protocol};
+use wharf_table::{DropReason, Instant, Protocol};
 
 use super::addresses::Family;
 use super::datagrams::Datagrams;
 use super::descriptors::Descriptors;
-use super::draining::Draining;
+use super::draining::Ending;
 use super::echo::{self, Echoes};
 use super::lane::{self, Lane};
+use super::lanes::{Frames, Lanes};
 use super::log::Log;
 use super::resolver::Resolver;
 use super::spawn::{ProgramExit, Sandbox};
@@ -46,6 +47,8 @@ pub(super) struct Listener {
 
 /// Everything that a run's loop holds.
 pub(super) struct Pump {
+    /// The other lanes, where there are some. They are dropped first.
+    pub(super) others: Option<Lanes>,
     pub(super) lane: Lane,
     pub(super) descriptors: Descriptors,
     pub(super) datagrams: Datagrams,
@@ -59,7 +62,7 @@ pub(super) struct Pump {
     pub(super) signals: Signals,
     pub(super) sandbox: Sandbox,
     /// Set when the program has ended.
-    pub(super) draining: Option<Draining>,
+    pub(super) ending: Option<Ending>,
 }
 
 /// Takes the datagrams of a batch to where they go.
@@ -96,10 +99,33 @@ impl Pump {
         wire.register(poller, Watch::Begin)?;
         poller.add(&self.signals, Token::Signal.into(), Interest::Read)?;
         poller.add(self.sandbox.status_fd(), Token::Program.into(), Interest::Read)?;
+        if let Some(others) = &self.others {
+            poller.add(others.bell(), Token::Handed.into(), Interest::Read)?;
+        }
         for (index, listener) in self.listeners.iter().enumerate() {
             poller.add(&listener.socket, Token::Listener(index as u32).into(), Interest::Read)?;
         }
         Ok(())
+    }
+
+    /// Ends what there is besides, and tells what was dropped, by reason. Multicast is not told: every kernel greets the groups
+    /// of its link.
+    pub(super) fn finish(self) {
+        let mut drops = self.lane.stack.drops().clone();
+        if let Some(others) = self.others {
+            let log = &self.lane.log;
+            log.line(|| format!("queue 1: {} connections asked for", self.lane.asked));
+            for (account, number) in others.finish().iter().zip(2..) {
+                drops.add(&account.drops);
+                let (asked, handed) = (account.asked, account.handed);
+                log.line(|| {
+                    format!("queue {number}: {asked} connections asked for, {handed} frames handed over")
+                });
+            }
+        }
+        for (reason, count) in drops.iter().filter(|&(reason, _)| reason != DropReason::DestinationInvalid) {
+            self.lane.log.line(|| format!("dropped {count}: {reason}"));
+        }
     }
 
     /// Runs until the program has ended and what it sent is delivered, and says how it ended.
@@ -123,7 +149,7 @@ impl Pump {
             self.read_link(now);
             self.on_timeouts(now);
             self.settle(now);
-            if let Some(exit) = self.poll_drained(now) {
+            if let Some(exit) = self.poll_ended(now) {
                 return Ok(exit);
             }
         }
@@ -142,7 +168,7 @@ impl Pump {
             self.datagrams.poll_timeout(),
             self.echoes.poll_timeout(),
             self.resolver.names.poll_timeout(),
-            self.draining_timeout(),
+            self.ending_timeout(),
         ];
         let next = self.lane.deadline(others)?;
         Some(next.since(self.lane.clock.now()))
@@ -154,11 +180,14 @@ impl Pump {
             Token::Signal => self.on_signals()?,
             Token::Program => self.on_program(now)?,
             // None is left when the program has ended.
-            Token::Listener(_) if self.is_draining() => {}
+            Token::Listener(_) if self.is_ending() => {}
             Token::Listener(index) => self.waiting.push(index),
             Token::Stream(id) => self.lane.on_stream(now, id, ready),
             Token::Datagram(key) => self.datagrams.on_ready(key, ready),
             Token::Echo(key) => self.echoes.on_ready(key, ready),
+            Token::Handed => self.on_handed(now)?,
+            // That is for others.
+            Token::End => {}
             Token::Names(_) => self.resolver.names.handle_ready(now, token.into()),
         }
         Ok(())
@@ -176,6 +205,22 @@ impl Pump {
             stack.handle_frames_with(now, frames, &mut outward, streams);
         });
         lane.on_link_turn(turn);
+        self.datagrams.flush(now);
+    }
+
+    /// Takes what the other lanes have for this one.
+    fn on_handed(&mut self, now: Instant) -> io::Result<()> {
+        while let Some(frames) = self.others.as_mut().map_or(Ok(None), Lanes::poll)? {
+            self.take_handed(now, &frames);
+        }
+        Ok(())
+    }
+
+    fn take_handed(&mut self, now: Instant, frames: &Frames) {
+        let Pump { lane, datagrams, echoes, resolver, .. } = self;
+        let Lane { stack, streams, poller, log, .. } = lane;
+        let mut outward = Outward { now, poller, datagrams, echoes, resolver, log };
+        frames.deliver(|frames| stack.handle_frames_with(now, frames, &mut outward, streams));
         self.datagrams.flush(now);
     }
 
@@ -271,7 +316,7 @@ impl Pump {
     /// Signals for wharf go on to the program; those of the terminal reach it by themselves.
     fn on_signals(&mut self) -> io::Result<()> {
         while let Some(signal) = self.signals.read()? {
-            if self.is_draining() {
+            if self.is_ending() {
                 self.on_late_signal(signal.number);
                 continue;
             }

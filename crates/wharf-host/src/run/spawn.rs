@@ -28,7 +28,7 @@ mod report;
 use std::ffi::OsString;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use wharf_sys::control::{Channel, Wait};
 use wharf_sys::link::{Link, LinkKind};
@@ -97,6 +97,10 @@ pub struct SandboxConfig {
     pub link: LinkChoice,
     /// Whether frames may be large and without checksum.
     pub offload: Offload,
+    /// How many queues the link has; 1 at least.
+    pub queues: usize,
+    /// Ports of the program, first and last, whose TCP shall come in the first queue where the device can see to that.
+    pub first_queue_ports: Vec<(u16, u16)>,
     /// The largest IP packet on the link.
     pub mtu: u32,
     /// The hardware address of the program's interface.
@@ -175,20 +179,21 @@ struct Init {
 impl Init {
     /// Takes reports until everything is up.
     fn prepare(self, launch: Channel, program: Program) -> Result<Prepared, SpawnError> {
-        let (mut link, mut warnings, mut tap_error) = (None, Vec::new(), None);
+        let (mut link, mut queues, mut warnings, mut tap_error) = (None, Vec::new(), Vec::new(), None);
         loop {
             let message = self.control.receive(Wait::Block).map_err(SpawnError::Channel)?;
             let message = message.ok_or(SpawnError::InitGone)?;
             match Report::parse(message.bytes()) {
                 Some(Report::Link { kind, capabilities }) => {
                     let fd = message.descriptor.ok_or(SpawnError::InitGone)?;
-                    if kind == LinkKind::Packet {
-                        // Here, unlike in the sandbox, root may go beyond the host's limit.
-                        packet_socket::enlarge_receive_buffer(fd.as_fd());
-                    }
+                    enlarge(&fd, kind);
                     // Init sees its channel closed only after the link is.
                     let companion = self.control.as_fd().try_clone_to_owned().map_err(SpawnError::Channel)?;
                     link = Some(Link::new(fd, kind, capabilities).with_companion(companion));
+                }
+                Some(Report::Queue) => {
+                    let (fd, first) = message.descriptor.zip(link.as_ref()).ok_or(SpawnError::InitGone)?;
+                    queues.push(another_queue(first, fd));
                 }
                 Some(Report::NoTap { error }) => tap_error = Some(error),
                 Some(Report::Warning { step, error }) => warnings.push(step.warning(&error)),
@@ -199,6 +204,7 @@ impl Init {
                     let (fd, link) = message.descriptor.zip(link).ok_or(SpawnError::InitGone)?;
                     return Ok(Prepared {
                         link,
+                        queues,
                         init: self,
                         launch,
                         program: Pidfd::new(fd),
@@ -229,6 +235,19 @@ impl Init {
     }
 }
 
+/// Here, unlike in the sandbox, root may go beyond the host's limit.
+fn enlarge(queue: &OwnedFd, kind: LinkKind) {
+    if kind == LinkKind::Packet {
+        packet_socket::enlarge_receive_buffer(queue.as_fd());
+    }
+}
+
+/// One more queue of the link of which `first` is the first.
+fn another_queue(first: &Link, queue: OwnedFd) -> Link {
+    enlarge(&queue, first.kind());
+    Link::new(queue, first.kind(), first.capabilities())
+}
+
 /// The number of SIGKILL, the same on every architecture.
 const SIGKILL: i32 = 9;
 
@@ -245,8 +264,10 @@ impl Drop for Init {
 /// A sandbox in which everything is up but the program. Dropping it takes everything down.
 #[derive(Debug)]
 pub struct Prepared {
-    /// The link into the sandbox.
+    /// The link into the sandbox, with its first queue. To be dropped after the others: init takes its end for that of all.
     pub link: Link,
+    /// Its other queues.
+    pub queues: Vec<Link>,
     /// What could not be set up and is not needed by every program, in sentences.
     pub warnings: Vec<String>,
     init: Init,

@@ -17,9 +17,8 @@ use wharf_sys::process::OpenFiles;
 use wharf_sys::signal::{Inherited, Signals};
 use wharf_sys::tap::Offload;
 use wharf_table::policy::Policy;
-use wharf_table::{Addr, HashKey, Instant, Port, PortRange};
+use wharf_table::{Addr, HashKey, Port, PortRange, Protocol};
 
-use super::clock::Clock;
 use super::config::Lowered;
 use super::pump::DNS_TOKEN;
 use super::spawn::{RouterAdvertisements, SandboxConfig, Subnet};
@@ -84,13 +83,13 @@ pub(crate) fn random_key() -> io::Result<HashKey> {
     Ok(HashKey::new(bytes))
 }
 
-/// The stack of a run's gateway.
-pub(super) fn gateway_stack(
-    config: &Lowered,
-    link: &Link,
-    max_connections: usize,
-    now: Instant,
-) -> io::Result<Stack> {
+/// How many processors this process may use.
+pub(super) fn processors() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize).max(1)
+}
+
+/// What the stack of a run's gateway is to be like, in each of the lanes.
+pub(super) fn gateway(config: &Lowered, link: &Link, max_connections: usize) -> io::Result<Config> {
     let Lowered { v4, v6, .. } = *config;
     let host = [v4, v6].into_iter().flatten().map(|of| of.host).collect();
     let mut link_local = [0; 16];
@@ -107,7 +106,7 @@ pub(super) fn gateway_stack(
         timestamp_offset: random_u64()? as u32,
         ..Settings::default()
     };
-    let stack = Config {
+    Ok(Config {
         role: Role::Gateway(Gateway {
             peer_hardware: PROGRAM_HARDWARE,
             v4,
@@ -120,20 +119,22 @@ pub(super) fn gateway_stack(
         mtu: config.mtu,
         capabilities: Wire::capabilities(link, config.link.is_some()),
         tcp,
-        buffer_limit: BUFFER_LIMIT,
+        buffer_limit: BUFFER_LIMIT / config.queues,
         max_connections,
         ephemeral_ports: PortRange::DYNAMIC,
         table_key: random_key()?,
         isn_key: random_key()?,
-    };
-    let mut stack = Stack::new(stack, now);
+    })
+}
+
+/// Opens the name server's ports in a new stack.
+pub(super) fn serve_names(config: &Lowered, stack: &mut Stack) {
     let port = Port::new(53).expect("53 is a port");
-    for of in [v4, v6].into_iter().flatten() {
+    for of in [config.v4, config.v6].into_iter().flatten() {
         let bound =
             stack.listen(Some(of.dns), port, DNS_TOKEN).and(stack.bind_udp(Some(of.dns), port, DNS_TOKEN));
         debug_assert!(bound.is_ok(), "a new stack has no bindings");
     }
-    Ok(stack)
 }
 
 /// The sandbox that a run asks for.
@@ -149,6 +150,8 @@ pub(super) fn sandbox(config: &Lowered, open_files: OpenFiles, signals: Inherite
         link: config.device,
         // A bad line needs frames as they would be on a wire.
         offload: if config.link.is_some() { Offload::None } else { config.offload },
+        queues: config.queues,
+        first_queue_ports: published_tcp(config),
         mtu: config.mtu.into(),
         hardware: PROGRAM_HARDWARE,
         gateway_hardware: GATEWAY_HARDWARE,
@@ -162,12 +165,18 @@ pub(super) fn sandbox(config: &Lowered, open_files: OpenFiles, signals: Inherite
     }
 }
 
+/// The program's ports that are published over TCP, first and last: the first lane makes those connections.
+fn published_tcp(config: &Lowered) -> Vec<(u16, u16)> {
+    let tcp = config.publish.iter().filter(|spec| spec.protocol() == Protocol::Tcp);
+    tcp.map(|spec| (spec.inside().first().number(), spec.inside().last().number())).collect()
+}
+
 /// Blocks the signals that the loop forwards, and reads them from now on.
 pub(crate) fn take_signals() -> io::Result<Signals> {
     Signals::take(&FORWARDED.map(Signal::as_raw))
 }
 
-/// The clock, the poller and the buffers of a loop.
-pub(crate) fn engine() -> io::Result<(Clock, Poller, FrameBuffers)> {
-    Ok((Clock::start(), Poller::new(1024)?, FrameBuffers::new(LINK_BATCH)))
+/// The poller and the buffers of a loop.
+pub(crate) fn engine() -> io::Result<(Poller, FrameBuffers)> {
+    Ok((Poller::new(1024)?, FrameBuffers::new(LINK_BATCH)))
 }

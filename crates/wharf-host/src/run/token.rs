@@ -1,4 +1,4 @@
-//! What a readiness event is about: the tokens of the one loop.
+//! What a readiness event is about: the tokens of a loop.
 
 use wharf_stack::stack::ConnId;
 
@@ -21,6 +21,10 @@ pub(crate) enum Token {
     Echo(u32),
     /// A socket of the name server.
     Names(u32),
+    /// What other lanes have for the first one.
+    Handed,
+    /// The end of a run, as other lanes are told.
+    End,
 }
 
 const SHIFT: u32 = 56;
@@ -41,6 +45,8 @@ impl From<Token> for u64 {
             Token::Datagram(index) => (6, index),
             Token::Echo(index) => (7, index),
             Token::Names(index) => (8, index),
+            Token::Handed => (12, 0),
+            Token::End => (13, 0),
         };
         kind << SHIFT | u64::from(index)
     }
@@ -59,6 +65,8 @@ impl Token {
             6 => Token::Datagram(index),
             7 => Token::Echo(index),
             8 => Token::Names(index),
+            12 => Token::Handed,
+            13 => Token::End,
             _ => return None,
         })
     }

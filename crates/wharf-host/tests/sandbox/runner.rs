@@ -87,6 +87,8 @@ fn config(link: &OsString, command: Vec<OsString>) -> SandboxConfig {
             _ => LinkChoice::Tap,
         },
         offload: Offload::Full,
+        queues: 1,
+        first_queue_ports: Vec::new(),
         mtu: 1500,
         hardware: HARDWARE,
         gateway_hardware: GATEWAY_HARDWARE,

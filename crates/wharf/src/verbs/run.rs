@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use wharf_host::run;
-use wharf_host::run::config::{Families, Impairment, LinkChoice, Offload, RootMap, Style, Typed, Verbosity};
+use wharf_host::run::config::{
+    Families, Impairment, LinkChoice, Offload, QUEUES_MAX, RootMap, Style, Typed, Verbosity,
+};
 use wharf_host::run::spawn::ProgramExit;
 use wharf_table::notation::{Cidr, PortSpec, PublishSpec};
 
@@ -51,10 +53,15 @@ fn read(args: RunArgs) -> Result<Typed, Failure> {
         root: args.root.then_some(RootMap::Root),
         device: one("--device", args.device.as_deref(), device)?,
         offload: args.no_offload.then_some(Offload::None),
+        queues: one("--queues", args.queues.as_deref(), queues)?,
         verbosity: if args.verbose { Verbosity::Verbose } else { Verbosity::Silent },
         style: if args.json { Style::Json } else { Style::Text },
         command: args.command,
     })
+}
+
+fn queues(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{text:?}: not a number of queues (write 1 to {QUEUES_MAX})"))
 }
 
 fn device(text: &str) -> Result<LinkChoice, String> {

@@ -4,7 +4,7 @@ use thiserror::Error;
 use wharf_table::Addr;
 use wharf_table::notation::Cidr;
 
-use super::MTU_MAX;
+use super::{MTU_MAX, QUEUES_MAX};
 
 /// Why a run can't be what was asked for. Each says what, why, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -38,6 +38,18 @@ pub enum ConfigError {
     Buffer {
         /// What was asked for, in bytes.
         bytes: u64,
+    },
+    /// No queue, or too many.
+    #[error("--queues \"{queues}\": not a number of queues (write 1 to {QUEUES_MAX})")]
+    Queues {
+        /// What was asked for.
+        queues: u32,
+    },
+    /// Several queues of a bad line.
+    #[error("--queues \"{queues}\": a bad line has one queue (leave out --queues or --link)")]
+    QueuesOfBadLine {
+        /// What was asked for.
+        queues: u32,
     },
     /// An address that no host can have.
     #[error("{option} \"{addr}\": no host can have this address in {} (choose another one)", show(.program))]

@@ -18,7 +18,7 @@ use wharf_sys::netlink::{Batch, Netlink};
 use wharf_sys::packet_socket::{self, PacketSocket};
 use wharf_sys::process::{self, Program};
 use wharf_sys::signal;
-use wharf_sys::tap::{self, Offload};
+use wharf_sys::tap::{self, Offload, Queues};
 
 use super::identity::{Identity, Mapped};
 use super::report::{Report, Step, emit_error};
@@ -71,8 +71,9 @@ impl Setup<'_> {
     /// Init's whole life. Returns only when it failed.
     pub(super) fn run(&self) -> u8 {
         match self.set_up() {
-            Ok((program, link)) => {
-                let kept = [self.control.as_fd(), link.as_fd()];
+            Ok((program, queues)) => {
+                let kept: Vec<_> =
+                    queues.iter().map(|queue| queue.as_fd()).chain([self.control.as_fd()]).collect();
                 process::end_with_only(&kept, || self.reap_until_end_of(program))
             }
             Err((step, error)) => {
@@ -82,12 +83,12 @@ impl Setup<'_> {
         }
     }
 
-    /// Everything up to the fork of the program, whose number it returns, with the link.
-    fn set_up(&self) -> Result<(u32, OwnedFd), Failure> {
+    /// Everything up to the fork of the program, whose number it returns, with the queues of the link.
+    fn set_up(&self) -> Result<(u32, Vec<OwnedFd>), Failure> {
         process::die_with_parent().at(Step::Lifeline)?;
         process::set_name(c"wharf-init");
         signal::keep_children();
-        let link = self.set_up_network()?;
+        let queues = self.set_up_network()?;
         // The parent tells what it has mapped; before all is mapped, no file can be made. Should it have died before
         // the lifeline was tied, this finds the channel closed.
         let Ok(Some(message)) = self.control.receive(Wait::Block) else { process::end(FAILED) };
@@ -98,7 +99,7 @@ impl Setup<'_> {
         let child = process::fork_into(Namespaces::NONE, &[self.control.as_fd()], || self.become_program());
         let child = child.at(Step::Fork)?;
         self.tell(&Report::Ready, Some(child.process.as_fd()));
-        Ok((child.pid, link))
+        Ok((child.pid, queues))
     }
 
     /// Init's work once the program is forked: it answers for orphans, and when the program ends it ends the rest.
@@ -145,16 +146,13 @@ impl Setup<'_> {
         }
     }
 
-    fn set_up_network(&self) -> Result<OwnedFd, Failure> {
+    fn set_up_network(&self) -> Result<Vec<OwnedFd>, Failure> {
         let choice = self.config.link;
         if choice != LinkChoice::Packet {
             self.set_up_defaults();
-            match tap::open(&interface_name(), INTERFACE_INDEX, self.config.offload) {
-                Ok((fd, capabilities)) => {
-                    self.hand_over(&fd, LinkKind::Tap, capabilities);
-                    self.configure(&Netlink::open().at(Step::Netlink)?)?;
-                    return Ok(fd);
-                }
+            let queues = if self.config.queues > 1 { Queues::Many } else { Queues::One };
+            match tap::open(&interface_name(), INTERFACE_INDEX, self.config.offload, queues) {
+                Ok((first, capabilities)) => return self.set_up_tap(first, capabilities),
                 Err(error) if choice == LinkChoice::Tap => return Err((Step::Tap, error)),
                 Err(error) => self.tell(&Report::NoTap { error }, None),
             }
@@ -162,9 +160,20 @@ impl Setup<'_> {
         self.set_up_packet_link()
     }
 
+    fn set_up_tap(&self, first: OwnedFd, capabilities: LinkCapabilities) -> Result<Vec<OwnedFd>, Failure> {
+        let mut queues = vec![first];
+        for _ in 1..self.config.queues {
+            queues.push(tap::open_queue(&interface_name()).at(Step::Queue)?);
+        }
+        self.hand_over(&queues, LinkKind::Tap, capabilities);
+        self.configure(&Netlink::open().at(Step::Netlink)?)?;
+        Ok(queues)
+    }
+
     /// Leaves the present network namespace to the far end of a veth pair and moves on into another.
-    fn set_up_packet_link(&self) -> Result<OwnedFd, Failure> {
-        let socket = PacketSocket::open().at(Step::PacketSocket)?;
+    fn set_up_packet_link(&self) -> Result<Vec<OwnedFd>, Failure> {
+        let sockets: io::Result<Vec<_>> = (0..self.config.queues).map(|_| PacketSocket::open()).collect();
+        let sockets = sockets.at(Step::PacketSocket)?;
         let between = Netlink::open().at(Step::Netlink)?;
         namespace::unshare(Namespaces::NETWORK).at(Step::SecondNetwork)?;
         self.set_up_defaults();
@@ -176,7 +185,8 @@ impl Setup<'_> {
         batch.no_own_address(FAR_INDEX);
         batch.up_without_arp(FAR_INDEX);
         run(&between, &mut batch, |_| Step::Veth)?;
-        socket.bind(FAR_INDEX).at(Step::PacketSocket)?;
+        sockets.iter().try_for_each(|socket| socket.bind(FAR_INDEX)).at(Step::PacketSocket)?;
+        PacketSocket::share(&sockets, &self.config.first_queue_ports).at(Step::Queue)?;
         let capabilities = match self.config.offload {
             Offload::Full => packet_socket::capabilities(),
             Offload::None => {
@@ -184,14 +194,18 @@ impl Setup<'_> {
                 LinkCapabilities::default()
             }
         };
-        let fd = socket.into_fd();
-        self.hand_over(&fd, LinkKind::Packet, capabilities);
+        let queues: Vec<OwnedFd> = sockets.into_iter().map(PacketSocket::into_fd).collect();
+        self.hand_over(&queues, LinkKind::Packet, capabilities);
         self.configure(&Netlink::open().at(Step::Netlink)?)?;
-        Ok(fd)
+        Ok(queues)
     }
 
-    fn hand_over(&self, fd: &OwnedFd, kind: LinkKind, capabilities: LinkCapabilities) {
-        self.tell(&Report::Link { kind, capabilities }, Some(fd.as_fd()));
+    fn hand_over(&self, queues: &[OwnedFd], kind: LinkKind, capabilities: LinkCapabilities) {
+        let mut report = Report::Link { kind, capabilities };
+        for queue in queues {
+            self.tell(&report, Some(queue.as_fd()));
+            report = Report::Queue;
+        }
     }
 
     /// What an interface inherits when it is made.

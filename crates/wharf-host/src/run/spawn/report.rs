@@ -31,6 +31,8 @@ steps! {
     Identity => "map the user and group id of the sandbox",
     /// A TAP.
     Tap => "open a TAP device",
+    /// One more queue of the link.
+    Queue => "open another queue of the link",
     /// A packet socket.
     PacketSocket => "open a packet socket",
     /// The second network namespace, for the program.
@@ -82,6 +84,8 @@ impl fmt::Display for Step {
 pub(super) enum Report {
     /// The link; its descriptor comes along.
     Link { kind: LinkKind, capabilities: LinkCapabilities },
+    /// One more queue of the link, which comes along.
+    Queue,
     /// There is no TAP; the other device is tried next.
     NoTap { error: io::Error },
     /// A step failed that not every program needs.
@@ -100,6 +104,7 @@ const WARNING: u8 = 3;
 const FAILED: u8 = 4;
 const READY: u8 = 5;
 const ENDED: u8 = 6;
+const QUEUE: u8 = 7;
 
 impl Report {
     /// The bytes: a tag, a detail and a number.
@@ -110,6 +115,7 @@ impl Report {
                 let flags = [packet, capabilities.checksum, capabilities.tso, capabilities.uso];
                 (LINK, flags.iter().rev().fold(0, |bits, &flag| bits << 1 | u8::from(flag)), 0)
             }
+            Report::Queue => (QUEUE, 0, 0),
             Report::NoTap { error } => (NO_TAP, 0, number(error)),
             Report::Warning { step, error } => (WARNING, *step as u8, number(error)),
             Report::Failed { step, error } => (FAILED, *step as u8, number(error)),
@@ -135,6 +141,7 @@ impl Report {
                     uso: detail & 8 != 0,
                 },
             },
+            QUEUE => Report::Queue,
             NO_TAP => Report::NoTap { error: error() },
             WARNING => Report::Warning { step: step()?, error: error() },
             FAILED => Report::Failed { step: step()?, error: error() },
@@ -178,6 +185,7 @@ mod tests {
         let refused = || io::Error::from_raw_os_error(1);
         let reports = [
             Report::Link { kind: LinkKind::Packet, capabilities },
+            Report::Queue,
             Report::NoTap { error: refused() },
             Report::Warning { step: Step::ResolvConf, error: refused() },
             Report::Failed { step: Step::Fork, error: refused() },

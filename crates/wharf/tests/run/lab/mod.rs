@@ -61,6 +61,11 @@ impl Lab {
     pub(crate) fn words(&self, options: &[&str], command: &[&str]) -> Vec<String> {
         let mut words =
             vec![self.world.wharf(), "run".into(), "--device".into(), self.way.device.word().into()];
+        // A bad line has one queue.
+        if let Some(queues) = std::env::var("WHARF_TEST_QUEUES").ok().filter(|_| !options.contains(&"--link"))
+        {
+            words.extend(["--queues".into(), queues]);
+        }
         words.extend(options.iter().map(|word| (*word).to_owned()));
         if !command.is_empty() {
             words.push("--".into());
