@@ -39,8 +39,6 @@ Examples:
   wharf host --address 10.8.0.2/24 --tap w0 --peer 10.8.0.1/24
   wharf host --address fd00:8::2/64 --tun t0 --netns lab --clock virtual";
 
-const LINK: &str = "A bad line: delay=2ms,loss=1% (a wrong one lists all)";
-
 /// The port layer in one program.
 #[derive(Debug, Parser)]
 #[command(
@@ -121,7 +119,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    /// A bad line: delay=20ms,loss=1% (a wrong one lists all)
+    /// A bad line: delay=2ms,loss=1% (a wrong one lists all)
     #[arg(long, value_name = "SPEC")]
     pub(crate) link: Option<String>,
 
