@@ -39,9 +39,7 @@ Examples:
   wharf host --address 10.8.0.2/24 --tap w0 --peer 10.8.0.1/24
   wharf host --address fd00:8::2/64 --tun t0 --netns lab --clock virtual";
 
-const LINK: &str = "\
-A bad line: delay=20ms,jitter=2ms,rate=10mbit,
-loss=1%,reorder=1%,duplicate=0.1%,corrupt=0.1%";
+const LINK: &str = "A bad line: delay=2ms,loss=1% (a wrong one lists all)";
 
 /// The port layer in one program.
 #[derive(Debug, Parser)]
@@ -106,6 +104,10 @@ pub(crate) struct RunArgs {
     /// The largest packet of its link, in bytes [1500]
     #[arg(long, value_name = "N")]
     pub(crate) mtu: Option<String>,
+
+    /// What may wait in a flow, each way: 256K to 64M [1M]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) buffer: Option<String>,
 
     /// No IPv6
     #[arg(long, conflicts_with = "ipv6_only")]

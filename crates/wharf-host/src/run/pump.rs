@@ -16,7 +16,7 @@ use wharf_stack::stack::{DatagramIn, DatagramSink, Event};
 use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::signal::{Origin, Signals};
 use wharf_sys::socket;
-use wharf_table::{DropReason, Instant, Protocol};
+use wharf_table::{Instant, Protocol};
 
 use super::addresses::Family;
 use super::datagrams::Datagrams;
@@ -70,7 +70,6 @@ struct Outward<'a> {
     echoes: &'a mut Echoes,
     resolver: &'a mut Resolver,
     log: &'a mut Log,
-    drops: arrayvec::ArrayVec<DropReason, 64>,
 }
 
 impl DatagramSink for Outward<'_> {
@@ -82,11 +81,7 @@ impl DatagramSink for Outward<'_> {
                     self.log.once("ping", || echo::advice(&error));
                 }
             }
-            (None, _) => {
-                if let Err(reason) = self.datagrams.send(self.now, &datagram, self.poller) {
-                    let _ = self.drops.try_push(reason);
-                }
-            }
+            (None, _) => self.datagrams.send(self.now, &datagram, self.poller),
         }
     }
 }
@@ -175,21 +170,13 @@ impl Pump {
             return;
         }
         let Pump { lane, datagrams, echoes, resolver, .. } = self;
-        let Lane { stack, wire, buffers, poller, log, .. } = lane;
-        let mut outward =
-            Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
-        let turn = lane::read_turn(wire, buffers, |frames| stack.handle_frames(now, frames, &mut outward));
-        let drops = outward.drops;
-        drops.into_iter().for_each(|reason| stack.count_drop(reason));
+        let Lane { stack, wire, buffers, streams, poller, log, .. } = lane;
+        let mut outward = Outward { now, poller, datagrams, echoes, resolver, log };
+        let turn = lane::read_turn(wire, buffers, |frames| {
+            stack.handle_frames_with(now, frames, &mut outward, streams);
+        });
         lane.on_link_turn(turn);
-        self.flush_datagrams(now);
-    }
-
-    /// Sends the datagrams that were gathered from a batch.
-    fn flush_datagrams(&mut self, now: Instant) {
-        if let Err(reason) = self.datagrams.flush(now) {
-            self.lane.stack.count_drop(reason);
-        }
+        self.datagrams.flush(now);
     }
 
     fn on_timeouts(&mut self, now: Instant) {
@@ -198,11 +185,10 @@ impl Pump {
         self.echoes.handle_timeout(now);
         self.resolver.names.handle_timeout(now);
         let Pump { lane, datagrams, echoes, resolver, .. } = self;
-        let Lane { stack, wire, poller, log, .. } = lane;
-        let mut outward =
-            Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
-        wire.poll_delayed(|frames| stack.handle_frames(now, frames, &mut outward));
-        self.flush_datagrams(now);
+        let Lane { stack, wire, streams, poller, log, .. } = lane;
+        let mut outward = Outward { now, poller, datagrams, echoes, resolver, log };
+        wire.poll_delayed(|frames| stack.handle_frames_with(now, frames, &mut outward, streams));
+        self.datagrams.flush(now);
     }
 
     /// Lets everything that has happened take effect, down to the frames for the link.

@@ -12,6 +12,7 @@ const RTM_NEWNEIGH: u16 = 28;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_TXQLEN: u16 = 13;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_PID: u16 = 19;
 const IFLA_AF_SPEC: u16 = 26;
@@ -118,10 +119,12 @@ impl Batch {
         });
     }
 
-    /// Sets hardware address and MTU of a link and brings it up.
-    pub fn configure(&mut self, index: u32, address: HardwareAddress, mtu: u32) {
+    /// Sets hardware address and MTU of a link and how many frames wait in it to be sent, and brings it up.
+    pub fn configure(&mut self, index: u32, address: HardwareAddress, mtu: u32, queue: u32) {
         self.request(RTM_NEWLINK, 0, &link(index, IFF_UP, IFF_UP), |put| {
-            put.put(IFLA_ADDRESS, &address).put(IFLA_MTU, &mtu.to_ne_bytes());
+            put.put(IFLA_ADDRESS, &address)
+                .put(IFLA_MTU, &mtu.to_ne_bytes())
+                .put(IFLA_TXQLEN, &queue.to_ne_bytes());
         });
     }
 
