@@ -1,10 +1,10 @@
 //! A run's end: what the program sent before it ended is delivered.
 //!
 //! When the program has ended, its kernel still holds what was sent and not yet acknowledged, as do the stack and the sockets
-//! of the host. Init keeps the network until wharf is done with it, so the loop goes on as before, but for what is new:
-//! published ports are closed at once (those of UDP when the program's last datagrams have left by them), and connections that are
-//! not made yet are given up. It ends when everything stands in
-//! the host's kernel, which delivers by itself. Who takes nothing for [some seconds](super::streams) is reset.
+//! of the host. Init keeps the network until wharf is done with it, so the loop goes on as before, but for what is new: published
+//! ports are closed at once (those of UDP when the program's last datagrams have left by them), and connections that are not made
+//! yet are given up. It ends when everything stands in the host's kernel, which delivers by itself. Who takes nothing for
+//! [some seconds](super::streams) is reset.
 //!
 //! Invariant: no peer sees the end of a stream that is not whole.
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 crate::tests! {
     [all] what_is_sent_last_arrives what_is_served_last_arrives datagrams_sent_last_arrive;
     [tap_user packet_user] it_arrives_over_a_bad_link who_takes_nothing_is_reset a_second_signal_ends_it_at_once;
-    [tap_user packet_user] newcomers_are_refused_while_it_drains published_datagrams_are_closed_when_it_drains a_late_reader_loses_nothing_of_a_closed_flow;
+    [tap_user packet_user] newcomers_are_refused_while_it_drains published_datagrams_are_closed_when_it_drains;
+    [tap_user packet_user] a_late_reader_loses_nothing_of_a_closed_flow;
     [tap_user packet_root] what_waits_for_nobody_ends_at_once;
 }
 

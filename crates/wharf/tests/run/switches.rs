@@ -2,7 +2,7 @@
 //! leave to wharf, links that lose large frames, and ends that stand still for a while.
 
 use crate::lab::{Lab, Place, host_pids_in, missing, python, server, tshark};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 crate::tests! {
     [tap_root packet_root] whole_whatever_the_program_switches_off whole_when_large_frames_are_lost;
@@ -126,15 +126,21 @@ fn whole_when_somebody_stands_still(lab: &Lab) {
     for options in [&["--mtu", "1500"][..], &["--mtu", "65520"], &["--no-offload"]] {
         let words = lab.peer("dial.py", &["bulk", server::V4, "5000", "200000000", "200000000", "3"]);
         let mut run = lab.wharf(options, &words);
-        std::thread::sleep(Duration::from_millis(300));
         let own = format!("WHARF_TEST_WORLD={}", lab.world.tag());
         let is_program = |pid: &u32| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             line.starts_with(python().as_bytes()) && *pid != server.pid()
         };
-        let program: Vec<u32> = host_pids_in(&own).into_iter().filter(is_program).collect();
-        assert_eq!(program.len(), 1, "the program alone: {program:?}");
-        for pid in [server.pid(), program[0], run.pid()] {
+        let end = Instant::now() + Duration::from_secs(20);
+        let program = loop {
+            match host_pids_in(&own).into_iter().find(is_program) {
+                Some(program) => break program,
+                None => assert!(Instant::now() < end, "the program has started"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        std::thread::sleep(Duration::from_millis(200));
+        for pid in [server.pid(), program, run.pid()] {
             signal(pid, "STOP");
             std::thread::sleep(Duration::from_millis(700));
             signal(pid, "CONT");
