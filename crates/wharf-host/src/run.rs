@@ -14,6 +14,7 @@ pub mod publish;
 mod pump;
 mod resolver;
 pub mod spawn;
+mod spliced;
 pub(crate) mod start;
 mod streams;
 pub(crate) mod token;
@@ -36,6 +37,7 @@ use self::publish::{Choice, ClaimError, Published};
 use self::pump::{Listener, Pump};
 use self::resolver::Resolver;
 use self::spawn::{ProgramExit, SpawnError};
+use self::spliced::Spliced;
 use self::streams::Streams;
 use self::token::Token;
 use self::wire::Wire;
@@ -84,7 +86,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     let inherited = Inherited::current();
     let signals = start::take_signals().map_err(failed("wait for signals"))?;
     let open_files = OpenFiles::raise();
-    let prepared = start::sandbox(config, open_files, inherited).spawn()?;
+    let mut prepared = start::sandbox(config, open_files, inherited).spawn()?;
     let mut log = Log::new(config.verbosity, config.style);
     prepared.warnings.iter().for_each(|warning| log.warning(warning));
     let published = publish::claim(&config.publish, config.families)?;
@@ -117,6 +119,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
             _ => listeners.push(Listener { socket, inside: inside.number() }),
         }
     }
+    let sockets = prepared.sockets.take();
     let (sandbox, link) = prepared.start()?;
     let mut pump = Pump {
         wire: Wire::new(link, config.link.as_ref(), seeds[0], now),
@@ -127,6 +130,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         buffers,
         addresses,
         streams: Streams::default(),
+        spliced: Spliced::new(addresses, sockets, max_connections),
         datagrams,
         echoes: Echoes::new(addresses, seeds[1]),
         resolver: Resolver::new(names),

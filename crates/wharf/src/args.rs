@@ -134,6 +134,10 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) no_offload: bool,
 
+    /// Published ports over its link only, as frames
+    #[arg(long)]
+    pub(crate) no_splice: bool,
+
     /// Tell on standard error what happens
     #[arg(short, long)]
     pub(crate) verbose: bool,

@@ -91,6 +91,16 @@ pub enum Style {
     Json,
 }
 
+/// Whether clients of published TCP ports may be led to the program past its link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PastLink {
+    /// Where the kernel can.
+    #[default]
+    Allowed,
+    /// Never: everything goes over the link, as frames.
+    Forbidden,
+}
+
 /// What was typed. [`Default`] is nothing at all.
 #[derive(Clone, Debug, Default)]
 pub struct Typed {
@@ -118,6 +128,8 @@ pub struct Typed {
     pub device: Option<LinkChoice>,
     /// `--no-offload`.
     pub offload: Option<Offload>,
+    /// `--no-splice`.
+    pub past_link: PastLink,
     /// `-v`.
     pub verbosity: Verbosity,
     /// `--json`.
@@ -151,6 +163,8 @@ pub struct Lowered {
     pub device: LinkChoice,
     /// Whether frames may be large and without checksum.
     pub offload: Offload,
+    /// Whether published TCP ports may be served past the link.
+    pub past_link: PastLink,
     /// Whether it tells what happens.
     pub verbosity: Verbosity,
     /// How it tells it.
@@ -195,6 +209,7 @@ impl Typed {
             root: self.root.unwrap_or(RootMap::Keep),
             device: self.device.unwrap_or(LinkChoice::Auto),
             offload: self.offload.unwrap_or(Offload::Full),
+            past_link: self.past_link,
             verbosity: self.verbosity,
             style: self.style,
             command,

@@ -6,7 +6,6 @@
 //! Invariant: the loop sleeps only when no flow has work that could go on without a new event.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -15,15 +14,16 @@ use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::frame::FrameBuffers;
 use wharf_sys::signal::{Origin, Signals};
 use wharf_sys::socket;
-use wharf_table::{DropReason, Instant, Protocol};
+use wharf_table::{DropReason, Instant, Protocol, Tuple};
 
 use super::addresses::{Addresses, Family};
 use super::clock::Clock;
 use super::datagrams::Datagrams;
 use super::echo::{self, Echoes};
-use super::log::Log;
+use super::log::{Log, Path};
 use super::resolver::Resolver;
 use super::spawn::{ProgramExit, Sandbox};
+use super::spliced::{Client, Spliced};
 use super::start;
 use super::streams::{self, Streams};
 use super::token::Token;
@@ -55,6 +55,7 @@ pub(super) struct Pump {
     pub(super) buffers: FrameBuffers,
     pub(super) addresses: Addresses,
     pub(super) streams: Streams,
+    pub(super) spliced: Spliced,
     pub(super) datagrams: Datagrams,
     pub(super) echoes: Echoes,
     pub(super) resolver: Resolver,
@@ -112,7 +113,7 @@ impl Pump {
         for (index, listener) in self.listeners.iter().enumerate() {
             self.poller.add(&listener.socket, Token::Listener(index as u32).into(), Interest::Read)?;
         }
-        Ok(())
+        self.spliced.register(&self.poller)
     }
 
     /// Tells what was dropped, by reason. Multicast is not told: every kernel greets the groups of its link.
@@ -172,6 +173,7 @@ impl Pump {
         let busy = self.link_has_more
             || !self.waiting.is_empty()
             || self.streams.has_work()
+            || self.spliced.has_work()
             || self.datagrams.has_work()
             || self.echoes.has_work()
             || (self.stack.has_frames() && self.wire.is_open());
@@ -181,6 +183,7 @@ impl Pump {
         let deadlines = [
             self.stack.poll_timeout(),
             self.wire.poll_timeout(),
+            self.spliced.poll_timeout(),
             self.datagrams.poll_timeout(),
             self.echoes.poll_timeout(),
             self.resolver.names.poll_timeout(),
@@ -204,6 +207,10 @@ impl Pump {
                 let refused = self.streams.on_ready(now, id, ready, &mut self.stack);
                 refused.into_iter().for_each(|tuple| self.log.flow("refused", tuple, None));
             }
+            Token::Spliced(key, end) => {
+                self.spliced.on_ready(now, (key, end), ready, &self.poller, &self.log);
+            }
+            Token::Sockets => self.spliced.on_sockets(now, &self.poller),
             Token::Datagram(key) => self.datagrams.on_ready(key, ready),
             Token::Echo(key) => self.echoes.on_ready(key, ready),
             Token::Names(_) => self.resolver.names.handle_ready(now, token.into()),
@@ -248,6 +255,7 @@ impl Pump {
 
     fn on_timeouts(&mut self, now: Instant) {
         self.stack.handle_timeout(now);
+        self.spliced.handle_timeout(now, &self.poller);
         self.datagrams.handle_timeout(now);
         self.echoes.handle_timeout(now);
         self.resolver.names.handle_timeout(now);
@@ -260,6 +268,10 @@ impl Pump {
 
     /// Lets everything that has happened take effect, down to the frames for the link.
     fn settle(&mut self, now: Instant) {
+        while let Some(client) = self.spliced.poll_returned() {
+            self.on_client(now, client);
+        }
+        self.spliced.work(now, &self.log);
         self.on_events(now);
         self.streams.work(now, &mut self.stack);
         self.on_events(now);
@@ -317,7 +329,9 @@ impl Pump {
             let listener = &self.listeners[index as usize];
             let inside = listener.inside;
             match socket::accept(&listener.socket) {
-                Ok(Some((socket, peer))) => self.on_client(now, socket, peer, inside),
+                Ok(Some((socket, peer))) => {
+                    self.spliced.lead(now, Client { socket, peer, inside }, &self.poller);
+                }
                 Ok(None) => return false,
                 // No descriptor is left, or no memory: the newcomer can't stay.
                 Err(_) => self.turn_away(index),
@@ -326,12 +340,14 @@ impl Pump {
         true
     }
 
-    fn on_client(&mut self, now: Instant, socket: OwnedFd, peer: SocketAddr, inside: u16) {
+    /// Leads a client to the program over the link.
+    fn on_client(&mut self, now: Instant, Client { socket, peer, inside }: Client) {
         let same = self.addresses.published(peer, inside, Family::Same);
         let other = self.addresses.published(peer, inside, Family::Other);
         let Some(first) = same.or(other) else { return };
         let fallback = if same.is_some() { other } else { None };
-        self.log.line(|| format!("client {peer} -> {}", first.1));
+        let (remote, local) = first;
+        self.log.client(peer, Tuple { protocol: Protocol::Tcp, local, remote }, Path::Frames);
         self.streams.publish(now, socket, first, fallback, &self.poller, &mut self.stack);
     }
 

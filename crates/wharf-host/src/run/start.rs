@@ -17,12 +17,12 @@ use wharf_sys::process::OpenFiles;
 use wharf_sys::signal::{Inherited, Signals};
 use wharf_sys::tap::Offload;
 use wharf_table::policy::Policy;
-use wharf_table::{Addr, HashKey, Instant, Port, PortRange};
+use wharf_table::{Addr, HashKey, Instant, Port, PortRange, Protocol};
 
 use super::clock::Clock;
-use super::config::Lowered;
+use super::config::{Lowered, PastLink};
 use super::pump::DNS_TOKEN;
-use super::spawn::{RouterAdvertisements, SandboxConfig, Subnet};
+use super::spawn::{RouterAdvertisements, SandboxConfig, SocketSupply, Subnet};
 use super::wire::Wire;
 
 /// Signals that go on to the program when a process sends them to wharf; those of a terminal reach the program by themselves,
@@ -156,7 +156,17 @@ pub(super) fn sandbox(config: &Lowered, open_files: OpenFiles, signals: Inherite
         router_advertisements: RouterAdvertisements::Ignore,
         resolv_conf: Some(config.resolv_conf()),
         open_files: Some(open_files),
+        sockets: sockets(config),
         signals,
+    }
+}
+
+/// Sockets inside are for clients of published TCP ports, and not for a line whose delays and losses they would not see.
+fn sockets(config: &Lowered) -> SocketSupply {
+    let publishes = config.publish.iter().any(|spec| spec.protocol() != Protocol::Udp);
+    match config.past_link {
+        PastLink::Allowed if publishes && config.link.is_none() => SocketSupply::Offered,
+        _ => SocketSupply::None,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use wharf_stack::stack::ConnId;
 
+use super::spliced::End;
+
 /// A token of the loop's epoll, 64 bits: the kind above, an index below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
@@ -21,6 +23,10 @@ pub(crate) enum Token {
     Echo(u32),
     /// A socket of the name server.
     Names(u32),
+    /// A socket of a spliced flow.
+    Spliced(u32, End),
+    /// Where sockets in the program's network come from.
+    Sockets,
 }
 
 const SHIFT: u32 = 56;
@@ -41,6 +47,9 @@ impl From<Token> for u64 {
             Token::Datagram(index) => (6, index),
             Token::Echo(index) => (7, index),
             Token::Names(index) => (8, index),
+            Token::Spliced(index, End::Client) => (9, index),
+            Token::Spliced(index, End::Inside) => (10, index),
+            Token::Sockets => (11, 0),
         };
         kind << SHIFT | u64::from(index)
     }
@@ -59,6 +68,9 @@ impl Token {
             6 => Token::Datagram(index),
             7 => Token::Echo(index),
             8 => Token::Names(index),
+            9 => Token::Spliced(index, End::Client),
+            10 => Token::Spliced(index, End::Inside),
+            11 => Token::Sockets,
             _ => return None,
         })
     }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use wharf_host::run;
-use wharf_host::run::config::{Families, Impairment, LinkChoice, Offload, RootMap, Style, Typed, Verbosity};
+use wharf_host::run::config::{Families, Impairment, LinkChoice, Offload, PastLink, RootMap, Style, Typed, Verbosity};
 use wharf_host::run::spawn::ProgramExit;
 use wharf_table::notation::{Cidr, PortSpec, PublishSpec};
 
@@ -50,6 +50,7 @@ fn read(args: RunArgs) -> Result<Typed, Failure> {
         root: args.root.then_some(RootMap::Root),
         device: one("--device", args.device.as_deref(), device)?,
         offload: args.no_offload.then_some(Offload::None),
+        past_link: if args.no_splice { PastLink::Forbidden } else { PastLink::Allowed },
         verbosity: if args.verbose { Verbosity::Verbose } else { Verbosity::Silent },
         style: if args.json { Style::Json } else { Style::Text },
         command: args.command,
