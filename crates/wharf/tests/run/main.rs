@@ -16,5 +16,6 @@ mod line;
 mod names;
 mod outward;
 mod publish;
+mod spliced;
 mod telling;
 mod udp;
