@@ -1,12 +1,14 @@
-"""Medians and ratios of what bench/run.sh recorded: METRIC, MTU, CANDIDATE, VALUE, one line a value."""
+"""Medians and ratios of what bench/run.sh recorded: METRIC, MTU, CANDIDATE, VALUE, one line a value; and what wharf is held to."""
 
 import argparse
 import collections
 import json
 import statistics
 
-ORDER = ("wharf", "pasta", "slirp4netns", "kernel", "unshare")
-LESS_IS_BETTER = ("start", "resident", "lost")
+import bounds
+
+ORDER = ("wharf", "pasta", "slirp4netns", "kernel", "bare", "unshare")
+LESS_IS_BETTER = ("start", "resident", "gateway's time")
 
 
 def main():
@@ -30,8 +32,15 @@ def main():
         cells = [cell(found.get(name)) for name in present]
         cells += [f"{ratio(found, name):>13}" for name in others]
         print(f"{metric:58}{mtu:>6} " + "".join(cells))
+    judged = []
     if others:
-        print("w/X: wharf's value divided by X's; for start, memory and loss less is better.")
+        print("w/X: wharf's value divided by X's; for start, memory, the gateway's time and loss less is better.\n")
+        judged = list(bounds.judge(medians))
+        print(f"{'held to':58}{'MTU':>6}  {'bound':24}{'figure':>16}  ")
+        for metric, mtu, bound, figure, verdict in judged:
+            print(f"{metric:58}{mtu:>6}  {bound:24}{figure:>16}  {verdict}")
+        tally = collections.Counter(verdict.partition(":")[0] for *_, verdict in judged)
+        print(", ".join(f"{count} {verdict}" for verdict, count in tally.items()))
 
     if arguments.json:
         rows = [
@@ -40,7 +49,8 @@ def main():
             for (metric, mtu), found in values.items()
         ]
         with open(arguments.json, "w", encoding="utf-8") as out:
-            json.dump(rows, out, indent=1)
+            held = [dict(zip(("metric", "mtu", "bound", "figure", "verdict"), one)) for one in judged]
+            json.dump({"rows": rows, "held": held}, out, indent=1)
 
 
 def cell(value):

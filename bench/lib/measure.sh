@@ -1,38 +1,16 @@
-# What is measured of one candidate that is up; one line a value goes to $raw: METRIC, MTU, CANDIDATE, VALUE.
+# The tools that measure one figure of the candidate that is up; one line a value goes to $raw: METRIC, MTU, CANDIDATE, VALUE.
 
 record() { # METRIC MTU CANDIDATE VALUE
-    [ -n "$4" ] && printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$raw"
-    return 0
+    if [ -n "$4" ] && wanted "$1"; then printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$raw"; fi
 }
 
-on_host() { nsenter --net="/run/netns/$host_ns" "$@"; }
-on_client() { nsenter --net="/run/netns/$client_ns" "$@"; }
-
-# iperf3's JSON on stdin; prints Gbit/s as received, and for UDP the loss in percent as well.
-received() {
-    python3 -c '
-import json, sys
-try:
-    end = json.load(sys.stdin)["end"]
-except (ValueError, KeyError):
-    sys.exit()
-udp = [s["udp"] for s in end.get("streams", []) if "udp" in s]
-if udp:
-    sent = sum(u["packets"] for u in udp)
-    lost = sum(u["lost_packets"] for u in udp)
-    size = sum(u["bytes"] for u in udp) / max(sent, 1)
-    # In reverse the bytes are those of the receiver already.
-    print("%.3f %.1f" % ((sent - lost) * size * 8 / max(udp[0]["seconds"], 0.001) / 1e9, 100 * lost / max(sent, 1)))
-elif "sum_received" in end:
-    print("%.3f" % (end["sum_received"]["bits_per_second"] / 1e9))
-'
+# Whether one of these rows is asked for.
+wanted() { # METRIC...
+    [ -z "$rows" ] || printf '%s\n' "$@" | grep -qE -e "$rows"
 }
 
-bulk() { # RUNNER ADDRESS PORT OPTIONS...
-    local runner=$1 address=$2 port=$3
-    shift 3
-    bounded "$runner" $((seconds + 10)) iperf3 -c "$address" -p "$port" -t "$seconds" --connect-timeout 3000 -J "$@" 2>/dev/null | received
-}
+on_host() { in_ns "$host_ns" "$@"; }
+on_client() { in_ns "$client_ns" "$@"; }
 
 bounded() { # RUNNER SECONDS COMMAND...
     local runner=$1 limit=$2
@@ -40,44 +18,69 @@ bounded() { # RUNNER SECONDS COMMAND...
     "$runner" timeout -k 1 "$limit" "$@" || true
 }
 
+# One iperf3 between here and there; prints Gbit/s as received, gigabytes received, and for UDP the loss in percent as well.
+bulk() { # RUNNER ADDRESS PORT OPTIONS...
+    local runner=$1 address=$2 port=$3
+    shift 3
+    bounded "$runner" $((seconds + 10)) iperf3 -c "$address" -p "$port" -t "$seconds" --connect-timeout 3000 -J "$@" 2>/dev/null \
+        | python3 "$here/lib/received.py"
+}
+
 small() { # RUNNER LOAD-ARGUMENTS...
     local runner=$1
     shift
-    bounded "$runner" $((seconds + 10)) "$work/load" "$@" 2>>"$work/candidate.log"
+    bounded "$runner" $((seconds + 20)) "$work/load" "$@" 2> >(sed "s/^/bench: $name: /" >&2)
 }
 
-measure_all() { # CANDIDATE MTU ROUND
-    local name=$1 mtu=$2 flows udp
-    for flows in 1 8; do
-        record "TCP out, $flows flow(s), Gbit/s" "$mtu" "$name" "$(bulk inside $server 5201 -P $flows)"
-        record "TCP in, $flows flow(s), Gbit/s" "$mtu" "$name" "$(bulk inside $server 5201 -P $flows -R)"
-        record "TCP published to loopback, $flows flow(s), Gbit/s" "$mtu" "$name" "$(bulk on_host 127.0.0.1 15201 -P $flows)"
-        record "TCP published to a client, $flows flow(s), Gbit/s" "$mtu" "$name" "$(bulk on_client $host_seen_by_client 15201 -P $flows)"
-        record "TCP published to a client, reverse, $flows flow(s), Gbit/s" "$mtu" "$name" "$(bulk on_client $host_seen_by_client 15201 -P $flows -R)"
-    done
-    udp=$(bulk inside $server 5201 -u -b 0 -l 1400)
-    record "UDP out, received, Gbit/s" "$mtu" "$name" "${udp% *}"
-    record "UDP out, lost, %" "$mtu" "$name" "${udp#* }"
-    udp=$(bulk inside $server 5201 -u -b 0 -l 1400 -R)
-    record "UDP in, received, Gbit/s" "$mtu" "$name" "${udp% *}"
-    record "UDP in, lost, %" "$mtu" "$name" "${udp#* }"
-    record "TCP round trips out, per second" "$mtu" "$name" "$(small inside rr tcp $server:7000 "$seconds")"
-    record "UDP round trips out, per second" "$mtu" "$name" "$(small inside rr udp $server:7000 "$seconds")"
-    record "TCP round trips published to a client, per second" "$mtu" "$name" "$(small on_client rr tcp $host_seen_by_client:17000 "$seconds")"
-    record "connections out, per second" "$mtu" "$name" "$(small inside connect $server:7000 "$seconds" 8)"
-    record "connections published to a client, per second" "$mtu" "$name" "$(small on_client connect $host_seen_by_client:17000 "$seconds" 8)"
-    measure_memory "$name" "$mtu"
+# Throughput, and what processor time it cost the gateway.
+throughput() { # ROW RUNNER ADDRESS PORT OPTIONS...
+    local row=$1 before got
+    shift
+    wanted "$row, Gbit/s" "$row, lost, %" "gateway's time, $row, s per GB" || return 0
+    before=$(gateway_ticks)
+    read -ra got <<<"$(bulk "$@")"
+    [ ${#got[@]} -ge 2 ] || return 0
+    record "$row, Gbit/s" "$mtu" "$name" "${got[0]}"
+    record "$row, lost, %" "$mtu" "$name" "${got[2]:-}"
+    [ -z "$gateway_pid" ] || record "gateway's time, $row, s per GB" "$mtu" "$name" \
+        "$(per "($(gateway_ticks) - $before) / $(getconf CLK_TCK)" "${got[1]}" %.3f)"
+}
+
+# The share that is lost of what is offered at one rate.
+lost() { # ROW RUNNER ADDRESS PORT OPTIONS...
+    local row=$1 got
+    shift
+    wanted "$row, lost, %" || return 0
+    read -ra got <<<"$(bulk "$@")"
+    record "$row, lost, %" "$mtu" "$name" "${got[2]:-}"
+}
+
+rate() { # ROW RUNNER LOAD-ARGUMENTS...
+    local row=$1
+    shift
+    ! wanted "$row" || record "$row" "$mtu" "$name" "$(small "$@")"
+}
+
+per() { # AMOUNT COUNT FORMAT
+    awk "BEGIN { count = $2; if (count > 0) printf \"$3\", ($1) / count }"
+}
+
+# What the gateway and its threads have used, in user and system mode (proc(5): fields 14 and 15, of which the first two may have blanks).
+gateway_ticks() {
+    [ -n "$gateway_pid" ] || { echo 0; return; }
+    sed 's/.*) //' "/proc/$gateway_pid/stat" 2>/dev/null | awk '{ print $12 + $13 }'
 }
 
 resident() { awk '/^VmRSS/ { print $2 }' "/proc/$gateway_pid/status" 2>/dev/null; }
 
-# After all the traffic: what stays resident, and what a thousand idle flows add to it.
-measure_memory() { # CANDIDATE MTU
-    [ -n "$gateway_pid" ] || return 0
-    local before after ready=$work/held
+# After all the traffic: what stays resident, and what idle flows add to it.
+measure_memory() {
+    local each="resident, $flows_held idle flows more, KiB each" before after ready=$work/held
+    [ -n "$gateway_pid" ] && wanted "resident after the load, MiB" "$each" || return 0
     sleep 0.5
     before=$(resident)
-    record "resident after the load, MiB" "$2" "$1" "$(awk "BEGIN { printf \"%.1f\", ${before:-0} / 1024 }")"
+    record "resident after the load, MiB" "$mtu" "$name" "$(per "${before:-0}" 1024 %.1f)"
+    wanted "$each" || return 0
     : >"$ready"
     rm -f "$work/release"; mkfifo "$work/release"
     (inside timeout 30 "$work/load" hold "$server:7000" $flows_held <"$work/release" >"$ready" 2>>"$work/candidate.log") &
@@ -91,40 +94,20 @@ measure_memory() { # CANDIDATE MTU
     if grep -q held "$ready"; then
         sleep 0.3
         after=$(resident)
-        record "resident, $flows_held idle flows more, KiB each" "$2" "$1" "$(awk "BEGIN { printf \"%.2f\", (${after:-0} - ${before:-0}) / $flows_held }")"
+        record "$each" "$mtu" "$name" "$(per "${after:-0} - ${before:-0}" $flows_held %.2f)"
     fi
     exec 9>&-
     wait $holding || true
 }
 
-# How long a program that does nothing takes, over `unshare -Urn true`; and what each holds when nothing happened yet.
-measure_starts() { # CANDIDATES
-    world_up 1500
-    local name
-    for _ in $(seq "$rounds"); do
-        record "start of \`true\`, ms" - "unshare" "$(start unshare -Urn true)"
-        for name in $1; do
-            case $name in
-            wharf) record "start of \`true\`, ms" - wharf "$(start "$work/wharf" run -- true)" ;;
-            pasta) record "start of \`true\`, ms" - pasta "$(start pasta --config-net --no-map-gw -f -q -t none -u none -T none -U none -- true)" ;;
-            slirp4netns) record "start of \`true\`, ms" - slirp4netns "$(start sh "$work/slirp-true.sh")" ;;
-            esac
-        done
-    done
-    for name in $1; do
-        [ "$name" = kernel ] && continue
-        if candidate_up "$name" 1500; then
-            sleep 0.3
-            record "resident at the start, MiB" - "$name" "$(awk "BEGIN { printf \"%.1f\", $(resident) / 1024 }")"
-        fi
-        candidate_down
-    done
-    world_down
+# How long a program that does nothing takes: the median of many, in milliseconds.
+start() {
+    (as_user "$work/load" time "$starts" "$@") 2>>"$work/candidate.log" || true
 }
 
-start() {
-    cat >"$work/slirp-true.sh" <<'SH'
 # The least that gives one program a network with slirp4netns: a namespace, the gateway, its word that it is ready.
+write_slirp_true() {
+    cat >"$work/slirp-true.sh" <<'SH'
 unshare -Urn sleep 10 &
 held=$!
 fifo=$(mktemp -u /tmp/slirp.XXXXXX) && mkfifo "$fifo" && exec 8<>"$fifo" && rm "$fifo"
@@ -136,5 +119,4 @@ status=$?
 kill $held $gateway
 exit $status
 SH
-    (as_user "$work/load" time "$starts" "$@") 2>>"$work/candidate.log" || true
 }

@@ -66,6 +66,42 @@ pub(crate) fn hold(address: &str, count: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Opens `count` flows, and sends a byte to and fro on `active` of them, spread evenly: one on each, then the answers of all.
+pub(crate) fn round_trips_among(
+    address: &str,
+    count: &str,
+    active: &str,
+    seconds: &str,
+) -> Result<(), Error> {
+    let (count, active): (usize, usize) = (number(count)?, number(active)?);
+    if active == 0 || active > count {
+        return Err(Error::other(format!("{active} of {count} flows can't be active")));
+    }
+    let spacing = count / active;
+    let (mut idle, mut busy) = (Vec::new(), Vec::new());
+    for index in 0..count {
+        if index % spacing == 0 && busy.len() < active {
+            let stream = connect_once(address, ECHO)?;
+            stream.set_nodelay(true)?;
+            busy.push(stream);
+        } else {
+            idle.push(connect_once(address, HOLD)?);
+        }
+    }
+    let mut byte = [ECHO];
+    let rate = repeat(number(seconds)?, || {
+        for stream in &mut busy {
+            stream.write_all(&byte)?;
+        }
+        for stream in &mut busy {
+            stream.read_exact(&mut byte)?;
+        }
+        Ok(busy.len() as u64)
+    })?;
+    println!("{rate:.0}");
+    Ok(())
+}
+
 fn connect_once(address: &str, purpose: u8) -> Result<TcpStream, Error> {
     let mut stream = TcpStream::connect(address)?;
     let mut byte = [purpose];
@@ -79,7 +115,7 @@ fn connect_once(address: &str, purpose: u8) -> Result<TcpStream, Error> {
 }
 
 /// How often a second `once` succeeds, where it says how many it did.
-fn repeat(seconds: f64, mut once: impl FnMut() -> Result<u64, Error>) -> Result<f64, Error> {
+pub(crate) fn repeat(seconds: f64, mut once: impl FnMut() -> Result<u64, Error>) -> Result<f64, Error> {
     let began = Instant::now();
     let mut done = 0;
     while began.elapsed().as_secs_f64() < seconds {

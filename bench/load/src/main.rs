@@ -7,6 +7,7 @@
 //! request would.
 
 mod client;
+mod memory;
 mod server;
 mod start;
 
@@ -23,6 +24,10 @@ const USAGE: &str = "usage: load serve ADDR:PORT
        load rr tcp|udp ADDR:PORT SECONDS       one byte to and fro; prints round trips per second
        load connect ADDR:PORT SECONDS WORKERS  connect, one byte, close; prints connections per second
        load hold ADDR:PORT COUNT               open COUNT flows, print `held COUNT`, keep them until stdin ends
+       load among ADDR:PORT COUNT ACTIVE SECONDS
+                                               open COUNT flows, one byte to and fro on ACTIVE of them, all at once;
+                                               prints round trips per second
+       load copy KIB SECONDS                   copy KIB in memory again and again; prints Gbit/s
        load time COUNT COMMAND...              run COMMAND COUNT times; prints the median in milliseconds";
 
 fn main() -> ExitCode {
@@ -34,6 +39,10 @@ fn main() -> ExitCode {
         ["rr", "udp", address, seconds] => client::udp_round_trips(address, seconds),
         ["connect", address, seconds, workers] => client::connections(address, seconds, workers),
         ["hold", address, count] => client::hold(address, count),
+        ["among", address, count, active, seconds] => {
+            client::round_trips_among(address, count, active, seconds)
+        }
+        ["copy", kib, seconds] => memory::copy(kib, seconds),
         ["time", count, command @ ..] if !command.is_empty() => start::time(count, command),
         _ => {
             eprintln!("{USAGE}");

@@ -7,7 +7,10 @@ mod addresses;
 pub(crate) mod clock;
 pub mod config;
 mod datagrams;
+mod descriptors;
+mod draining;
 mod echo;
+mod lane;
 mod log;
 pub mod names;
 pub mod publish;
@@ -30,7 +33,9 @@ use wharf_table::Protocol;
 use self::addresses::Addresses;
 use self::config::{Lowered, Style};
 use self::datagrams::Datagrams;
+use self::descriptors::Descriptors;
 use self::echo::Echoes;
+use self::lane::Lane;
 use self::log::Log;
 use self::names::Names;
 use self::publish::{Choice, ClaimError, Published};
@@ -42,8 +47,8 @@ use self::streams::Streams;
 use self::token::Token;
 use self::wire::Wire;
 
-/// Descriptors of wharf itself besides those of flows: the link, the loop, the sandbox, standard streams.
-const OWN_DESCRIPTORS: u64 = 64;
+/// Connections that have no flow of the host any more, and only bring their end to the program.
+const LEAVING_MAX: usize = 1024;
 
 /// Why a run did not come to its end.
 #[derive(Debug, Error)]
@@ -94,8 +99,9 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
 
     let (clock, poller, buffers) = start::engine().map_err(failed("make the loop"))?;
     let now = clock.now();
-    let descriptors = OpenFiles::current().soft.unwrap_or(u64::MAX).saturating_sub(OWN_DESCRIPTORS);
-    let max_connections = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    let spare = pump::spare_descriptor().map_err(failed("open /dev/null"))?;
+    let descriptors = Descriptors::beyond(&spare);
+    let max_connections = descriptors.most().saturating_add(LEAVING_MAX);
     let stack = start::gateway_stack(config, &prepared.link, max_connections, now)
         .map_err(failed("draw random keys"))?;
     let mut seeds = [0; 2];
@@ -107,7 +113,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         let poller = poller.try_clone().map_err(failed("make the loop"))?;
         Names::new(config.names(Token::NAMES_BASE), poller, start::random_u64_or_die)
     };
-    let mut datagrams = Datagrams::new(addresses);
+    let mut datagrams = Datagrams::new(addresses, descriptors.clone());
     let mut listeners = Vec::new();
     for port in published {
         let Published { protocol, local, inside, socket, .. } = port;
@@ -121,7 +127,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     }
     let sockets = prepared.sockets.take();
     let (sandbox, link) = prepared.start()?;
-    let mut pump = Pump {
+    let lane = Lane {
         wire: Wire::new(link, config.link.as_ref(), seeds[0], now),
         clock,
         log,
@@ -129,22 +135,27 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         stack,
         buffers,
         addresses,
-        streams: Streams::default(),
-        spliced: Spliced::new(addresses, sockets, max_connections),
-        datagrams,
-        echoes: Echoes::new(addresses, seeds[1]),
-        resolver: Resolver::new(names),
-        listeners,
-        waiting: Vec::new(),
-        spare: pump::spare_descriptor(),
-        signals,
-        sandbox,
+        streams: Streams::new(descriptors.clone()),
         link_has_more: false,
         lingers: false,
     };
+    let mut pump = Pump {
+        lane,
+        spliced: Spliced::new(addresses, sockets, descriptors.clone()),
+        descriptors: descriptors.clone(),
+        datagrams,
+        echoes: Echoes::new(addresses, descriptors.clone(), seeds[1]),
+        resolver: Resolver::new(names),
+        listeners,
+        waiting: Vec::new(),
+        spare: Some(spare),
+        signals,
+        sandbox,
+        draining: None,
+    };
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;
-    pump.tell_drops();
+    pump.lane.tell_drops();
     Ok(exit)
 }
 

@@ -39,6 +39,8 @@ unsafe impl Plain for libc::in6_pktinfo {}
 unsafe impl Plain for libc::sock_extended_err {}
 // SAFETY: an integer.
 unsafe impl Plain for u16 {}
+// SAFETY: integers of one size, so no padding.
+unsafe impl<const N: usize> Plain for [u64; N] {}
 
 /// Sets a socket option.
 pub(crate) fn set_option<T: Plain>(

@@ -211,6 +211,19 @@ pub fn take_error(socket: impl AsFd) -> Option<io::Error> {
     }
 }
 
+/// How much of what was written to a TCP socket its peer has acknowledged, in bytes: what a slow peer's progress is seen by
+/// while the socket takes nothing.
+///
+/// # Errors
+/// It is no TCP socket, or the kernel is older than 4.1.
+pub fn acknowledged_bytes(socket: impl AsFd) -> io::Result<u64> {
+    /// Where `tcpi_bytes_acked` stands in `struct tcp_info`, in words of eight bytes: behind a word of flags, 24 integers of
+    /// four bytes, and two of eight (linux/tcp.h).
+    const BYTES_ACKED: usize = 15;
+    let info = call::option::<[u64; BYTES_ACKED + 1]>(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_INFO)?;
+    Ok(info[BYTES_ACKED])
+}
+
 /// Makes the close of a TCP socket a RST: what is not sent is thrown away.
 ///
 /// # Errors

@@ -32,6 +32,7 @@ use self::gathered::Gathered;
 pub(super) use self::mapping::family_of;
 use self::mapping::{Kind, Mapping};
 use super::addresses::{Addresses, Family};
+use super::descriptors::{Descriptor, Descriptors};
 use super::token::Token;
 
 /// How long a mapping stays that never had a reply.
@@ -105,6 +106,7 @@ struct Inward {
 /// Every UDP flow of a run.
 pub(super) struct Datagrams {
     addresses: Addresses,
+    descriptors: Descriptors,
     mappings: Slab<Mapping>,
     by_internal: HashMap<Endpoint, u32>,
     /// By the served endpoint and the client as the program sees it.
@@ -121,9 +123,10 @@ pub(super) struct Datagrams {
 }
 
 impl Datagrams {
-    pub(super) fn new(addresses: Addresses) -> Datagrams {
+    pub(super) fn new(addresses: Addresses, descriptors: Descriptors) -> Datagrams {
         Datagrams {
             addresses,
+            descriptors,
             mappings: Slab::new(),
             by_internal: HashMap::new(),
             clients: HashMap::new(),
@@ -139,7 +142,7 @@ impl Datagrams {
 
     /// Takes a published socket that serves `internal`.
     pub(super) fn publish(&mut self, socket: OwnedFd, internal: Endpoint, poller: &Poller) -> io::Result<()> {
-        self.insert(Instant::ZERO, socket, internal, Kind::Published, poller).map(|_| ())
+        self.insert(Instant::ZERO, socket, None, internal, Kind::Published, poller).map(|_| ())
     }
 
     /// Whether a socket waits for its turn.
@@ -168,7 +171,10 @@ impl Datagrams {
         }
         let key = match self.by_internal.get(&datagram.source) {
             Some(&key) => key,
-            None => self.open(now, datagram.source, poller).map_err(|_| DropReason::NoFlow)?,
+            None => match self.open(now, datagram.source, poller) {
+                Ok(key) => key,
+                Err(error) => return Err(self.turn_down(&error, datagram)),
+            },
         };
         self.gather(now, key, self.addresses.outside(datagram.destination), datagram)
     }
@@ -226,12 +232,22 @@ impl Datagrams {
         mapping.send(way.to, &whole).is_ok()
     }
 
+    /// There is no socket for a newcomer: it is told so at once, as by a port that is closed.
+    fn turn_down(&mut self, error: &io::Error, datagram: &DatagramIn<'_>) -> DropReason {
+        self.descriptors.note(error);
+        let (tuple, payload) = (tuple_of(datagram), datagram.payload.to_vec());
+        let error = IcmpError::Unreachable(Unreachable::Port);
+        self.failures.push(Failure { offender: None, error, tuple, payload });
+        DropReason::NoFlow
+    }
+
     fn open(&mut self, now: Instant, internal: Endpoint, poller: &Poller) -> io::Result<u32> {
         let v4 = internal.addr.is_v4();
         let any = if v4 { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+        let descriptor = self.descriptors.take()?;
         let socket = socket::udp(family_of(internal))?;
         socket::bind(&socket, SocketAddr::new(any, 0))?;
-        let key = self.insert(now, socket, internal, Kind::Outward, poller)?;
+        let key = self.insert(now, socket, Some(descriptor), internal, Kind::Outward, poller)?;
         self.by_internal.insert(internal, key);
         self.deadlines.push(Reverse((now + UNREPLIED, key)));
         Ok(key)
@@ -241,6 +257,7 @@ impl Datagrams {
         &mut self,
         now: Instant,
         socket: OwnedFd,
+        descriptor: Option<Descriptor>,
         internal: Endpoint,
         kind: Kind,
         poller: &Poller,
@@ -251,7 +268,7 @@ impl Datagrams {
         let entry = self.mappings.vacant_entry();
         let key = entry.key() as u32;
         poller.add(&socket, Token::Datagram(key).into(), Interest::Read)?;
-        entry.insert(Mapping::new(socket, internal, kind, now));
+        entry.insert(Mapping::new(socket, descriptor, internal, kind, now));
         Ok(key)
     }
 
@@ -436,6 +453,13 @@ impl Datagrams {
         for failure in self.failures.drain(..) {
             stack.relay_icmp(failure.offender, failure.error, failure.tuple, &failure.payload);
         }
+    }
+
+    /// Whether the program has sent a datagram within `span` before `now`.
+    pub(super) fn has_sent_since(&self, now: Instant, span: Duration) -> bool {
+        let sent =
+            |mapping: &Mapping| mapping.last_sent > Instant::ZERO && now.since(mapping.last_sent) < span;
+        self.mappings.iter().any(|(_, mapping)| sent(mapping))
     }
 
     /// When [`Datagrams::handle_timeout`] has to be called.

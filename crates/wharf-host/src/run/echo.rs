@@ -21,6 +21,7 @@ use wharf_table::{Addr, Endpoint, Instant, Protocol, Tuple};
 
 use super::addresses::Addresses;
 use super::datagrams::{family_of, icmp_error};
+use super::descriptors::{Descriptor, Descriptors, is_shortage};
 use super::token::Token;
 
 /// How long an identifier is kept after its last request (RFC 5508, REQ-2: at least 60 s).
@@ -39,6 +40,7 @@ const HEADER_LEN: usize = 8;
 
 struct Mapping {
     socket: OwnedFd,
+    _descriptor: Descriptor,
     kind: PingKind,
     /// The program's address and identifier.
     internal: Endpoint,
@@ -51,6 +53,7 @@ struct Mapping {
 /// Every echo conversation of a run.
 pub(super) struct Echoes {
     addresses: Addresses,
+    descriptors: Descriptors,
     mappings: Slab<Mapping>,
     by_internal: HashMap<Endpoint, u32>,
     deadlines: BinaryHeap<Reverse<(Instant, u32)>>,
@@ -61,9 +64,10 @@ pub(super) struct Echoes {
 }
 
 impl Echoes {
-    pub(super) fn new(addresses: Addresses, seed: u64) -> Echoes {
+    pub(super) fn new(addresses: Addresses, descriptors: Descriptors, seed: u64) -> Echoes {
         Echoes {
             addresses,
+            descriptors,
             mappings: Slab::new(),
             by_internal: HashMap::new(),
             deadlines: BinaryHeap::new(),
@@ -81,7 +85,7 @@ impl Echoes {
     /// Carries an echo request outside.
     ///
     /// # Errors
-    /// What the host said when it gave no socket; the program has been told that it is prohibited.
+    /// What the host said when it gave no socket; the program has been told, and this is how it could be had.
     pub(super) fn send(&mut self, now: Instant, request: &DatagramIn<'_>, poller: &Poller) -> io::Result<()> {
         if request.payload.len() < HEADER_LEN {
             return Ok(());
@@ -90,11 +94,7 @@ impl Echoes {
             Some(&key) => key,
             None => match self.open(now, request.source, poller) {
                 Ok(key) => key,
-                Err(error) => {
-                    let prohibited = IcmpError::Unreachable(Unreachable::Prohibited);
-                    self.relayed.push((None, prohibited, tuple_of(request), request.payload.to_vec()));
-                    return Err(error);
-                }
+                Err(error) => return self.turn_down(error, request),
             },
         };
         let mapping = &mut self.mappings[key as usize];
@@ -128,10 +128,21 @@ impl Echoes {
         Ok(())
     }
 
+    /// There is no socket for a newcomer: there may be one later, or never.
+    fn turn_down(&mut self, error: io::Error, request: &DatagramIn<'_>) -> io::Result<()> {
+        self.descriptors.note(&error);
+        let is_full = is_shortage(&error) || error.kind() == io::ErrorKind::QuotaExceeded;
+        let why = if is_full { Unreachable::Host } else { Unreachable::Prohibited };
+        let told = (None, IcmpError::Unreachable(why), tuple_of(request), request.payload.to_vec());
+        self.relayed.push(told);
+        if is_full { Ok(()) } else { Err(error) }
+    }
+
     fn open(&mut self, now: Instant, internal: Endpoint, poller: &Poller) -> io::Result<u32> {
         if self.mappings.len() >= MAPPINGS_MAX {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
+        let descriptor = self.descriptors.take()?;
         let (socket, kind) = socket::ping(family_of(internal))?;
         error_queue::enable(&socket, family_of(internal))?;
         let entry = self.mappings.vacant_entry();
@@ -139,7 +150,15 @@ impl Echoes {
         poller.add(&socket, Token::Echo(key).into(), Interest::Read)?;
         self.next_ident = self.next_ident.wrapping_add(0x9e37);
         let ident = if kind == PingKind::Raw { self.next_ident } else { internal.port };
-        entry.insert(Mapping { socket, kind, internal, ident, last_sent: now, hop_limit: 0 });
+        entry.insert(Mapping {
+            socket,
+            _descriptor: descriptor,
+            kind,
+            internal,
+            ident,
+            last_sent: now,
+            hop_limit: 0,
+        });
         self.by_internal.insert(internal, key);
         self.deadlines.push(Reverse((now + KEPT, key)));
         Ok(key)

@@ -70,6 +70,13 @@ impl Log {
         }
     }
 
+    /// The same in any case, for what goes wrong.
+    pub(super) fn once_in_any_case(&mut self, key: &'static str, text: &str) {
+        if self.said.insert(key) {
+            self.always(text);
+        }
+    }
+
     /// Tells what happened to a flow; `outside` is where the host reaches its other end, if that is known.
     pub(super) fn flow(&self, what: &str, tuple: Tuple, outside: Option<SocketAddr>) {
         self.flow_on(what, tuple, outside, Path::Frames);

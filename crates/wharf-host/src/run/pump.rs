@@ -1,5 +1,7 @@
 //! The loop of a run: one thread, one epoll, no locks.
 //!
+//! It carries a [lane](super::lane), and what a run has once: datagrams, names, pings, published ports, the program.
+//!
 //! wait(until the next time-out) → input by token → time-outs → events of the stack → work that is left → frames to the
 //! link. Each arm of the dispatch is one call.
 //!
@@ -9,32 +11,29 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use wharf_stack::stack::{DatagramIn, DatagramSink, Event, Stack};
+use wharf_stack::stack::{DatagramIn, DatagramSink, Event};
 use wharf_sys::epoll::{Interest, Poller, Ready};
-use wharf_sys::frame::FrameBuffers;
 use wharf_sys::signal::{Origin, Signals};
 use wharf_sys::socket;
 use wharf_table::{DropReason, Instant, Protocol, Tuple};
 
-use super::addresses::{Addresses, Family};
-use super::clock::Clock;
+use super::addresses::Family;
 use super::datagrams::Datagrams;
+use super::descriptors::Descriptors;
+use super::draining::Draining;
 use super::echo::{self, Echoes};
+use super::lane::{self, Lane};
 use super::log::{Log, Path};
 use super::resolver::Resolver;
 use super::spawn::{ProgramExit, Sandbox};
 use super::spliced::{Client, Spliced};
 use super::start;
-use super::streams::{self, Streams};
+use super::streams;
 use super::token::Token;
-use super::wire::{Watch, Wire};
+use super::wire::Watch;
 
-/// Batches read from the link before the rest of the loop has its turn.
-const LINK_BATCHES: usize = 4;
 /// Clients accepted from one listener before the rest of the loop has its turn.
 const ACCEPTS_A_TURN: usize = 256;
-/// How long the loop looks again before it sleeps, once something has happened. Waking up costs about as much on an idle processor.
-const LINGER: Duration = Duration::from_micros(50);
 /// The token of the stack's listener for DNS over TCP, and of its binding for UDP.
 pub(super) const DNS_TOKEN: u32 = 1;
 
@@ -47,14 +46,8 @@ pub(super) struct Listener {
 
 /// Everything that a run's loop holds.
 pub(super) struct Pump {
-    pub(super) clock: Clock,
-    pub(super) log: Log,
-    pub(super) poller: Poller,
-    pub(super) stack: Stack,
-    pub(super) wire: Wire,
-    pub(super) buffers: FrameBuffers,
-    pub(super) addresses: Addresses,
-    pub(super) streams: Streams,
+    pub(super) lane: Lane,
+    pub(super) descriptors: Descriptors,
     pub(super) spliced: Spliced,
     pub(super) datagrams: Datagrams,
     pub(super) echoes: Echoes,
@@ -66,10 +59,8 @@ pub(super) struct Pump {
     pub(super) spare: Option<OwnedFd>,
     pub(super) signals: Signals,
     pub(super) sandbox: Sandbox,
-    /// Whether the link may hold more frames than were read.
-    pub(super) link_has_more: bool,
-    /// Whether the last wait brought an event.
-    pub(super) lingers: bool,
+    /// Set when the program has ended.
+    pub(super) draining: Option<Draining>,
 }
 
 /// Takes the datagrams of a batch to where they go.
@@ -107,159 +98,115 @@ impl Pump {
     /// # Errors
     /// The kernel's limit on watches is reached.
     pub(super) fn register(&self) -> io::Result<()> {
-        self.wire.register(&self.poller, Watch::Begin)?;
-        self.poller.add(&self.signals, Token::Signal.into(), Interest::Read)?;
-        self.poller.add(self.sandbox.status_fd(), Token::Program.into(), Interest::Read)?;
+        let Lane { wire, poller, .. } = &self.lane;
+        wire.register(poller, Watch::Begin)?;
+        poller.add(&self.signals, Token::Signal.into(), Interest::Read)?;
+        poller.add(self.sandbox.status_fd(), Token::Program.into(), Interest::Read)?;
         for (index, listener) in self.listeners.iter().enumerate() {
-            self.poller.add(&listener.socket, Token::Listener(index as u32).into(), Interest::Read)?;
+            poller.add(&listener.socket, Token::Listener(index as u32).into(), Interest::Read)?;
         }
-        self.spliced.register(&self.poller)
+        self.spliced.register(poller)
     }
 
-    /// Tells what was dropped, by reason. Multicast is not told: every kernel greets the groups of its link.
-    pub(super) fn tell_drops(&self) {
-        for (reason, count) in self.stack.drops().iter() {
-            if reason != DropReason::DestinationInvalid {
-                self.log.line(|| format!("dropped {count}: {reason}"));
-            }
-        }
-    }
-
-    /// Runs until the program has ended, and says how.
+    /// Runs until the program has ended and what it sent is delivered, and says how it ended.
     ///
     /// # Errors
     /// A failed system call of the loop itself; nothing that a flow does is an error here.
     pub(super) fn run(&mut self) -> io::Result<ProgramExit> {
         let mut ready = Vec::with_capacity(512);
         loop {
-            self.wire.await_room(&self.poller)?;
-            self.wait(&mut ready)?;
-            let now = self.clock.now();
-            self.wire.set_now(now);
+            self.lane.wire.await_room(&self.lane.poller)?;
+            let timeout = self.timeout();
+            self.lane.wait(&mut ready, timeout)?;
+            let now = self.lane.clock.now();
+            self.lane.wire.set_now(now);
             for event in ready.drain(..) {
-                if let Some(token) = Token::from_bits(event.token)
-                    && let Some(exit) = self.on_ready(now, token, event)?
-                {
-                    return Ok(exit);
+                if let Some(token) = Token::from_bits(event.token) {
+                    self.on_ready(now, token, event)?;
                 }
             }
             self.accept_clients(now);
             self.read_link(now);
             self.on_timeouts(now);
             self.settle(now);
-        }
-    }
-
-    /// Waits for the next event or time-out. Who asks and answers in turns has the next word within microseconds: after an event
-    /// the loop lingers, and leaves the processor to others meanwhile, before it sleeps.
-    fn wait(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
-        let timeout = self.timeout();
-        if self.lingers && timeout != Some(Duration::ZERO) {
-            let end = self.clock.now() + LINGER;
-            while ready.is_empty() && self.clock.now() < end {
-                rustix::thread::sched_yield();
-                ready.extend(self.poller.wait(Some(Duration::ZERO))?);
+            if let Some(exit) = self.poll_drained(now) {
+                return Ok(exit);
             }
         }
-        if ready.is_empty() {
-            ready.extend(self.poller.wait(timeout)?);
-        }
-        self.lingers = !ready.is_empty();
-        Ok(())
     }
 
     /// How long the loop may sleep.
     fn timeout(&self) -> Option<Duration> {
-        let busy = self.link_has_more
+        let busy = self.lane.has_work()
             || !self.waiting.is_empty()
-            || self.streams.has_work()
             || self.spliced.has_work()
             || self.datagrams.has_work()
-            || self.echoes.has_work()
-            || (self.stack.has_frames() && self.wire.is_open());
+            || self.echoes.has_work();
         if busy {
             return Some(Duration::ZERO);
         }
-        let deadlines = [
-            self.stack.poll_timeout(),
-            self.wire.poll_timeout(),
+        let others = [
             self.spliced.poll_timeout(),
             self.datagrams.poll_timeout(),
             self.echoes.poll_timeout(),
             self.resolver.names.poll_timeout(),
+            self.draining_timeout(),
         ];
-        let next = deadlines.into_iter().flatten().min()?;
-        Some(next.since(self.clock.now()))
+        let next = self.lane.deadline(others)?;
+        Some(next.since(self.lane.clock.now()))
     }
 
-    fn on_ready(&mut self, now: Instant, token: Token, ready: Ready) -> io::Result<Option<ProgramExit>> {
+    fn on_ready(&mut self, now: Instant, token: Token, ready: Ready) -> io::Result<()> {
         match token {
-            Token::Link => {
-                self.link_has_more |= ready.readable;
-                if ready.writable {
-                    self.wire.on_writable(&self.poller)?;
-                }
-            }
+            Token::Link => self.lane.on_link(ready)?,
             Token::Signal => self.on_signals()?,
-            Token::Program => return Ok(self.sandbox.poll_status()),
+            Token::Program => self.on_program(now)?,
+            // None is left when the program has ended.
+            Token::Listener(_) if self.is_draining() => {}
             Token::Listener(index) => self.waiting.push(index),
-            Token::Stream(id) => {
-                let refused = self.streams.on_ready(now, id, ready, &mut self.stack);
-                refused.into_iter().for_each(|tuple| self.log.flow("refused", tuple, None));
-            }
+            Token::Stream(id) => self.lane.on_stream(now, id, ready),
             Token::Spliced(key, end) => {
-                self.spliced.on_ready(now, (key, end), ready, &self.poller, &self.log);
+                self.spliced.on_ready(now, (key, end), ready, &self.lane.poller, &self.lane.log);
             }
-            Token::Sockets => self.spliced.on_sockets(now, &self.poller),
+            Token::Sockets => self.spliced.on_sockets(now, &self.lane.poller),
             Token::Datagram(key) => self.datagrams.on_ready(key, ready),
             Token::Echo(key) => self.echoes.on_ready(key, ready),
             Token::Names(_) => self.resolver.names.handle_ready(now, token.into()),
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Reads what the program has sent, up to the link's turn.
     fn read_link(&mut self, now: Instant) {
-        if !self.link_has_more {
+        if !self.lane.link_has_more {
             return;
         }
-        let Pump { stack, wire, buffers, datagrams, echoes, resolver, poller, log, .. } = self;
+        let Pump { lane, datagrams, echoes, resolver, .. } = self;
+        let Lane { stack, wire, buffers, poller, log, .. } = lane;
         let mut outward =
             Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
-        for _ in 0..LINK_BATCHES {
-            match wire.read_batch(buffers, |frames| stack.handle_frames(now, frames, &mut outward)) {
-                Ok(count) if count == buffers.capacity() => {}
-                Ok(_) => {
-                    self.link_has_more = false;
-                    break;
-                }
-                Err(error) => {
-                    // The program may be root in its network and take its own link away; it goes on without.
-                    outward.log.once("link", || format!("the program's link is gone: {error}"));
-                    self.link_has_more = false;
-                    break;
-                }
-            }
-        }
+        let turn = lane::read_turn(wire, buffers, |frames| stack.handle_frames(now, frames, &mut outward));
         let drops = outward.drops;
-        drops.into_iter().for_each(|reason| self.stack.count_drop(reason));
+        drops.into_iter().for_each(|reason| stack.count_drop(reason));
+        lane.on_link_turn(turn);
         self.flush_datagrams(now);
     }
 
     /// Sends the datagrams that were gathered from a batch.
     fn flush_datagrams(&mut self, now: Instant) {
         if let Err(reason) = self.datagrams.flush(now) {
-            self.stack.count_drop(reason);
+            self.lane.stack.count_drop(reason);
         }
     }
 
     fn on_timeouts(&mut self, now: Instant) {
-        self.stack.handle_timeout(now);
-        self.spliced.handle_timeout(now, &self.poller);
+        self.lane.stack.handle_timeout(now);
+        self.spliced.handle_timeout(now, &self.lane.poller);
         self.datagrams.handle_timeout(now);
         self.echoes.handle_timeout(now);
         self.resolver.names.handle_timeout(now);
-        let Pump { stack, wire, datagrams, echoes, resolver, poller, log, .. } = self;
+        let Pump { lane, datagrams, echoes, resolver, .. } = self;
+        let Lane { stack, wire, poller, log, .. } = lane;
         let mut outward =
             Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
         wire.poll_delayed(|frames| stack.handle_frames(now, frames, &mut outward));
@@ -271,45 +218,34 @@ impl Pump {
         while let Some(client) = self.spliced.poll_returned() {
             self.on_client(now, client);
         }
-        self.spliced.work(now, &self.log);
+        self.spliced.work(now, &self.lane.log);
         self.on_events(now);
-        self.streams.work(now, &mut self.stack);
+        self.lane.streams.work(now, &mut self.lane.stack);
         self.on_events(now);
-        self.datagrams.work(now, &mut self.stack, &mut self.wire);
-        self.echoes.work(&mut self.stack, &mut self.wire);
-        self.resolver.answer(now, &mut self.stack, &mut self.wire);
-        self.datagrams.report(&mut self.stack);
-        self.echoes.report(&mut self.stack);
-        self.stack.poll_frames(now, &mut self.wire);
+        let Lane { stack, wire, log, .. } = &mut self.lane;
+        self.datagrams.work(now, stack, wire);
+        self.echoes.work(stack, wire);
+        self.resolver.answer(now, stack, wire);
+        self.datagrams.report(stack);
+        self.echoes.report(stack);
+        if let Some(advice) = self.descriptors.advice() {
+            log.once_in_any_case("descriptors", &advice);
+        }
+        stack.poll_frames(now, wire);
     }
 
     fn on_events(&mut self, now: Instant) {
-        while let Some(event) = self.stack.poll_event() {
+        while let Some(event) = self.lane.stack.poll_event() {
+            let Pump { lane, resolver, .. } = self;
             match event {
-                Event::Incoming(id) => {
-                    let tuple = self.stack.tuple(id);
-                    let target = self.addresses.outside(tuple.local);
-                    self.log.flow("open", tuple.reversed(), Some(target));
-                    let refused = self.streams.dial(now, id, target, &self.poller, &mut self.stack);
-                    refused.into_iter().for_each(|tuple| self.log.flow("refused", tuple, None));
+                Event::Connected(id) if lane.stack.listener_of(id) == Some(DNS_TOKEN) => {
+                    resolver.on_connected(now, id, &mut lane.stack);
                 }
-                // The one listener, for DNS, has no backlog.
-                Event::Acceptable { .. } => {}
-                Event::Connected(id) if self.stack.listener_of(id) == Some(DNS_TOKEN) => {
-                    self.resolver.on_connected(now, id, &mut self.stack);
+                Event::Progress(id, _) if resolver.owns(id) => {
+                    resolver.on_progress(now, id, &mut lane.stack);
                 }
-                Event::Connected(id) => self.streams.on_progress(id),
-                Event::Progress(id, _) if self.resolver.owns(id) => {
-                    self.resolver.on_progress(now, id, &mut self.stack);
-                }
-                Event::Progress(id, _) => self.streams.on_progress(id),
-                Event::Closed(id, _) if self.resolver.owns(id) => {
-                    self.resolver.on_closed(now, id, &mut self.stack)
-                }
-                Event::Closed(id, reason) => {
-                    self.log.flow(reason.name(), self.stack.tuple(id).reversed(), None);
-                    self.streams.on_closed(now, id, reason, &self.poller, &mut self.stack);
-                }
+                Event::Closed(id, _) if resolver.owns(id) => resolver.on_closed(now, id, &mut lane.stack),
+                event => lane.on_event(now, event),
             }
         }
     }
@@ -330,11 +266,11 @@ impl Pump {
             let inside = listener.inside;
             match socket::accept(&listener.socket) {
                 Ok(Some((socket, peer))) => {
-                    self.spliced.lead(now, Client { socket, peer, inside }, &self.poller);
+                    self.spliced.lead(now, Client { socket, peer, inside }, &self.lane.poller);
                 }
                 Ok(None) => return false,
                 // No descriptor is left, or no memory: the newcomer can't stay.
-                Err(_) => self.turn_away(index),
+                Err(error) => self.turn_away(index, &error),
             }
         }
         true
@@ -342,30 +278,36 @@ impl Pump {
 
     /// Leads a client to the program over the link.
     fn on_client(&mut self, now: Instant, Client { socket, peer, inside }: Client) {
-        let same = self.addresses.published(peer, inside, Family::Same);
-        let other = self.addresses.published(peer, inside, Family::Other);
+        if self.is_draining() {
+            return streams::reset(&socket);
+        }
+        let lane = &mut self.lane;
+        let same = lane.addresses.published(peer, inside, Family::Same);
+        let other = lane.addresses.published(peer, inside, Family::Other);
         let Some(first) = same.or(other) else { return };
         let fallback = if same.is_some() { other } else { None };
         let (remote, local) = first;
-        self.log.client(peer, Tuple { protocol: Protocol::Tcp, local, remote }, Path::Frames);
-        self.streams.publish(now, socket, first, fallback, &self.poller, &mut self.stack);
+        lane.log.client(peer, Tuple { protocol: Protocol::Tcp, local, remote }, Path::Frames);
+        lane.streams.publish(now, socket, first, fallback, &lane.poller, &mut lane.stack);
     }
 
     /// Descriptors are used up: the newcomer is reset, so that it does not wait, and the old ones live.
-    fn turn_away(&mut self, index: u32) {
+    fn turn_away(&mut self, index: u32, error: &io::Error) {
         self.spare = None;
         if let Ok(Some((socket, _))) = socket::accept(&self.listeners[index as usize].socket) {
             streams::reset(&socket);
-            self.log.once("descriptors", || {
-                "a client was turned away: no descriptor is left (raise the limit with ulimit -n)".to_owned()
-            });
+            self.descriptors.note(error);
         }
-        self.spare = spare_descriptor();
+        self.spare = spare_descriptor().ok();
     }
 
     /// Signals for wharf go on to the program; those of the terminal reach it by themselves.
     fn on_signals(&mut self) -> io::Result<()> {
         while let Some(signal) = self.signals.read()? {
+            if self.is_draining() {
+                self.on_late_signal(signal.number);
+                continue;
+            }
             // When a terminal is closed, only the leader of its session hears of it, which may be wharf.
             if matches!(signal.origin, Origin::Process { .. }) || signal.number == start::HANG_UP {
                 self.sandbox.signal(signal.number)?;
@@ -376,6 +318,9 @@ impl Pump {
 }
 
 /// A descriptor that means nothing, to be given up in need.
-pub(super) fn spare_descriptor() -> Option<OwnedFd> {
-    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+///
+/// # Errors
+/// None is left.
+pub(super) fn spare_descriptor() -> io::Result<OwnedFd> {
+    std::fs::File::open("/dev/null").map(OwnedFd::from)
 }

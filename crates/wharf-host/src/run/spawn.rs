@@ -5,7 +5,8 @@
 //! process 1 there the child is the run's *init*. While the parent writes the id maps, the child makes the link and
 //! hands its descriptor over; then it sets up addresses, routes, sysctls, `/proc` and `resolv.conf`, and forks once more:
 //! process 2 waits for the word to start and becomes the program. From there on init only reaps. When the program has
-//! ended, init ends whatever it left, tells the parent how it ended, and goes when the parent is done.
+//! ended, init ends whatever it left, tells the parent how it ended, and keeps the network until the parent is done: what the
+//! program sent last may still be under way in it.
 //!
 //! | who dies | what follows |
 //! |---|---|
@@ -242,7 +243,9 @@ impl Init {
             },
             Ok(None) | Err(_) => None,
         };
-        self.state = if ended.is_some() { State::Over } else { State::Up };
+        if ended.is_some() {
+            self.state = State::Over;
+        }
         // Without a report, init was killed from outside, and the program with it.
         Some(ended.unwrap_or(ProgramExit::Signal(SIGKILL)))
     }
@@ -320,6 +323,11 @@ impl Sandbox {
     /// interface goes as soon as sandbox and link are dropped, in any order, which takes no time then.
     pub fn poll_status(&mut self) -> Option<ProgramExit> {
         self.init.poll_ended()
+    }
+
+    /// Once the program has ended: whether its network is kept until this is dropped. Init does that, unless it was killed.
+    pub fn has_network(&self) -> bool {
+        self.init.state == State::Over
     }
 
     /// Sends a signal to the program. One that has ended takes none.

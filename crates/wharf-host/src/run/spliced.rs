@@ -14,11 +14,13 @@
 //! - Nothing of a client is read before the program is connected: until then it can go the other way whole.
 //! - A flow's place is given to another only between two waits for events, when none is left that could be about it.
 
+mod draining;
 mod flow;
 mod half;
+mod rush;
 mod stock;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,10 +33,12 @@ use wharf_sys::socket::{self, Family, foreign};
 use wharf_table::{Endpoint, Instant, Protocol, Tuple};
 
 pub(super) use self::flow::Client;
-use self::flow::{Flow, Phase, Verdict};
+use self::flow::{Flow, Phase, Program, Verdict};
 use self::half::{Side, Tools};
+use self::rush::Rush;
 use self::stock::Stock;
 use super::addresses::Addresses;
+use super::descriptors::Descriptors;
 use super::log::{Log, Path};
 use super::spawn::Sockets;
 use super::streams;
@@ -69,6 +73,7 @@ struct Awaited {
 /// Every spliced flow of a run.
 pub(super) struct Spliced {
     addresses: Addresses,
+    descriptors: Descriptors,
     stock: Option<Stock>,
     flows: Slab<Flow>,
     flows_max: usize,
@@ -85,6 +90,9 @@ pub(super) struct Spliced {
     paused_until: Option<Instant>,
     /// Whether a socket may be told its only port.
     has_port_ranges: bool,
+    /// Of each of the program's ports that had clients.
+    rushes: HashMap<u16, Rush>,
+    program: Program,
 }
 
 /// Which socket of a flow an event is about.
@@ -97,12 +105,13 @@ pub(crate) enum End {
 }
 
 impl Spliced {
-    /// No flows; without `sockets` there never are any. `descriptors` is how many all flows of the run may hold.
-    pub(super) fn new(addresses: Addresses, sockets: Option<Sockets>, descriptors: usize) -> Spliced {
-        let flows_max = descriptors / SHARE / 2;
+    /// No flows; without `sockets` there never are any.
+    pub(super) fn new(addresses: Addresses, sockets: Option<Sockets>, descriptors: Descriptors) -> Spliced {
+        let flows_max = descriptors.most() / SHARE / 2;
         let batch = BATCH.min(flows_max / 4);
         Spliced {
             addresses,
+            descriptors,
             stock: sockets.filter(|_| flows_max > 0).map(|source| Stock::new(source, batch)),
             flows: Slab::new(),
             flows_max,
@@ -115,6 +124,8 @@ impl Spliced {
             strikes: 0,
             paused_until: None,
             has_port_ranges: true,
+            rushes: HashMap::new(),
+            program: Program::Running,
         }
     }
 
@@ -156,8 +167,14 @@ impl Spliced {
         if self.stock.is_none() || !fits || paused {
             return self.returned.push(client);
         }
+        if self.rushes.get_mut(&client.inside).is_some_and(|rush| rush.is_on(now)) {
+            return self.returned.push(client);
+        }
+        let (Ok(one), Ok(other)) = (self.descriptors.take(), self.descriptors.take()) else {
+            return self.returned.push(client);
+        };
         self.serials = self.serials.wrapping_add(1);
-        let key = self.flows.insert(Flow::new(client, self.serials)) as u32;
+        let key = self.flows.insert(Flow::new(client, self.serials, [one, other])) as u32;
         self.connect(now, key, poller);
     }
 
@@ -297,26 +314,29 @@ impl Spliced {
             let Some(key) = self.work.pop_front() else { break };
             let Some(flow) = self.flows.get_mut(key as usize) else { continue };
             flow.queued = false;
-            match flow.turn(&mut self.tools) {
+            match flow.turn(&mut self.tools, self.program) {
                 Verdict::Done => {}
                 Verdict::Again => self.queue(key),
                 Verdict::Unacknowledged => {
                     let until = now + LOOK_AGAIN;
                     self.resetting.push_back(Awaited { until, key, serial: flow.serial });
                 }
-                verdict => self.end(key, verdict, log),
+                verdict => self.end(now, key, verdict, log),
             }
         }
     }
 
-    fn end(&mut self, key: u32, verdict: Verdict, log: &Log) {
+    fn end(&mut self, now: Instant, key: u32, verdict: Verdict, log: &Log) {
         let Some(mut flow) = self.flows.try_remove(key as usize) else { return };
         flow.give_up(&mut self.tools);
+        // A program on its own loopback is not reached over the link.
+        if self.addresses.past_link(flow.peer, flow.port, flow.way).is_some_and(|(_, to)| !to.addr.is_loopback()) {
+            self.rushes.entry(flow.port).or_insert_with(|| Rush::new(now)).on_end(now, flow.moved());
+        }
         let what = if verdict == Verdict::Reset { "reset_by_peer" } else { "finished" };
         log.flow_on(what, tuple(&self.addresses, &flow), Some(flow.peer), Path::Splice);
         if verdict == Verdict::Reset {
-            streams::reset(&flow.client.socket);
-            flow.inside.iter().for_each(|inside| streams::reset(&inside.socket));
+            flow.reset();
         }
     }
 }

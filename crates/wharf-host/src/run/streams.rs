@@ -8,6 +8,8 @@
 //! Invariants: a stream owns its socket and its connection, and gives both back together. Ready is edge-triggered: a
 //! flag is cleared only by a system call that came up short.
 
+mod draining;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -22,6 +24,8 @@ use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::socket::{self, Connecting, Family, Switch};
 use wharf_table::{Endpoint, Instant, Tuple};
 
+use self::draining::Draining;
+use super::descriptors::{Descriptor, Descriptors};
 use super::token::Token;
 
 /// Bytes moved in one direction of one stream before the next stream has its turn.
@@ -35,6 +39,7 @@ const SLICES_MAX: usize = 32;
 /// The host's side of a connection.
 struct Stream {
     socket: OwnedFd,
+    descriptor: Descriptor,
     phase: Phase,
     readable: bool,
     writable: bool,
@@ -50,6 +55,8 @@ struct Stream {
     broken: bool,
     /// The host's end has reset; the program is told when it has what came before.
     host_reset: bool,
+    /// The stack's connection is over; what it received is still to be written.
+    left: bool,
     /// Waits in the list of work.
     queued: bool,
     /// What else to try where a published port is refused by the program in this family.
@@ -67,13 +74,22 @@ enum Phase {
 }
 
 /// Every TCP flow of a run, by its connection.
-#[derive(Default)]
 pub(super) struct Streams {
+    descriptors: Descriptors,
     streams: Vec<Option<Stream>>,
+    /// How many of them there are.
+    count: usize,
     work: VecDeque<ConnId>,
+    /// Set when the program has ended.
+    draining: Option<Box<Draining>>,
 }
 
 impl Streams {
+    pub(super) fn new(descriptors: Descriptors) -> Streams {
+        let (streams, work) = (Vec::new(), VecDeque::new());
+        Streams { descriptors, streams, count: 0, work, draining: None }
+    }
+
     /// Whether a stream waits for its turn.
     pub(super) fn has_work(&self) -> bool {
         !self.work.is_empty()
@@ -87,11 +103,13 @@ impl Streams {
         if self.streams.len() <= id.index() {
             self.streams.resize_with(id.index() + 1, || None);
         }
-        self.streams[id.index()] = Some(stream);
+        self.count += usize::from(self.streams[id.index()].replace(stream).is_none());
     }
 
     fn remove(&mut self, id: ConnId) -> Option<Stream> {
-        self.streams.get_mut(id.index())?.take()
+        let stream = self.streams.get_mut(id.index())?.take()?;
+        self.count -= 1;
+        Some(stream)
     }
 
     fn queue(&mut self, id: ConnId) {
@@ -113,9 +131,13 @@ impl Streams {
         poller: &Poller,
         stack: &mut Stack,
     ) -> Option<Tuple> {
-        match begin_connect(target, poller, Token::Stream(id)) {
-            Ok((socket, connecting)) => {
-                self.insert(id, Stream::new(socket, Phase::Connecting));
+        let begun = self.descriptors.take().and_then(|descriptor| {
+            let (socket, connecting) = begin_connect(target, poller, Token::Stream(id))?;
+            Ok((Stream::new(socket, descriptor, Phase::Connecting), connecting))
+        });
+        match begun {
+            Ok((stream, connecting)) => {
+                self.insert(id, stream);
                 if connecting == Connecting::Done {
                     self.on_connected(now, id, stack);
                 }
@@ -131,6 +153,21 @@ impl Streams {
         &mut self,
         now: Instant,
         socket: OwnedFd,
+        pair: (Endpoint, Endpoint),
+        fallback: Option<(Endpoint, Endpoint)>,
+        poller: &Poller,
+        stack: &mut Stack,
+    ) {
+        match self.descriptors.take() {
+            Ok(descriptor) => self.ask_program(now, (socket, descriptor), pair, fallback, poller, stack),
+            Err(_) => reset(&socket),
+        }
+    }
+
+    fn ask_program(
+        &mut self,
+        now: Instant,
+        (socket, descriptor): (OwnedFd, Descriptor),
         (source, target): (Endpoint, Endpoint),
         fallback: Option<(Endpoint, Endpoint)>,
         poller: &Poller,
@@ -148,7 +185,7 @@ impl Streams {
             stack.release(now, id);
             return;
         }
-        self.insert(id, Stream { fallback, ..Stream::new(socket, Phase::Publishing) });
+        self.insert(id, Stream { fallback, ..Stream::new(socket, descriptor, Phase::Publishing) });
     }
 
     /// The host's socket of a stream is ready for something.
@@ -165,10 +202,12 @@ impl Streams {
         stream.writable |= ready.writable;
         stream.ended |= ready.ended;
         match stream.phase {
-            Phase::Connecting if ready.writable => match socket::take_error(&stream.socket) {
+            // A socket whose connection has failed says so by itself; only then its error is worth a call.
+            Phase::Connecting if ready.error || ready.hang_up => match socket::take_error(&stream.socket) {
                 None => self.on_connected(now, id, stack),
                 Some(error) => return Some(self.turn_down(now, id, &error, stack)),
             },
+            Phase::Connecting if ready.writable => self.on_connected(now, id, stack),
             Phase::Connecting | Phase::Publishing => {}
             Phase::Open => self.queue(id),
         }
@@ -177,9 +216,9 @@ impl Streams {
 
     fn on_connected(&mut self, now: Instant, id: ConnId, stack: &mut Stack) {
         let Some(stream) = self.get_mut(id) else { return };
+        // What there is to read, or not, came with the same event.
         stream.phase = Phase::Open;
         stream.writable = true;
-        stream.readable = true;
         stack.accept(now, id);
         self.queue(id);
     }
@@ -187,6 +226,7 @@ impl Streams {
     fn turn_down(&mut self, now: Instant, id: ConnId, error: &io::Error, stack: &mut Stack) -> Tuple {
         let tuple = stack.tuple(id).reversed();
         self.remove(id);
+        self.descriptors.note(error);
         stack.refuse(now, id, refusal(error));
         tuple
     }
@@ -210,7 +250,9 @@ impl Streams {
         poller: &Poller,
         stack: &mut Stack,
     ) {
-        self.drain_to_host(now, id, stack);
+        if self.drain_to_host(now, id, stack) == Drained::Later && reason == CloseReason::Finished {
+            return self.queue(id);
+        }
         let stream = self.remove(id);
         stack.release(now, id);
         let Some(stream) = stream else { return };
@@ -218,27 +260,32 @@ impl Streams {
         if stream.phase == Phase::Publishing
             && let Some(pair) = stream.fallback
         {
-            let socket = stream.socket;
-            if poller.delete(&socket).is_ok() {
-                self.publish(now, socket, pair, None, poller, stack);
+            if poller.delete(&stream.socket).is_ok() {
+                let client = (stream.socket, stream.descriptor);
+                self.ask_program(now, client, pair, None, poller, stack);
                 return;
             }
-            reset(&socket);
+            reset(&stream.socket);
         } else if reason != CloseReason::Finished {
             reset(&stream.socket);
         }
     }
 
-    /// Writes what is left for the host once; called when no more can come.
-    fn drain_to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) {
-        if let Some(stream) = self.get_mut(id) {
-            stream.writable = true;
-            stream.write_all_received(now, id, stack);
+    /// Writes what is left for the host, since no more can come; what the host does not take waits with the stream.
+    fn drain_to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Drained {
+        let Some(stream) = self.get_mut(id) else { return Drained::Whole };
+        (stream.left, stream.writable) = (true, true);
+        stream.write_all_received(now, id, stack);
+        if stream.broken || stack.connection(id).received_len() == 0 {
+            Drained::Whole
+        } else {
+            Drained::Later
         }
     }
 
     /// Gives every stream that waits one turn.
     pub(super) fn work(&mut self, now: Instant, stack: &mut Stack) {
+        let drains = self.draining.is_some();
         for _ in 0..self.work.len() {
             let Some(id) = self.work.pop_front() else { return };
             let Some(stream) = self.get_mut(id) else { continue };
@@ -246,7 +293,9 @@ impl Streams {
             if stream.phase != Phase::Open {
                 continue;
             }
-            let outcome = stream.turn(now, id, stack);
+            let outcome =
+                if stream.left { stream.last_turn(now, id, stack) } else { stream.turn(now, id, stack) };
+            let outcome = if drains { stream.once_drained(now, id, outcome, stack) } else { outcome };
             match outcome {
                 Turn::Done => {}
                 Turn::Again => self.queue(id),
@@ -266,6 +315,15 @@ impl Streams {
     }
 }
 
+/// What became of the bytes that were received before a connection was over.
+#[derive(PartialEq, Eq)]
+enum Drained {
+    /// The host has them, or its end is gone.
+    Whole,
+    /// Some wait until the host takes them.
+    Later,
+}
+
 /// How a stream's turn ended.
 enum Turn {
     /// Nothing more can be moved now.
@@ -279,9 +337,10 @@ enum Turn {
 }
 
 impl Stream {
-    fn new(socket: OwnedFd, phase: Phase) -> Stream {
+    fn new(socket: OwnedFd, descriptor: Descriptor, phase: Phase) -> Stream {
         Stream {
             socket,
+            descriptor,
             phase,
             readable: false,
             writable: false,
@@ -291,6 +350,7 @@ impl Stream {
             program_finished: false,
             broken: false,
             host_reset: false,
+            left: false,
             queued: false,
             fallback: None,
         }
@@ -314,13 +374,37 @@ impl Stream {
         }
     }
 
+    /// A turn of a stream whose connection is over: the rest goes to the host.
+    fn last_turn(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
+        match self.write_all_received(now, id, stack) {
+            _ if self.broken => Turn::Broken,
+            // The close of the socket is the FIN.
+            _ if stack.connection(id).received_len() == 0 => Turn::Over,
+            turn => turn,
+        }
+    }
+
+    /// How a turn ended after the program's end: the stream is over when the host has everything, and the program's kernel has
+    /// seen what came for it.
+    fn once_drained(&mut self, now: Instant, id: ConnId, turn: Turn, stack: &mut Stack) -> Turn {
+        if !matches!(turn, Turn::Done) || !self.program_finished {
+            return turn;
+        }
+        if stack.connection(id).unacknowledged_len() == 0 {
+            return Turn::Over;
+        }
+        stack.await_drain(now, id);
+        Turn::Done
+    }
+
     /// Writes received bytes to the host, straight from the receive buffer, then the program's FIN.
     fn move_to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
         let turn = self.write_all_received(now, id, stack);
         let conn = stack.connection(id);
         if conn.received_len() == 0 && conn.peer_has_finished() && !self.program_finished {
             self.program_finished = true;
-            if rustix::net::shutdown(&self.socket, Shutdown::Write).is_err() {
+            // Where the host has finished as well the socket is closed now, which sends the FIN.
+            if !self.host_finished && rustix::net::shutdown(&self.socket, Shutdown::Write).is_err() {
                 return self.on_host_error();
             }
         }

@@ -139,6 +139,11 @@ impl Wire {
         [bad.inward.poll_timeout(), bad.outward.poll_timeout()].into_iter().flatten().min()
     }
 
+    /// Whether the bad line holds back frames that the program has sent.
+    pub(crate) fn holds_frames_of_the_program(&self) -> bool {
+        self.bad.as_ref().is_some_and(|bad| bad.inward.poll_timeout().is_some())
+    }
+
     /// What the stack may leave to the device. A bad line needs frames as they would be on a wire.
     pub(crate) fn capabilities(link: &Link, impaired: bool) -> Capabilities {
         let offered = link.capabilities();

@@ -6,6 +6,7 @@
 mod lab;
 
 mod data;
+mod draining;
 mod errors;
 mod frames;
 mod hostile;

@@ -10,12 +10,15 @@ use wharf_sys::socket::datagram::{self, Outgoing};
 use wharf_sys::socket::{self, Switch};
 use wharf_table::{Endpoint, Instant};
 
+use super::super::descriptors::Descriptor;
+
 /// Hops left with which sockets send unless the program chose its own; a gateway takes one of the usual 64.
 const USUAL_HOP_LIMIT: u8 = 63;
 
 /// The host's side of a UDP endpoint of the program.
 pub(super) struct Mapping {
     pub(super) socket: OwnedFd,
+    _descriptor: Option<Descriptor>,
     /// The program's endpoint. For a published socket, the endpoint that is served.
     pub(super) internal: Endpoint,
     pub(super) kind: Kind,
@@ -44,9 +47,24 @@ pub(super) enum PathMtu {
 
 impl Mapping {
     /// A mapping with a fresh socket, at `now`.
-    pub(super) fn new(socket: OwnedFd, internal: Endpoint, kind: Kind, now: Instant) -> Mapping {
+    pub(super) fn new(
+        socket: OwnedFd,
+        descriptor: Option<Descriptor>,
+        internal: Endpoint,
+        kind: Kind,
+        now: Instant,
+    ) -> Mapping {
         let path_mtu_discovery = PathMtu::Want;
-        Mapping { socket, internal, kind, last_sent: now, replied: false, hop_limit: 0, path_mtu_discovery }
+        Mapping {
+            socket,
+            _descriptor: descriptor,
+            internal,
+            kind,
+            last_sent: now,
+            replied: false,
+            hop_limit: 0,
+            path_mtu_discovery,
+        }
     }
 
     /// Sets the socket to how a datagram is to be sent.

@@ -4,9 +4,11 @@
 //! whose symbolic link leads elsewhere is another file, and read again; one that is missing reads as empty.
 
 use std::fs::{self, File, Metadata};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+
+use crate::run::descriptors::is_shortage;
 
 /// The most bytes that are read of a file; block lists in `/etc/hosts` have a few million.
 const FILE_MAX: u64 = 32 << 20;
@@ -53,15 +55,20 @@ impl<T> Watched<T> {
         if stamp == self.stamp {
             return;
         }
+        let text = match stamp.map(|_| self.read()) {
+            Some(Ok(text)) => text,
+            // No descriptor is left: the file is the same as before until it can be read.
+            Some(Err(error)) if is_shortage(&error) => return,
+            Some(Err(_)) | None => String::new(),
+        };
         self.stamp = stamp;
-        self.value = (self.parse)(&self.read().unwrap_or_default());
+        self.value = (self.parse)(&text);
     }
 
-    fn read(&self) -> Option<String> {
-        self.stamp?;
+    fn read(&self) -> io::Result<String> {
         let mut bytes = Vec::new();
-        File::open(&self.path).ok()?.take(FILE_MAX).read_to_end(&mut bytes).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+        File::open(&self.path)?.take(FILE_MAX).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// What the file said when it was last read.

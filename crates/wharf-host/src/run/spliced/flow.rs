@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
-use wharf_sys::socket::foreign;
+use wharf_sys::socket::{self, foreign};
+use wharf_table::Instant;
 
+use super::super::descriptors::Descriptor;
 use super::half::{Half, Side, Tools, Turn};
+use super::streams;
 
 /// A client who came to a published port.
 #[derive(Debug)]
@@ -14,6 +17,13 @@ pub(in crate::run) struct Client {
     pub(in crate::run) peer: SocketAddr,
     /// The program's port.
     pub(in crate::run) inside: u16,
+}
+
+/// Whether the program is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    Running,
+    Over,
 }
 
 /// How far a flow is.
@@ -61,10 +71,14 @@ pub(super) struct Flow {
     pub(super) queued: bool,
     /// The poller knows the client's socket.
     pub(super) registered: bool,
+    /// How far it had come when it was last looked at, once the program has ended.
+    pub(super) mark: Option<((u64, u64), Instant)>,
+    /// The right to its two descriptors.
+    _descriptors: [Descriptor; 2],
 }
 
 impl Flow {
-    pub(super) fn new(client: Client, serial: u32) -> Flow {
+    pub(super) fn new(client: Client, serial: u32, descriptors: [Descriptor; 2]) -> Flow {
         Flow {
             client: Side::new(client.socket),
             inside: None,
@@ -77,6 +91,8 @@ impl Flow {
             serial,
             queued: false,
             registered: false,
+            mark: None,
+            _descriptors: descriptors,
         }
     }
 
@@ -86,7 +102,7 @@ impl Flow {
     }
 
     /// Moves what can be moved in both directions, then ends and resets.
-    pub(super) fn turn(&mut self, tools: &mut Tools) -> Verdict {
+    pub(super) fn turn(&mut self, tools: &mut Tools, program: Program) -> Verdict {
         let Flow { client, inside: Some(inside), up, down, .. } = self else { return Verdict::Done };
         let broken = [client.broken, inside.broken];
         let there = up.run(client, inside, tools);
@@ -96,6 +112,9 @@ impl Flow {
         if up.finished && down.finished {
             return Verdict::Finished;
         }
+        if program == Program::Over && down.finished && !client.broken {
+            return if left(client) == 0 { Verdict::Finished } else { Verdict::Unacknowledged };
+        }
         for (side, half) in [(&mut *client, &*up), (&mut *inside, &*down)] {
             side.reset |= side.broken && half.ended;
         }
@@ -104,8 +123,7 @@ impl Flow {
         }
         for (gone, half, other) in [(&*client, &*up, &*inside), (&*inside, &*down, &*client)] {
             if gone.reset && half.is_empty() {
-                let left = if other.broken { 0 } else { foreign::unacknowledged(&other.socket).unwrap_or(0) };
-                return if left == 0 { Verdict::Reset } else { Verdict::Unacknowledged };
+                return if left(other) == 0 { Verdict::Reset } else { Verdict::Unacknowledged };
             }
         }
         // What a broken end has sent before is read in its turn.
@@ -113,11 +131,32 @@ impl Flow {
         if again { Verdict::Again } else { Verdict::Done }
     }
 
+    /// How many bytes have moved in both directions.
+    pub(super) fn moved(&self) -> u64 {
+        self.up.moved + self.down.moved
+    }
+
+    /// What grows as long as the client takes something.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        (socket::acknowledged_bytes(&self.client.socket).unwrap_or(0), self.moved())
+    }
+
+    /// Makes the close of both ends a RST.
+    pub(super) fn reset(&self) {
+        streams::reset(&self.client.socket);
+        self.inside.iter().for_each(|inside| streams::reset(&inside.socket));
+    }
+
     /// Gives back what is held.
     pub(super) fn give_up(&mut self, tools: &mut Tools) {
         self.up.give_up(tools);
         self.down.give_up(tools);
     }
+}
+
+/// How many bytes the peer of a socket has not acknowledged; none that count when it takes no more.
+fn left(side: &Side) -> usize {
+    if side.broken { 0 } else { foreign::unacknowledged(&side.socket).unwrap_or(0) }
 }
 
 /// Passes an end of input on, once all before it is gone; when the other direction has ended already, the close that follows

@@ -163,6 +163,8 @@ pub(super) struct Half {
     means: Means,
     /// Bytes that went through a pipe since the socket was empty.
     spliced: usize,
+    /// Bytes that were read so far.
+    pub(super) moved: u64,
     /// The end of input was read.
     pub(super) ended: bool,
     /// The end was passed on.
@@ -171,7 +173,7 @@ pub(super) struct Half {
 
 impl Half {
     pub(super) fn new() -> Half {
-        Half { held: Held::Nothing, means: Means::Buffer, spliced: 0, ended: false, finished: false }
+        Half { held: Held::Nothing, means: Means::Buffer, spliced: 0, moved: 0, ended: false, finished: false }
     }
 
     /// Whether nothing waits for the other socket.
@@ -188,10 +190,12 @@ impl Half {
             if !may_read || !to.writable || to.broken || !self.is_empty() {
                 return Turn::Done;
             }
-            moved += match self.means {
+            let count = match self.means {
                 Means::Buffer => self.copy(from, to, tools),
                 Means::Pipe => self.splice(from, to, tools),
             };
+            moved += count;
+            self.moved += count as u64;
         }
         Turn::Again
     }

@@ -57,11 +57,12 @@ pub(crate) mod silent {
     pub(crate) const V6: &str = "2001:db8:dead::2";
 }
 
-const PEERS: [(&str, &str); 7] = [
+const PEERS: [(&str, &str); 8] = [
     ("serve.py", include_str!("../peers/serve.py")),
     ("dial.py", include_str!("../peers/dial.py")),
     ("datagram.py", include_str!("../peers/datagram.py")),
     ("dns.py", include_str!("../peers/dns.py")),
+    ("last.py", include_str!("../peers/last.py")),
     ("crowd.py", include_str!("../peers/crowd.py")),
     ("hostile.py", include_str!("../peers/hostile.py")),
     ("terminal.py", include_str!("../peers/terminal.py")),

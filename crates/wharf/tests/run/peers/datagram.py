@@ -5,6 +5,8 @@ mapping SECOND        one socket, two destinations: prints the port that each of
 refused               how a connected socket learns that nobody listens
 large SIZE            sends SIZE bytes that must not be fragmented: the error and the path MTU that is known then
 many SIZE COUNT       COUNT datagrams of SIZE bytes there and back, one at a time: how many came back whole
+crowd MOST            sockets to `serve.py datagrams` until one of MOST is not served: how many were, how that one ended, whether the others
+                      are still served; then, with all of them open, waits for the end of its input
 hops MOST             one datagram for each hop limit from 1: who said that it ran out, separated by blanks
 """
 
@@ -115,6 +117,25 @@ def hops(address, port, most):
     return " ".join(found)
 
 
+def crowd(address, port, most):
+    held, how = [], "none was turned away"
+    for number in range(int(most)):
+        own = opened(address, port, 3)
+        try:
+            own.send(b"x")
+            own.recv(100)
+        except OSError as why:
+            how = name_of(why)
+            break
+        held.append(own)
+    for own in held:
+        own.send(b"again")
+    alive = all(own.recv(100).endswith(b"again") for own in held)
+    print(f"{len(held)} {how}, earlier ones {'answer' if alive else 'are stalled'}")
+    sys.stdin.read()
+    return "done"
+
+
 def offender(own, six):
     end = time.monotonic() + 2
     while time.monotonic() < end:
@@ -137,7 +158,7 @@ def offender(own, six):
 def main():
     signal.alarm(100)
     mode, address, port, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]
-    modes = {"echo": echo, "mapping": mapping, "refused": refused, "large": large, "many": many, "hops": hops}
+    modes = {"echo": echo, "mapping": mapping, "refused": refused, "large": large, "many": many, "hops": hops, "crowd": crowd}
     print(modes[mode](address, port, *words))
 
 

@@ -1,0 +1,153 @@
+//! What one loop holds: a queue of the program's link, a stack, and the TCP flows that go between it and the host.
+//!
+//! On a packet's way this is all of it for a TCP flow. What else a run has to do (datagrams, names, pings, published ports,
+//! the program itself) stands beside one lane, in the [`pump`](super::pump).
+//!
+//! Invariant: nothing in a lane is seen by another thread.
+
+use std::io;
+use std::time::Duration;
+
+use wharf_stack::interface::FrameIn;
+use wharf_stack::stack::{ConnId, Event, Stack};
+use wharf_sys::epoll::{Poller, Ready};
+use wharf_sys::frame::FrameBuffers;
+use wharf_table::{DropReason, Instant};
+
+use super::addresses::Addresses;
+use super::clock::Clock;
+use super::log::Log;
+use super::streams::Streams;
+use super::wire::Wire;
+
+/// Batches read from the link before the rest of the loop has its turn.
+const LINK_BATCHES: usize = 4;
+/// How long the loop looks again before it sleeps, once something has happened. Waking up costs about as much on an idle processor.
+const LINGER: Duration = Duration::from_micros(50);
+
+/// A loop's own share of a run.
+pub(super) struct Lane {
+    pub(super) clock: Clock,
+    pub(super) log: Log,
+    pub(super) poller: Poller,
+    pub(super) stack: Stack,
+    pub(super) wire: Wire,
+    pub(super) buffers: FrameBuffers,
+    pub(super) addresses: Addresses,
+    pub(super) streams: Streams,
+    /// Whether the link may hold more frames than were read.
+    pub(super) link_has_more: bool,
+    /// Whether the last wait brought an event.
+    pub(super) lingers: bool,
+}
+
+/// How a turn at the link ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum LinkTurn {
+    /// Nothing more waits there.
+    Empty,
+    /// More may wait.
+    Again,
+}
+
+/// Reads what the program has sent, up to the link's turn.
+///
+/// # Errors
+/// The link is gone.
+pub(super) fn read_turn(
+    wire: &mut Wire,
+    buffers: &mut FrameBuffers,
+    mut deliver: impl FnMut(&[FrameIn<'_>]),
+) -> io::Result<LinkTurn> {
+    for _ in 0..LINK_BATCHES {
+        if wire.read_batch(buffers, &mut deliver)? < buffers.capacity() {
+            return Ok(LinkTurn::Empty);
+        }
+    }
+    Ok(LinkTurn::Again)
+}
+
+impl Lane {
+    /// Waits for the next event or time-out. Who asks and answers in turns has the next word within microseconds: after an event
+    /// the loop lingers, and leaves the processor to others meanwhile, before it sleeps.
+    ///
+    /// # Errors
+    /// A failed system call of the loop itself.
+    pub(super) fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
+        if self.lingers && timeout != Some(Duration::ZERO) {
+            let end = self.clock.now() + LINGER;
+            while ready.is_empty() && self.clock.now() < end {
+                rustix::thread::sched_yield();
+                ready.extend(self.poller.wait(Some(Duration::ZERO))?);
+            }
+        }
+        if ready.is_empty() {
+            ready.extend(self.poller.wait(timeout)?);
+        }
+        self.lingers = !ready.is_empty();
+        Ok(())
+    }
+
+    /// Whether something can go on without a new event.
+    pub(super) fn has_work(&self) -> bool {
+        self.link_has_more || self.streams.has_work() || (self.stack.has_frames() && self.wire.is_open())
+    }
+
+    /// When the lane has something to do by itself; the earliest of that and `others`.
+    pub(super) fn deadline(&self, others: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
+        let own = [self.stack.poll_timeout(), self.wire.poll_timeout()];
+        own.into_iter().chain(others).flatten().min()
+    }
+
+    /// The link is ready for something.
+    ///
+    /// # Errors
+    /// A failed system call of the loop itself.
+    pub(super) fn on_link(&mut self, ready: Ready) -> io::Result<()> {
+        self.link_has_more |= ready.readable;
+        if ready.writable { self.wire.on_writable(&self.poller) } else { Ok(()) }
+    }
+
+    /// The link has had its turn. The program may be root in its network and take its own link away; it goes on without.
+    pub(super) fn on_link_turn(&mut self, turn: io::Result<LinkTurn>) {
+        if let Err(error) = &turn {
+            self.log.once("link", || format!("the program's link is gone: {error}"));
+        }
+        self.link_has_more = turn.is_ok_and(|turn| turn == LinkTurn::Again);
+    }
+
+    /// The host's socket of a flow is ready for something.
+    pub(super) fn on_stream(&mut self, now: Instant, id: ConnId, ready: Ready) {
+        let refused = self.streams.on_ready(now, id, ready, &mut self.stack);
+        refused.into_iter().for_each(|tuple| self.log.flow("refused", tuple, None));
+    }
+
+    /// Takes what the stack tells of a connection between the program and the host.
+    pub(super) fn on_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Incoming(id) => {
+                let tuple = self.stack.tuple(id);
+                let target = self.addresses.outside(tuple.local);
+                self.log.flow("open", tuple.reversed(), Some(target));
+                let refused = self.streams.dial(now, id, target, &self.poller, &mut self.stack);
+                refused.into_iter().for_each(|tuple| self.log.flow("refused", tuple, None));
+            }
+            // The one listener, for DNS, has no backlog.
+            Event::Acceptable { .. } => {}
+            Event::Connected(id) | Event::Progress(id, _) => self.streams.on_progress(id),
+            Event::Closed(id, reason) => {
+                self.log.flow(reason.name(), self.stack.tuple(id).reversed(), None);
+                self.streams.on_closed(now, id, reason, &self.poller, &mut self.stack);
+            }
+        }
+    }
+
+    /// Tells what was dropped, by reason. Multicast is not told: every kernel greets the groups of its link.
+    pub(super) fn tell_drops(&self) {
+        for (reason, count) in self.stack.drops().iter() {
+            if reason != DropReason::DestinationInvalid {
+                self.log.line(|| format!("dropped {count}: {reason}"));
+            }
+        }
+    }
+}
