@@ -68,6 +68,7 @@ Usage: wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)
       --root               Be root inside
       --device <KIND>      The link: auto, tap or packet [auto]
       --no-offload         Frames no larger than the MTU, with their checksums
+      --no-splice          Published ports over its link only, as frames
   -v, --verbose            Tell on standard error what happens
       --json               Tell it as JSON, one object a line
   -h, --help               Print help

@@ -150,11 +150,20 @@ mod tests {
         assert_eq!(shown("[::ffff:198.51.100.7]:5000"), Some(at("198.51.100.7:5000").into()));
         assert_eq!(shown("[2001:db8::1]:5000"), None);
         let past_link = |client: &str, n| addresses().past_link(at(client), 80, n);
-        assert_eq!(past_link("198.51.100.7:5000", 0), addresses().published(at("198.51.100.7:5000"), 80, Family::Same));
+        assert_eq!(
+            past_link("198.51.100.7:5000", 0),
+            addresses().published(at("198.51.100.7:5000"), 80, Family::Same)
+        );
         assert_eq!(past_link("198.51.100.7:5000", 1), None);
-        assert_eq!(past_link("127.0.0.1:5000", 1), Some((at("127.0.0.1:5000").into(), at("127.0.0.1:80").into())));
+        assert_eq!(
+            past_link("127.0.0.1:5000", 1),
+            Some((at("127.0.0.1:5000").into(), at("127.0.0.1:80").into()))
+        );
         assert_eq!(past_link("127.0.0.1:5000", 2), None);
-        assert_eq!(past_link("[::1]:5000", 0), Some((at("10.0.2.2:5000").into(), at("10.0.2.100:80").into())));
+        assert_eq!(
+            past_link("[::1]:5000", 0),
+            Some((at("10.0.2.2:5000").into(), at("10.0.2.100:80").into()))
+        );
         let other = addresses().published(at("[2001:db8::1]:5000"), 80, Family::Other);
         assert_eq!(other, Some((at("10.0.2.2:5000").into(), at("10.0.2.100:80").into())));
     }

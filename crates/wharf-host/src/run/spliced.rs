@@ -152,7 +152,11 @@ impl Spliced {
 
     /// When [`Spliced::handle_timeout`] is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        [&self.awaited, &self.resetting].into_iter().filter_map(|list| list.front()).map(|first| first.until).min()
+        [&self.awaited, &self.resetting]
+            .into_iter()
+            .filter_map(|list| list.front())
+            .map(|first| first.until)
+            .min()
     }
 
     /// A client for the link, if there is one.
@@ -199,7 +203,11 @@ impl Spliced {
         let begun = begin(&socket, source, target, &mut self.has_port_ranges).and_then(|()| {
             poller.add(&socket, Token::Spliced(key, End::Inside).into(), Interest::ReadWrite)?;
             if !flow.registered {
-                poller.add(&flow.client.socket, Token::Spliced(key, End::Client).into(), Interest::ReadWrite)?;
+                poller.add(
+                    &flow.client.socket,
+                    Token::Spliced(key, End::Client).into(),
+                    Interest::ReadWrite,
+                )?;
                 flow.registered = true;
             }
             Ok(())
@@ -225,7 +233,14 @@ impl Spliced {
     }
 
     /// A socket of a flow is ready for something.
-    pub(super) fn on_ready(&mut self, now: Instant, (key, end): (u32, End), ready: Ready, poller: &Poller, log: &Log) {
+    pub(super) fn on_ready(
+        &mut self,
+        now: Instant,
+        (key, end): (u32, End),
+        ready: Ready,
+        poller: &Poller,
+        log: &Log,
+    ) {
         let Some(flow) = self.flows.get_mut(key as usize) else { return };
         match (end, &mut flow.inside) {
             (End::Client, _) => flow.client.on_ready(ready),
@@ -282,13 +297,15 @@ impl Spliced {
     pub(super) fn handle_timeout(&mut self, now: Instant, poller: &Poller) {
         while let Some(&Awaited { until, key, serial }) = self.awaited.front() {
             let flow = self.flows.get(key as usize).filter(|flow| flow.serial == serial);
-            let is_awaited = flow.is_some_and(|flow| flow.phase != Phase::Open);
-            if is_awaited && now < until {
+            let phase = flow.map(|flow| flow.phase).filter(|phase| *phase != Phase::Open);
+            if phase.is_some() && now < until {
                 break;
             }
             self.awaited.pop_front();
-            if is_awaited {
-                self.on_silence(now, key, poller);
+            match phase {
+                Some(Phase::Connecting) => self.on_silence(now, key, poller),
+                Some(_) => self.give_back(key, poller),
+                None => {}
             }
         }
         while let Some(resetting) = pop_due(&mut self.resetting, now) {
@@ -330,7 +347,11 @@ impl Spliced {
         let Some(mut flow) = self.flows.try_remove(key as usize) else { return };
         flow.give_up(&mut self.tools);
         // A program on its own loopback is not reached over the link.
-        if self.addresses.past_link(flow.peer, flow.port, flow.way).is_some_and(|(_, to)| !to.addr.is_loopback()) {
+        if self
+            .addresses
+            .past_link(flow.peer, flow.port, flow.way)
+            .is_some_and(|(_, to)| !to.addr.is_loopback())
+        {
             self.rushes.entry(flow.port).or_insert_with(|| Rush::new(now)).on_end(now, flow.moved());
         }
         let what = if verdict == Verdict::Reset { "reset_by_peer" } else { "finished" };

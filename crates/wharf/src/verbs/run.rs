@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use wharf_host::run;
-use wharf_host::run::config::{Families, Impairment, LinkChoice, Offload, PastLink, RootMap, Style, Typed, Verbosity};
+use wharf_host::run::config::{
+    Families, Impairment, LinkChoice, Offload, PastLink, RootMap, Style, Typed, Verbosity,
+};
 use wharf_host::run::spawn::ProgramExit;
 use wharf_table::notation::{Cidr, PortSpec, PublishSpec};
 

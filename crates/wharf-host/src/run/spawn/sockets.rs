@@ -118,7 +118,10 @@ const fn byte_family(byte: u8) -> Option<Family> {
 ///
 /// # Errors
 /// Children can't be waited for in this way.
-pub(super) fn serve(channel: &Channel, mut on_end: impl FnMut(u32, process::Ended) -> Served) -> io::Result<()> {
+pub(super) fn serve(
+    channel: &Channel,
+    mut on_end: impl FnMut(u32, process::Ended) -> Served,
+) -> io::Result<()> {
     let children = Signals::take(&[CHILD_ENDED])?;
     let mut wants = PollFlags::IN;
     loop {

@@ -173,7 +173,14 @@ pub(super) struct Half {
 
 impl Half {
     pub(super) fn new() -> Half {
-        Half { held: Held::Nothing, means: Means::Buffer, spliced: 0, moved: 0, ended: false, finished: false }
+        Half {
+            held: Held::Nothing,
+            means: Means::Buffer,
+            spliced: 0,
+            moved: 0,
+            ended: false,
+            finished: false,
+        }
     }
 
     /// Whether nothing waits for the other socket.
