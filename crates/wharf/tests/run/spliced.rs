@@ -9,6 +9,7 @@ crate::tests! {
     [tap_user packet_user] a_loopback_of_its_own_is_served_to_the_hosts no_splice_is_the_link_alone;
     [tap_user packet_user] a_slow_reader_holds_the_sender_back two_thousand_at_once;
     [tap_user tap_root] a_program_may_take_the_way_away a_bad_line_is_not_gone_around a_port_that_may_be_wanted_stays_free;
+    [tap_user packet_user] a_rush_changes_the_path_and_ports_come_again;
     [tap_user] urgent_data_is_in_its_place descriptors_run_out_gently what_is_json_says_the_path;
 }
 
@@ -256,6 +257,21 @@ fn urgent_data_is_in_its_place(lab: &Lab) {
         );
         assert_eq!(paths(run), [path]);
     }
+}
+
+/// Many who come for little are led over the link, from the same ports that were spliced before.
+fn a_rush_changes_the_path_and_ports_come_again(lab: &Lab) {
+    let run = serving(lab, &[], &["peer", "0.0.0.0", "80"]);
+    let script = "import socket, sys\n\
+                  for turn in range(5):\n    for port in range(40000, 40060):\n        \
+                      s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.settimeout(5)\n        \
+                      s.bind(('', port)); s.connect((sys.argv[1], 8080)); seen = s.makefile().read().split()\n        \
+                      assert seen == ['203.0.113.2', str(port)], seen; s.close()\n\
+                  print('all')";
+    assert_eq!(lab.world.run(Place::Client, &[python(), "-c", script, host::TO_CLIENT_V4]).good(), "all");
+    let paths = paths(run);
+    assert_eq!(paths.len(), 300);
+    println!("{} of 300 past the link", paths.iter().filter(|path| *path == "splice").count());
 }
 
 fn descriptors_run_out_gently(lab: &Lab) {

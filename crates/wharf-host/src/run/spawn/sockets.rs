@@ -45,13 +45,16 @@ pub(super) fn lead_back(batch: &mut Batch, family: RuleFamily) {
     batch.rule_for_mark(family, MARK, TABLE, PRIORITY);
 }
 
-/// Lets the kernel answer with the mark it was asked with.
+/// Lets the kernel answer with the mark it was asked with, and keep no TIME-WAIT: one that a connection of such a socket left would
+/// answer, with the mark, to the SYN of the same client over the link, which would never hear of it. Nothing is under way for
+/// longer than a moment on `lo` and the link.
 ///
 /// # Errors
 /// It has no such setting.
 pub(super) fn answer_with_mark(v6: bool) -> io::Result<()> {
     namespace::set_sysctl("net/ipv4/tcp_fwmark_accept", "1")?;
     namespace::set_sysctl("net/ipv4/fwmark_reflect", "1")?;
+    namespace::set_sysctl("net/ipv4/tcp_max_tw_buckets", "0")?;
     if v6 { namespace::set_sysctl("net/ipv6/fwmark_reflect", "1") } else { Ok(()) }
 }
 
