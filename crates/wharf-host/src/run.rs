@@ -18,6 +18,7 @@ pub mod publish;
 mod pump;
 mod resolver;
 pub mod spawn;
+mod spliced;
 pub(crate) mod start;
 mod streams;
 pub(crate) mod token;
@@ -46,6 +47,7 @@ use self::publish::{Choice, ClaimError, Published};
 use self::pump::{Listener, Pump};
 use self::resolver::Resolver;
 use self::spawn::{INTERFACE, ProgramExit, SpawnError};
+use self::spliced::Spliced;
 use self::streams::Streams;
 use self::token::Token;
 use self::wire::Wire;
@@ -135,6 +137,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
             _ => listeners.push(Listener { socket, inside: inside.number() }),
         }
     }
+    let sockets = prepared.sockets.take();
     let (sandbox, link) = prepared.start()?;
     // Only who asks is told what the program's own kernel dropped.
     let mut traffic = log.is_verbose().then(|| Traffic::of(sandbox.program_pid()?).ok()).flatten();
@@ -155,6 +158,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     let mut pump = Pump {
         others,
         lane,
+        spliced: Spliced::new(addresses, sockets, descriptors.clone()),
         descriptors: descriptors.clone(),
         datagrams,
         echoes: Echoes::new(addresses, descriptors.clone(), seeds[1]),

@@ -13,6 +13,9 @@ use rustix::net::{
 /// The most bytes of one message.
 pub const MESSAGE_BYTES: usize = 64;
 
+/// The most descriptors of one message. The kernel takes 253 (`SCM_MAX_FD`).
+pub const DESCRIPTORS: usize = 64;
+
 /// One end of a channel. When the other end is gone, receiving says so; sending never raises a signal.
 #[derive(Debug)]
 pub struct Channel {
@@ -60,9 +63,16 @@ impl Channel {
     /// # Errors
     /// The other end is gone.
     pub fn send(&self, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        self.send_all(bytes, descriptor.as_slice())
+    }
+
+    /// Sends a message of up to [`MESSAGE_BYTES`] with up to [`DESCRIPTORS`] descriptors.
+    ///
+    /// # Errors
+    /// As [`Channel::send`].
+    pub fn send_all(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
-        let descriptors = descriptor.as_slice();
         if !descriptors.is_empty() {
             control.push(SendAncillaryMessage::ScmRights(descriptors));
         }
@@ -80,8 +90,20 @@ impl Channel {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when none waits and none is waited for.
     pub fn receive(&self, wait: Wait) -> io::Result<Option<Message>> {
+        let mut descriptor = None;
+        let message = self.receive_all(wait, |fd| {
+            descriptor.get_or_insert(fd);
+        })?;
+        Ok(message.map(|message| Message { descriptor, ..message }))
+    }
+
+    /// Receives a message, and gives each descriptor that came with it to `take`. `None` when the other end is gone.
+    ///
+    /// # Errors
+    /// As [`Channel::receive`].
+    pub fn receive_all(&self, wait: Wait, take: impl FnMut(OwnedFd)) -> io::Result<Option<Message>> {
         let mut bytes = [0; MESSAGE_BYTES];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::CMSG_CLOEXEC
             | match wait {
@@ -97,11 +119,12 @@ impl Channel {
                 Err(error) => return Err(error.into()),
             }
         };
-        let descriptor = control.drain().find_map(|part| match part {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        let descriptors = control.drain().filter_map(|part| match part {
+            RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
             _ => None,
         });
-        Ok((length > 0).then_some(Message { bytes, length, descriptor }))
+        descriptors.flatten().for_each(take);
+        Ok((length > 0).then_some(Message { bytes, length, descriptor: None }))
     }
 }
 
@@ -128,6 +151,17 @@ mod tests {
         let mut byte = [0];
         io::PipeReader::from(message.descriptor.unwrap()).read_exact(&mut byte).unwrap();
         assert_eq!(&byte, b"x");
+    }
+
+    #[test]
+    fn many_descriptors_travel_together() {
+        let (one, other) = Channel::pair().unwrap();
+        let pipe = io::pipe().unwrap().0;
+        let copies = vec![pipe.as_fd(); DESCRIPTORS];
+        one.send_all(b"many", &copies).unwrap();
+        let mut count = 0;
+        let message = other.receive_all(Wait::Block, |_| count += 1).unwrap().unwrap();
+        assert_eq!((message.bytes(), count), (&b"many"[..], DESCRIPTORS));
     }
 
     #[test]

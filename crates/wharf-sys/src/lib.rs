@@ -34,6 +34,7 @@ pub mod proc;
 pub mod process;
 pub mod signal;
 pub mod socket;
+pub mod splice;
 pub mod tap;
 pub mod tun;
 

@@ -3,6 +3,7 @@
 //! An encoder of our own: what a run asks for is a dozen fixed requests, and its start-up time counts.
 
 pub mod route;
+pub mod rule;
 
 use std::io;
 use std::mem;

@@ -242,10 +242,22 @@ pub enum Ended {
 
 /// Waits for any child of this process to end, and tells which one and how. `None` when there is none.
 pub fn reap_any() -> Option<(u32, Ended)> {
+    reap(libc::__WALL)
+}
+
+/// Tells which child of this process has ended and how; `None` when none has.
+pub fn reap_ended() -> Option<(u32, Ended)> {
+    reap(libc::__WALL | libc::WNOHANG)
+}
+
+fn reap(options: libc::c_int) -> Option<(u32, Ended)> {
     loop {
         let mut status: libc::c_int = 0;
         // SAFETY: the kernel writes one integer to the pointer, which is valid.
-        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL) };
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, options) };
+        if pid == 0 {
+            return None;
+        }
         let Ok(pid) = u32::try_from(pid) else {
             if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
                 continue;

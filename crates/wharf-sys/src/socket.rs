@@ -7,6 +7,7 @@ pub mod bare;
 mod control_message;
 pub mod datagram;
 pub mod error_queue;
+pub mod foreign;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -138,6 +138,9 @@ pub(crate) struct RunArgs {
     /// Its queues, each with a thread [half the processors, at most 4]
     #[arg(long, value_name = "N")]
     pub(crate) queues: Option<String>,
+    /// Published ports over its link only, as frames
+    #[arg(long)]
+    pub(crate) no_splice: bool,
 
     /// Tell on standard error what happens
     #[arg(short, long)]

@@ -69,6 +69,7 @@ Usage: wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)
       --device <KIND>      The link: auto, tap or packet [auto]
       --no-offload         Frames no larger than the MTU, with their checksums
       --queues <N>         Its queues, each with a thread [half the processors, at most 4]
+      --no-splice          Published ports over its link only, as frames
   -v, --verbose            Tell on standard error what happens
       --json               Tell it as JSON, one object a line
   -h, --help               Print help

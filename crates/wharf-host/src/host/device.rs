@@ -15,7 +15,9 @@ use wharf_table::notation::Cidr;
 
 use super::config::{Layer, Lowered, Place};
 use super::error::HostError;
-use crate::run::spawn::{LinkChoice, Prepared, RootMap, RouterAdvertisements, SandboxConfig, Subnet};
+use crate::run::spawn::{
+    LinkChoice, Prepared, RootMap, RouterAdvertisements, SandboxConfig, SocketSupply, Subnet,
+};
 
 /// The hardware address of the program's interface; the host's is another one for each host, so that many may share a bridge.
 const PROGRAM_HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
@@ -58,6 +60,7 @@ pub(super) fn open(
                 router_advertisements: RouterAdvertisements::Ignore,
                 resolv_conf: None,
                 open_files: Some(files),
+                sockets: SocketSupply::None,
                 signals,
             };
             Ok(Device::Program(Box::new(sandbox.spawn()?)))

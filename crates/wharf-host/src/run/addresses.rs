@@ -60,6 +60,22 @@ impl Addresses {
         Some((Endpoint::new(source, client.port()), Endpoint::new(of.program.addr(), port)))
     }
 
+    /// The `n`th way of a client to the program past the link, `None` when there are no more: as [`Addresses::published`] in its own
+    /// family, then in the other one. A client on the host's own loopback reaches the program's loopback as well.
+    pub(super) fn past_link(&self, client: SocketAddr, port: u16, n: u8) -> Option<(Endpoint, Endpoint)> {
+        let families = [Family::Same, Family::Other].into_iter();
+        let on_loopback = unmapped(client.ip()).is_loopback();
+        let mut ways = families.flat_map(|family| {
+            let way = self.published(client, port, family);
+            let loopback = way.filter(|_| on_loopback).map(|(source, target)| {
+                let addr = loopback_like(target.addr);
+                (Endpoint::new(addr, source.port), Endpoint::new(addr, port))
+            });
+            [way, loopback].into_iter().flatten()
+        });
+        ways.nth(usize::from(n))
+    }
+
     /// The program's endpoint that a published UDP port serves: in the family of the host's side, or in the other one where the
     /// run has no network of this.
     pub(super) fn served(&self, v4: bool, inside: Port) -> Endpoint {
@@ -82,6 +98,11 @@ pub(super) enum Family {
     Same,
     /// The other one, for a program that listens only there.
     Other,
+}
+
+/// The loopback address of the same family.
+fn loopback_like(addr: Addr) -> Addr {
+    if addr.is_v4() { Addr::v4([127, 0, 0, 1]) } else { IpAddr::V6(Ipv6Addr::LOCALHOST).into() }
 }
 
 /// A mapped IPv4 address as IPv4.
@@ -128,6 +149,21 @@ mod tests {
         assert_eq!(shown("10.0.2.77:5000"), Some(at("10.0.2.2:5000").into()));
         assert_eq!(shown("[::ffff:198.51.100.7]:5000"), Some(at("198.51.100.7:5000").into()));
         assert_eq!(shown("[2001:db8::1]:5000"), None);
+        let past_link = |client: &str, n| addresses().past_link(at(client), 80, n);
+        assert_eq!(
+            past_link("198.51.100.7:5000", 0),
+            addresses().published(at("198.51.100.7:5000"), 80, Family::Same)
+        );
+        assert_eq!(past_link("198.51.100.7:5000", 1), None);
+        assert_eq!(
+            past_link("127.0.0.1:5000", 1),
+            Some((at("127.0.0.1:5000").into(), at("127.0.0.1:80").into()))
+        );
+        assert_eq!(past_link("127.0.0.1:5000", 2), None);
+        assert_eq!(
+            past_link("[::1]:5000", 0),
+            Some((at("10.0.2.2:5000").into(), at("10.0.2.100:80").into()))
+        );
         let other = addresses().published(at("[2001:db8::1]:5000"), 80, Family::Other);
         assert_eq!(other, Some((at("10.0.2.2:5000").into(), at("10.0.2.100:80").into())));
     }

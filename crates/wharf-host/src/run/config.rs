@@ -100,6 +100,16 @@ pub enum Style {
     Json,
 }
 
+/// Whether clients of published TCP ports may be led to the program past its link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PastLink {
+    /// Where the kernel can.
+    #[default]
+    Allowed,
+    /// Never: everything goes over the link, as frames.
+    Forbidden,
+}
+
 /// What was typed. [`Default`] is nothing at all.
 #[derive(Clone, Debug, Default)]
 pub struct Typed {
@@ -131,6 +141,8 @@ pub struct Typed {
     pub offload: Option<Offload>,
     /// `--queues`.
     pub queues: Option<u32>,
+    /// `--no-splice`.
+    pub past_link: PastLink,
     /// `-v`.
     pub verbosity: Verbosity,
     /// `--json`.
@@ -168,6 +180,8 @@ pub struct Lowered {
     pub offload: Offload,
     /// How many queues the link has, each with a loop of its own.
     pub queues: usize,
+    /// Whether published TCP ports may be served past the link.
+    pub past_link: PastLink,
     /// Whether it tells what happens.
     pub verbosity: Verbosity,
     /// How it tells it.
@@ -219,6 +233,7 @@ impl Typed {
             device: self.device.unwrap_or(LinkChoice::Auto),
             offload: self.offload.unwrap_or(Offload::Full),
             queues,
+            past_link: self.past_link,
             verbosity: self.verbosity,
             style: self.style,
             command,

@@ -91,6 +91,7 @@ impl Pump {
             others.begin_draining();
         }
         let draining = Draining::begin(now, &mut self.lane);
+        self.spliced.begin_draining(now);
         let stray = if self.datagrams.has_sent_since(now, SHORTLY) { STRAY } else { Duration::ZERO };
         let pace = if self.sandbox.has_network() { Pace::Patient } else { Pace::AtOnce };
         self.ending = Some(Ending { exit, draining, least: now + stray, pace });
@@ -114,7 +115,7 @@ impl Pump {
     /// When [`Pump::poll_ended`] has to look again.
     pub(super) fn ending_timeout(&self) -> Option<Instant> {
         let Ending { least, draining, .. } = self.ending.as_ref()?;
-        let is_over = self.lane.streams.is_empty() && self.are_others_drained();
+        let is_over = self.lane.streams.is_empty() && self.spliced.is_empty() && self.are_others_drained();
         Some(if is_over { *least } else { draining.next_look() })
     }
 
@@ -123,7 +124,10 @@ impl Pump {
         let others_are_drained = self.are_others_drained();
         let Ending { exit, draining, least, pace } = self.ending.as_mut()?;
         let exit = *exit;
-        let is_over = draining.is_over(now, &mut self.lane);
+        if now >= draining.next_look() {
+            self.spliced.look_for_progress(now);
+        }
+        let is_over = draining.is_over(now, &mut self.lane) && self.spliced.is_empty();
         let is_sending = self.lane.is_sending() || now < *least;
         if !is_sending {
             self.datagrams.close_published();
@@ -132,6 +136,7 @@ impl Pump {
             return None;
         }
         self.lane.streams.give_all_up(now, &mut self.lane.stack);
+        self.spliced.give_all_up();
         Some(exit)
     }
 

@@ -9,6 +9,25 @@ use wharf_table::Tuple;
 
 use super::config::{Style, Verbosity};
 
+/// Which way the bytes of a flow go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Path {
+    /// Over the link, as frames.
+    Frames,
+    /// From socket to socket.
+    Splice,
+}
+
+impl Path {
+    /// The stable name, as JSON and logs print it.
+    const fn name(self) -> &'static str {
+        match self {
+            Path::Frames => "frames",
+            Path::Splice => "splice",
+        }
+    }
+}
+
 /// Where a run tells what happens.
 #[derive(Clone)]
 pub(super) struct Log {
@@ -66,8 +85,21 @@ impl Log {
 
     /// Tells what happened to a flow; `outside` is where the host reaches its other end, if that is known.
     pub(super) fn flow(&self, what: &str, tuple: Tuple, outside: Option<SocketAddr>) {
+        self.flow_on(what, tuple, outside, Path::Frames);
+    }
+
+    /// Tells that a client of a published port is led to the program; `tuple` is the flow as the program sees it.
+    pub(super) fn client(&self, peer: SocketAddr, tuple: Tuple, path: Path) {
+        self.line(|| match self.style {
+            Style::Json => flow_json("client", tuple, Some(peer), path).to_string(),
+            Style::Text => format!("client {peer} -> {} by {}", tuple.local, path.name()),
+        });
+    }
+
+    /// The same as [`Log::flow`] for a flow that may go another way.
+    pub(super) fn flow_on(&self, what: &str, tuple: Tuple, outside: Option<SocketAddr>, path: Path) {
         self.line(|| match (self.style, outside) {
-            (Style::Json, _) => flow_json(what, tuple, outside).to_string(),
+            (Style::Json, _) => flow_json(what, tuple, outside, path).to_string(),
             (Style::Text, Some(outside)) if outside != tuple.remote.socket_addr() => {
                 format!("{what} {tuple} (as {outside})")
             }
@@ -77,7 +109,7 @@ impl Log {
 }
 
 /// A flow's two ends as the program sees them, and its far end as the host sees it.
-fn flow_json(what: &str, tuple: Tuple, outside: Option<SocketAddr>) -> Value {
+fn flow_json(what: &str, tuple: Tuple, outside: Option<SocketAddr>, path: Path) -> Value {
     json!({
         "event": what,
         "protocol": tuple.protocol.to_string(),
@@ -86,6 +118,7 @@ fn flow_json(what: &str, tuple: Tuple, outside: Option<SocketAddr>) -> Value {
             "remote": endpoint_json(tuple.remote.socket_addr()),
         },
         "outside": outside.map(|remote| json!({"local": null, "remote": endpoint_json(remote)})),
+        "path": path.name(),
     })
 }
 

@@ -181,6 +181,8 @@ fn open(protocol: Protocol, at: SocketAddr) -> Result<(SocketAddr, OwnedFd), Err
         sockopt::set_socket_reuseaddr(&socket, true)?;
         // Urgent data is data in its place, as for the sockets of outward flows; what is accepted inherits it.
         sockopt::set_socket_oobinline(&socket, true)?;
+        // Segments go on as they came; this is inherited as well.
+        sockopt::set_tcp_nodelay(&socket, true)?;
         rustix::net::bind(&socket, &at)?;
         rustix::net::listen(&socket, BACKLOG)?;
     }

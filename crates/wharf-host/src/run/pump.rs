@@ -8,7 +8,6 @@
 //! Invariant: the loop sleeps only when no flow has work that could go on without a new event.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use wharf_stack::stack::{DatagramIn, DatagramSink, Event};
 use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::signal::{Origin, Signals};
 use wharf_sys::socket;
-use wharf_table::{DropReason, Instant, Protocol};
+use wharf_table::{DropReason, Instant, Protocol, Tuple};
 
 use super::addresses::Family;
 use super::datagrams::Datagrams;
@@ -25,9 +24,10 @@ use super::draining::Ending;
 use super::echo::{self, Echoes};
 use super::lane::{self, Lane};
 use super::lanes::{Frames, Lanes};
-use super::log::Log;
+use super::log::{Log, Path};
 use super::resolver::Resolver;
 use super::spawn::{ProgramExit, Sandbox};
+use super::spliced::{Client, Spliced};
 use super::start;
 use super::streams;
 use super::token::Token;
@@ -51,6 +51,7 @@ pub(super) struct Pump {
     pub(super) others: Option<Lanes>,
     pub(super) lane: Lane,
     pub(super) descriptors: Descriptors,
+    pub(super) spliced: Spliced,
     pub(super) datagrams: Datagrams,
     pub(super) echoes: Echoes,
     pub(super) resolver: Resolver,
@@ -105,7 +106,7 @@ impl Pump {
         for (index, listener) in self.listeners.iter().enumerate() {
             poller.add(&listener.socket, Token::Listener(index as u32).into(), Interest::Read)?;
         }
-        Ok(())
+        self.spliced.register(poller)
     }
 
     /// Ends what there is besides, and tells what was dropped, by reason. Multicast is not told: every kernel greets the groups
@@ -159,12 +160,14 @@ impl Pump {
     fn timeout(&self) -> Option<Duration> {
         let busy = self.lane.has_work()
             || !self.waiting.is_empty()
+            || self.spliced.has_work()
             || self.datagrams.has_work()
             || self.echoes.has_work();
         if busy {
             return Some(Duration::ZERO);
         }
         let others = [
+            self.spliced.poll_timeout(),
             self.datagrams.poll_timeout(),
             self.echoes.poll_timeout(),
             self.resolver.names.poll_timeout(),
@@ -183,6 +186,10 @@ impl Pump {
             Token::Listener(_) if self.is_ending() => {}
             Token::Listener(index) => self.waiting.push(index),
             Token::Stream(id) => self.lane.on_stream(now, id, ready),
+            Token::Spliced(key, end) => {
+                self.spliced.on_ready(now, (key, end), ready, &self.lane.poller, &self.lane.log);
+            }
+            Token::Sockets => self.spliced.on_sockets(now, &self.lane.poller),
             Token::Datagram(key) => self.datagrams.on_ready(key, ready),
             Token::Echo(key) => self.echoes.on_ready(key, ready),
             Token::Handed => self.on_handed(now)?,
@@ -226,6 +233,7 @@ impl Pump {
 
     fn on_timeouts(&mut self, now: Instant) {
         self.lane.stack.handle_timeout(now);
+        self.spliced.handle_timeout(now, &self.lane.poller);
         self.datagrams.handle_timeout(now);
         self.echoes.handle_timeout(now);
         self.resolver.names.handle_timeout(now);
@@ -238,6 +246,10 @@ impl Pump {
 
     /// Lets everything that has happened take effect, down to the frames for the link.
     fn settle(&mut self, now: Instant) {
+        while let Some(client) = self.spliced.poll_returned() {
+            self.on_client(now, client);
+        }
+        self.spliced.work(now, &self.lane.log);
         self.on_events(now);
         self.lane.streams.work(now, &mut self.lane.stack);
         self.on_events(now);
@@ -284,7 +296,9 @@ impl Pump {
             let listener = &self.listeners[index as usize];
             let inside = listener.inside;
             match socket::accept(&listener.socket) {
-                Ok(Some((socket, peer))) => self.on_client(now, socket, peer, inside),
+                Ok(Some((socket, peer))) => {
+                    self.spliced.lead(now, Client { socket, peer, inside }, &self.lane.poller);
+                }
                 Ok(None) => return false,
                 // No descriptor is left, or no memory: the newcomer can't stay.
                 Err(error) => self.turn_away(index, &error),
@@ -293,13 +307,18 @@ impl Pump {
         true
     }
 
-    fn on_client(&mut self, now: Instant, socket: OwnedFd, peer: SocketAddr, inside: u16) {
+    /// Leads a client to the program over the link.
+    fn on_client(&mut self, now: Instant, Client { socket, peer, inside }: Client) {
+        if self.is_ending() {
+            return streams::reset(&socket);
+        }
         let lane = &mut self.lane;
         let same = lane.addresses.published(peer, inside, Family::Same);
         let other = lane.addresses.published(peer, inside, Family::Other);
         let Some(first) = same.or(other) else { return };
         let fallback = if same.is_some() { other } else { None };
-        lane.log.line(|| format!("client {peer} -> {}", first.1));
+        let (remote, local) = first;
+        lane.log.client(peer, Tuple { protocol: Protocol::Tcp, local, remote }, Path::Frames);
         lane.streams.publish(now, socket, first, fallback, &lane.poller, &mut lane.stack);
     }
 

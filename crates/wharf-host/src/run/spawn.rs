@@ -24,6 +24,7 @@ mod child;
 mod error;
 mod identity;
 mod report;
+mod sockets;
 
 use std::ffi::OsString;
 use std::io;
@@ -44,6 +45,7 @@ pub use error::SpawnError;
 use identity::Identity;
 use report::Report;
 pub use report::Step;
+pub use sockets::{SocketSupply, Sockets};
 
 /// Who the program is in its own namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +122,8 @@ pub struct SandboxConfig {
     pub resolv_conf: Option<String>,
     /// The limit on open files that the program gets; `None` leaves the present one.
     pub open_files: Option<OpenFiles>,
+    /// Whether [`Prepared::sockets`] has sockets in the program's network to give.
+    pub sockets: SocketSupply,
     /// The signals as the program shall find them.
     pub signals: Inherited,
 }
@@ -139,24 +143,34 @@ impl SandboxConfig {
         let identity = Identity::of_this_process(self.root).map_err(SpawnError::Identity)?;
         let (control, childs_control) = Channel::pair().map_err(SpawnError::Channel)?;
         let (launch, childs_launch) = Channel::pair().map_err(SpawnError::Channel)?;
+        let supply = match self.sockets {
+            SocketSupply::Offered => Some(Channel::pair().map_err(SpawnError::Channel)?),
+            SocketSupply::None => None,
+        };
+        let (sockets, childs_sockets) = supply.unzip();
+        let mut ours = vec![control.as_fd(), launch.as_fd()];
+        ours.extend(sockets.as_ref().map(AsFd::as_fd));
         let all = Namespaces::USER | Namespaces::NETWORK | Namespaces::MOUNT | Namespaces::PID;
-        let init = process::fork_into(all, &[control.as_fd(), launch.as_fd()], || {
+        let init = process::fork_into(all, &ours, || {
             child::Setup {
                 config: self,
                 program: &program,
                 identity: &identity,
                 control: &childs_control,
                 launch: &childs_launch,
+                sockets: childs_sockets.as_ref(),
             }
             .run()
         })
         .map_err(SpawnError::namespaces)?;
-        drop((childs_control, childs_launch));
+        drop((childs_control, childs_launch, childs_sockets));
         let init = Init { child: init, control, state: State::Up };
         let mapped = identity.give_to(init.child.pid);
         // When init is gone already, the reports say why.
         let _ = init.control.send(&[mapped as u8], None);
-        init.prepare(launch, program)
+        let prepared = init.prepare(launch, program)?;
+        let sockets = sockets.filter(|_| prepared.past_link == PastLink::Open).map(Sockets::new);
+        Ok(Prepared { sockets, ..prepared })
     }
 }
 
@@ -180,6 +194,7 @@ impl Init {
     /// Takes reports until everything is up.
     fn prepare(self, launch: Channel, program: Program) -> Result<Prepared, SpawnError> {
         let (mut link, mut queues, mut warnings, mut tap_error) = (None, Vec::new(), Vec::new(), None);
+        let mut past_link = PastLink::Open;
         loop {
             let message = self.control.receive(Wait::Block).map_err(SpawnError::Channel)?;
             let message = message.ok_or(SpawnError::InitGone)?;
@@ -196,7 +211,12 @@ impl Init {
                     queues.push(another_queue(first, fd));
                 }
                 Some(Report::NoTap { error }) => tap_error = Some(error),
-                Some(Report::Warning { step, error }) => warnings.push(step.warning(&error)),
+                Some(Report::Warning { step, error }) => {
+                    warnings.push(step.warning(&error));
+                    if step == Step::PastLink {
+                        past_link = PastLink::Shut;
+                    }
+                }
                 Some(Report::Failed { step, error }) => {
                     return Err(SpawnError::setup(step, error, tap_error));
                 }
@@ -210,6 +230,8 @@ impl Init {
                         program: Pidfd::new(fd),
                         what: program,
                         warnings,
+                        past_link,
+                        sockets: None,
                     });
                 }
                 Some(Report::Ended(_)) | None => return Err(SpawnError::InitGone),
@@ -261,6 +283,15 @@ impl Drop for Init {
     }
 }
 
+/// Whether sockets of the parent reach the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PastLink {
+    /// They do, if they are asked for.
+    Open,
+    /// The kernel lacks something for it.
+    Shut,
+}
+
 /// A sandbox in which everything is up but the program. Dropping it takes everything down.
 #[derive(Debug)]
 pub struct Prepared {
@@ -270,6 +301,9 @@ pub struct Prepared {
     pub queues: Vec<Link>,
     /// What could not be set up and is not needed by every program, in sentences.
     pub warnings: Vec<String>,
+    /// Where sockets in the program's network are to be had, when they were asked for and the kernel can lead them there.
+    pub sockets: Option<Sockets>,
+    past_link: PastLink,
     init: Init,
     launch: Channel,
     program: Pidfd,

@@ -19,9 +19,9 @@ use wharf_sys::tap::Offload;
 use wharf_table::policy::Policy;
 use wharf_table::{Addr, HashKey, Port, PortRange, Protocol};
 
-use super::config::Lowered;
+use super::config::{Lowered, PastLink};
 use super::pump::DNS_TOKEN;
-use super::spawn::{RouterAdvertisements, SandboxConfig, Subnet};
+use super::spawn::{RouterAdvertisements, SandboxConfig, SocketSupply, Subnet};
 use super::wire::Wire;
 
 /// Signals that go on to the program when a process sends them to wharf; those of a terminal reach the program by themselves,
@@ -161,6 +161,7 @@ pub(super) fn sandbox(config: &Lowered, open_files: OpenFiles, signals: Inherite
         router_advertisements: RouterAdvertisements::Ignore,
         resolv_conf: Some(config.resolv_conf()),
         open_files: Some(open_files),
+        sockets: sockets(config),
         signals,
     }
 }
@@ -169,6 +170,15 @@ pub(super) fn sandbox(config: &Lowered, open_files: OpenFiles, signals: Inherite
 fn published_tcp(config: &Lowered) -> Vec<(u16, u16)> {
     let tcp = config.publish.iter().filter(|spec| spec.protocol() == Protocol::Tcp);
     tcp.map(|spec| (spec.inside().first().number(), spec.inside().last().number())).collect()
+}
+
+/// Sockets inside are for clients of published TCP ports, and not for a line whose delays and losses they would not see.
+fn sockets(config: &Lowered) -> SocketSupply {
+    let publishes = config.publish.iter().any(|spec| spec.protocol() != Protocol::Udp);
+    match config.past_link {
+        PastLink::Allowed if publishes && config.link.is_none() => SocketSupply::Offered,
+        _ => SocketSupply::None,
+    }
 }
 
 /// Blocks the signals that the loop forwards, and reads them from now on.

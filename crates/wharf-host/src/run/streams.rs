@@ -180,7 +180,6 @@ impl Streams {
             reset(&socket);
             return;
         };
-        let _ = socket::set_no_delay(&socket, Switch::On);
         if poller.add(&socket, Token::Stream(id).into(), Interest::ReadWrite).is_err() {
             reset(&socket);
             stack.abort(now, id);

@@ -2,6 +2,8 @@
 
 use wharf_stack::stack::ConnId;
 
+use super::spliced::End;
+
 /// A token of the loop's epoll, 64 bits: the kind above, an index below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
@@ -25,6 +27,10 @@ pub(crate) enum Token {
     Handed,
     /// The end of a run, as other lanes are told.
     End,
+    /// A socket of a spliced flow.
+    Spliced(u32, End),
+    /// Where sockets in the program's network come from.
+    Sockets,
 }
 
 const SHIFT: u32 = 56;
@@ -47,6 +53,9 @@ impl From<Token> for u64 {
             Token::Names(index) => (8, index),
             Token::Handed => (12, 0),
             Token::End => (13, 0),
+            Token::Spliced(index, End::Client) => (9, index),
+            Token::Spliced(index, End::Inside) => (10, index),
+            Token::Sockets => (11, 0),
         };
         kind << SHIFT | u64::from(index)
     }
@@ -67,6 +76,9 @@ impl Token {
             8 => Token::Names(index),
             12 => Token::Handed,
             13 => Token::End,
+            9 => Token::Spliced(index, End::Client),
+            10 => Token::Spliced(index, End::Inside),
+            11 => Token::Sockets,
             _ => return None,
         })
     }

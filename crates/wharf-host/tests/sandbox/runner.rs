@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use wharf_host::run::spawn::{
-    LinkChoice, ProgramExit, RootMap, RouterAdvertisements, Sandbox, SandboxConfig, Subnet,
+    LinkChoice, ProgramExit, RootMap, RouterAdvertisements, Sandbox, SandboxConfig, SocketSupply, Subnet,
 };
 use wharf_sys::epoll::{Interest, Poller};
 use wharf_sys::frame::{self, FrameBuffers, VnetHeader};
@@ -104,6 +104,7 @@ fn config(link: &OsString, command: Vec<OsString>) -> SandboxConfig {
         router_advertisements: RouterAdvertisements::Ignore,
         resolv_conf: Some("nameserver 10.0.2.3\n".into()),
         open_files: None,
+        sockets: SocketSupply::None,
         signals: Inherited::current(),
     }
 }

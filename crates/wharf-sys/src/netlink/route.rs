@@ -6,7 +6,7 @@ use super::{Attributes, Batch, CREATE};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_NEWADDR: u16 = 20;
-const RTM_NEWROUTE: u16 = 24;
+pub(super) const RTM_NEWROUTE: u16 = 24;
 const RTM_NEWNEIGH: u16 = 28;
 
 const IFLA_ADDRESS: u16 = 1;
@@ -33,18 +33,19 @@ const IFA_F_PERMANENT: u32 = 0x80;
 const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 
 const RTA_DST: u16 = 1;
-const RTA_OIF: u16 = 4;
+pub(super) const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const RTA_PREFSRC: u16 = 7;
-const RTA_METRICS: u16 = 8;
-const RTAX_CC_ALGO: u16 = 16;
+pub(super) const RTA_METRICS: u16 = 8;
+pub(super) const RTAX_CC_ALGO: u16 = 16;
 const RT_TABLE_MAIN: u8 = 254;
 const RT_TABLE_LOCAL: u8 = 255;
-const RTPROT_BOOT: u8 = 3;
+pub(super) const RTPROT_BOOT: u8 = 3;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
+pub(super) const RT_SCOPE_HOST: u8 = 254;
 const RTN_UNICAST: u8 = 1;
-const RTN_LOCAL: u8 = 2;
+pub(super) const RTN_LOCAL: u8 = 2;
 
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
@@ -52,6 +53,9 @@ const NUD_PERMANENT: u16 = 0x80;
 
 const IFF_UP: u32 = 0x1;
 const IFF_NOARP: u32 = 0x80;
+
+/// The number of `lo` in every network namespace.
+pub const LOOPBACK_INDEX: u32 = 1;
 
 /// A hardware address.
 pub type HardwareAddress = [u8; 6];

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use wharf_host::run;
 use wharf_host::run::config::{
-    Families, Impairment, LinkChoice, Offload, QUEUES_MAX, RootMap, Style, Typed, Verbosity,
+    Families, Impairment, LinkChoice, Offload, PastLink, QUEUES_MAX, RootMap, Style, Typed, Verbosity,
 };
 use wharf_host::run::spawn::ProgramExit;
 use wharf_table::notation::{Cidr, PortSpec, PublishSpec};
@@ -54,6 +54,7 @@ fn read(args: RunArgs) -> Result<Typed, Failure> {
         device: one("--device", args.device.as_deref(), device)?,
         offload: args.no_offload.then_some(Offload::None),
         queues: one("--queues", args.queues.as_deref(), queues)?,
+        past_link: if args.no_splice { PastLink::Forbidden } else { PastLink::Allowed },
         verbosity: if args.verbose { Verbosity::Verbose } else { Verbosity::Silent },
         style: if args.json { Style::Json } else { Style::Text },
         command: args.command,

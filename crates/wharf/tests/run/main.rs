@@ -19,6 +19,7 @@ mod names;
 mod outward;
 mod publish;
 mod queues;
+mod spliced;
 mod switches;
 mod telling;
 mod udp;

@@ -13,7 +13,8 @@ use wharf_sys::control::{Channel, Wait};
 use wharf_sys::link::{LinkCapabilities, LinkKind};
 use wharf_sys::mount::{self, Overlay};
 use wharf_sys::namespace::{self, Namespaces};
-use wharf_sys::netlink::route::{Hop, Prefix, VethEnd};
+use wharf_sys::netlink::route::{Hop, LOOPBACK_INDEX, Prefix, VethEnd};
+use wharf_sys::netlink::rule::RuleFamily;
 use wharf_sys::netlink::{Batch, Netlink};
 use wharf_sys::packet_socket::{self, PacketSocket};
 use wharf_sys::process::{self, Program};
@@ -22,11 +23,11 @@ use wharf_sys::tap::{self, Offload, Queues};
 
 use super::identity::{Identity, Mapped};
 use super::report::{Report, Step, emit_error};
+use super::sockets::{self, Served, SocketSupply};
 use super::{INTERFACE, LinkChoice, RouterAdvertisements, SandboxConfig, Subnet};
 
-/// The number of the program's interface. `lo` is 1 in every network namespace.
+/// The number of the program's interface.
 const INTERFACE_INDEX: u32 = 2;
-const LOOPBACK_INDEX: u32 = 1;
 /// Name and number of the far end of a veth pair, in the network namespace between.
 const FAR_NAME: &str = "wharf";
 const FAR_INDEX: u32 = 2;
@@ -35,7 +36,7 @@ const FAR_HARDWARE: [u8; 6] = [0x02, 0x77, 0x68, 0x66, 0x61, 0x72];
 
 /// The congestion control of the program's connections. A new network namespace has the host's default, and bbr on a
 /// link that never loses nor delays only costs speed; a route is where an ordinary user can say so.
-const CONGESTION: &str = "cubic";
+pub(super) const CONGESTION: &str = "cubic";
 /// How many frames of the program wait in its interface while the loop is elsewhere; 500 is the kernel's usual number for a
 /// TAP, which one datagram after the other fills in two milliseconds.
 const QUEUE_FRAMES: u32 = 4096;
@@ -65,6 +66,8 @@ pub(super) struct Setup<'a> {
     pub(super) control: &'a Channel,
     /// The program's channel, for the word to start and for what exec says.
     pub(super) launch: &'a Channel,
+    /// Where the parent asks for sockets.
+    pub(super) sockets: Option<&'a Channel>,
 }
 
 impl Setup<'_> {
@@ -72,8 +75,9 @@ impl Setup<'_> {
     pub(super) fn run(&self) -> u8 {
         match self.set_up() {
             Ok((program, queues)) => {
-                let kept: Vec<_> =
-                    queues.iter().map(|queue| queue.as_fd()).chain([self.control.as_fd()]).collect();
+                let mut kept: Vec<_> = queues.iter().map(AsFd::as_fd).collect();
+                kept.push(self.control.as_fd());
+                kept.extend(self.sockets.map(AsFd::as_fd));
                 process::end_with_only(&kept, || self.reap_until_end_of(program))
             }
             Err((step, error)) => {
@@ -107,10 +111,17 @@ impl Setup<'_> {
     /// Then it waits until the parent is done. Whoever closes a link last waits tens of milliseconds for the kernel to
     /// take the interface down; so init holds it as well, and the parent does not wait.
     fn reap_until_end_of(&self, program: u32) -> u8 {
-        while let Some((pid, ended)) = process::reap_any() {
-            if pid == program {
-                process::end_namespace();
-                self.tell(&Report::Ended(ended), None);
+        let on_end = |pid, ended| {
+            if pid != program {
+                return Served::Orphan;
+            }
+            process::end_namespace();
+            self.tell(&Report::Ended(ended), None);
+            Served::Program
+        };
+        let served = self.sockets.is_some_and(|channel| sockets::serve(channel, on_end).is_ok());
+        while !served && let Some((pid, ended)) = process::reap_any() {
+            if on_end(pid, ended) == Served::Program {
                 break;
             }
         }
@@ -231,9 +242,13 @@ impl Setup<'_> {
         let mut plan = Plan { batch: Batch::new(), steps: Vec::new(), congestion: Some(CONGESTION) };
         plan.interface(self.config);
         let refused = netlink.run(&mut plan.batch).at(Step::Interface)?;
+        let step_of = |request: usize| plan.steps.get(request).copied().unwrap_or(Step::Interface);
+        let (past_link, refused): (Vec<_>, Vec<_>) =
+            refused.into_iter().partition(|refusal| step_of(refusal.request) == Step::PastLink);
+        self.warn_of(Step::PastLink, past_link.into_iter().next().map_or(Ok(()), |first| Err(first.error)));
         // A kernel without this congestion control refuses the routes, and only them: once more without.
         let Some(first) = refused.into_iter().next() else { return Ok(()) };
-        let step = plan.steps.get(first.request).copied().unwrap_or(Step::Interface);
+        let step = step_of(first.request);
         if !matches!(step, Step::Route4 | Step::Route6) {
             return Err((step, first.error));
         }
@@ -250,6 +265,9 @@ impl Setup<'_> {
         let (first, last) = self.identity.ping_groups(mapped);
         let range = namespace::set_sysctl("net/ipv4/ping_group_range", &format!("{first} {last}"));
         self.warn_of(Step::PingSockets, range);
+        if self.config.sockets == SocketSupply::Offered {
+            self.warn_of(Step::PastLink, sockets::answer_with_mark(self.config.v6.is_some()));
+        }
     }
 
     fn set_up_mounts(&self) -> Result<(), Failure> {
@@ -300,6 +318,8 @@ impl Plan {
 
     fn interface(&mut self, config: &SandboxConfig) {
         self.batch.up(LOOPBACK_INDEX);
+        self.note(Step::Interface);
+        self.past_link(config);
         if config.v6.is_some() {
             self.batch.no_own_address(INTERFACE_INDEX);
         }
@@ -322,6 +342,20 @@ impl Plan {
             self.note(Step::Neighbor);
         }
         self.routes(config);
+    }
+
+    /// What the sockets of the parent need.
+    fn past_link(&mut self, config: &SandboxConfig) {
+        if config.sockets == SocketSupply::None {
+            return;
+        }
+        if config.v4.is_some() {
+            sockets::lead_back(&mut self.batch, RuleFamily::V4);
+        }
+        if config.v6.is_some() {
+            sockets::lead_back(&mut self.batch, RuleFamily::V6);
+        }
+        self.note(Step::PastLink);
     }
 
     fn routes(&mut self, config: &SandboxConfig) {

@@ -61,6 +61,8 @@ steps! {
     LowPorts => "set net.ipv4.ip_unprivileged_port_start in the program's network",
     /// Ping sockets.
     PingSockets => "set net.ipv4.ping_group_range in the program's network",
+    /// The way of the parent's sockets to the program.
+    PastLink => "lead connections past the link",
     /// The mount namespace.
     Mounts => "cut the mounts of the program off from the host's",
     /// Files in memory.
