@@ -39,7 +39,7 @@ Examples:
   wharf host --address 10.8.0.2/24 --tap w0 --peer 10.8.0.1/24
   wharf host --address fd00:8::2/64 --tun t0 --netns lab --clock virtual";
 
-const LINK: &str = "A bad line: delay=2ms,loss=1% (a wrong one lists all)";
+const LINK: &str = "A bad line: delay=2ms,loss=1% (a wrong one tells)";
 
 /// The port layer in one program.
 #[derive(Debug, Parser)]
