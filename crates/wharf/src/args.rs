@@ -119,7 +119,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    /// A bad line: delay=2ms,loss=1% (a wrong one lists all)
+    /// A bad line: delay=2ms,loss=1% (a wrong one tells)
     #[arg(long, value_name = "SPEC")]
     pub(crate) link: Option<String>,
 

@@ -64,7 +64,7 @@ Usage: wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)
       --ipv4-only          No IPv6
       --ipv6-only          No IPv4
       --name <NAME>        The run's name: NAME.wharf.internal inside
-      --link <SPEC>        A bad line: delay=2ms,loss=1% (a wrong one lists all)
+      --link <SPEC>        A bad line: delay=2ms,loss=1% (a wrong one tells)
       --root               Be root inside
       --device <KIND>      The link: auto, tap or packet [auto]
       --no-offload         Frames no larger than the MTU, with their checksums
