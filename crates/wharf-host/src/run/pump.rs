@@ -1,6 +1,6 @@
 //! The loop of a run: one thread, one epoll, no locks.
 //!
-//! It carries a [lane](super::lane), and what a run has once: datagrams, names, pings, published ports, the program.
+//! It carries a [`Lane`], and what a run has once: datagrams, names, pings, published ports, the program.
 //!
 //! wait(until the next time-out) → input by token → time-outs → events of the stack → work that is left → frames to the
 //! link. Each arm of the dispatch is one call.
