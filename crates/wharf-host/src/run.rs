@@ -27,9 +27,10 @@ use std::io;
 
 use thiserror::Error;
 use wharf_stack::stack::Stack;
+use wharf_sys::proc::traffic::Traffic;
 use wharf_sys::process::OpenFiles;
 use wharf_sys::signal::Inherited;
-use wharf_table::Protocol;
+use wharf_table::{DropReason, Protocol};
 
 use self::addresses::Addresses;
 use self::clock::Clock;
@@ -44,7 +45,7 @@ use self::names::Names;
 use self::publish::{Choice, ClaimError, Published};
 use self::pump::{Listener, Pump};
 use self::resolver::Resolver;
-use self::spawn::{ProgramExit, SpawnError};
+use self::spawn::{INTERFACE, ProgramExit, SpawnError};
 use self::streams::Streams;
 use self::token::Token;
 use self::wire::Wire;
@@ -135,6 +136,8 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         }
     }
     let (sandbox, link) = prepared.start()?;
+    // Only who asks is told what the program's own kernel dropped.
+    let mut traffic = log.is_verbose().then(|| Traffic::of(sandbox.program_pid()?).ok()).flatten();
     let lane = Lane {
         wire: Wire::new(link, config.link.as_ref(), seeds[0], now),
         clock,
@@ -165,6 +168,8 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     };
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;
+    let dropped = traffic.as_mut().and_then(|traffic| traffic.sent_dropped(INTERFACE)).unwrap_or(0);
+    pump.lane.stack.count_drops(DropReason::ProgramQueueFull, dropped);
     pump.finish();
     Ok(exit)
 }

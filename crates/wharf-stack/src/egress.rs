@@ -19,16 +19,22 @@ use wharf_wire::udp::{self, UdpRepr};
 
 use self::identification::Identifications;
 pub(crate) use self::template::Template;
+use crate::buffer::Kept;
 use crate::fragment;
 use crate::interface::{Capabilities, FrameSink, GsoKind, OffloadOut};
 use crate::ip::protocol;
 use crate::stack::{DatagramFields, DatagramOut};
 use crate::tcp::SegmentOut;
 
-/// Ethernet, and the longest IP and TCP headers.
-const HEAD_MAX: usize = ethernet::HEADER_LEN + 60 + 60;
+/// Ethernet, and the longest IP and TCP headers: none of IPv4 has options. With its length a head is 128 bytes, which are
+/// copied in a few moves.
+const HEAD_MAX: usize = 120;
+const _: () = assert!(HEAD_MAX >= ethernet::HEADER_LEN + 40 + 60);
 /// Hop limit of what the stack sends (RFC 1700's recommended default, and Linux').
 pub(crate) const HOP_LIMIT: u8 = 64;
+/// Frames of our own whose room is kept for the next, and how large such a frame is at most.
+const SPARE_MAX: usize = 64;
+const SPARE_ROOM: usize = 256;
 /// The largest IP packet.
 const PACKET_MAX: usize = 65_535;
 
@@ -38,6 +44,17 @@ pub(crate) struct Egress {
     mtu: usize,
     capabilities: Capabilities,
     identifications: Identifications,
+    /// The headers of the last segments that had none of their own yet: of one connection after the other, whose peers are
+    /// often the same host.
+    shared: Option<Shared>,
+    /// Room of small frames that have left.
+    spare: Kept<Vec<u8>, SPARE_MAX>,
+}
+
+/// A template, and between whom.
+struct Shared {
+    ends: (Addr, Addr),
+    template: Template,
 }
 
 /// Where a packet goes from here.
@@ -96,7 +113,28 @@ struct Head {
 impl Egress {
     /// `key` is random, and used for nothing else.
     pub(crate) fn new(hardware: [u8; 6], mtu: u16, capabilities: Capabilities, key: HashKey) -> Egress {
-        Egress { hardware, mtu: usize::from(mtu), capabilities, identifications: Identifications::new(key) }
+        let identifications = Identifications::new(key);
+        Egress {
+            hardware,
+            mtu: usize::from(mtu),
+            capabilities,
+            identifications,
+            shared: None,
+            spare: Kept::new(),
+        }
+    }
+
+    /// A frame of our own has left: its room may be used again.
+    pub(crate) fn keep_room(&mut self, mut frame: Vec<u8>) {
+        if frame.capacity() <= SPARE_ROOM {
+            frame.clear();
+            self.spare.give(frame);
+        }
+    }
+
+    /// Gives half of the room back that nobody has needed since the last time; all, when it is one.
+    pub(crate) fn trim(&mut self) {
+        self.spare.trim();
     }
 
     fn mtu(&self, to: NextHop) -> usize {
@@ -112,13 +150,25 @@ impl Egress {
         fields: Fields,
         payload: &[&[u8]],
     ) -> Vec<u8> {
-        let mut kept = Kept(Vec::new());
+        let mut kept = Frame(self.spare.take().unwrap_or_default());
         let capabilities = core::mem::take(&mut self.capabilities);
         let template = self.template(to, tuple, fields);
         let taken = self.segment(&template, segment, payload, &mut kept);
         self.capabilities = capabilities;
         debug_assert!(taken.is_ok(), "a vector takes every frame");
         kept.0
+    }
+
+    /// The template of segments with this tuple.
+    pub(crate) fn template(&mut self, to: NextHop, tuple: &Tuple, fields: Fields) -> Template {
+        let ends = (tuple.local.addr, tuple.remote.addr);
+        if let Some(Shared { ends: of, template }) = &self.shared
+            && (*of, template.to(), template.fields()) == (ends, to, fields)
+        {
+            return template.clone();
+        }
+        let template = self.fresh_template(to, ends, fields);
+        self.shared.insert(Shared { ends, template }).template.clone()
     }
 
     /// Sends one datagram, or many of one size in one payload.
@@ -347,9 +397,9 @@ impl Egress {
 }
 
 /// A sink that keeps the frame.
-struct Kept(Vec<u8>);
+struct Frame(Vec<u8>);
 
-impl FrameSink for Kept {
+impl FrameSink for Frame {
     fn frame(&mut self, head: &[u8], payload: &[&[u8]], _: OffloadOut) -> Result<(), DropReason> {
         self.0.extend_from_slice(head);
         payload.iter().for_each(|slice| self.0.extend_from_slice(slice));

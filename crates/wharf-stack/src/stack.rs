@@ -22,6 +22,7 @@ mod connections;
 mod cookies;
 mod datagrams;
 mod errors;
+mod handed;
 mod icmp;
 mod ingress;
 mod limiter;
@@ -50,10 +51,12 @@ pub use self::config::{Config, Gateway, GatewayAddresses, HostRole, Medium, Role
 pub use self::connections::{ConnId, Event, Refusal};
 pub use self::datagrams::{DatagramError, DatagramFields, DatagramIn, DatagramOut, DatagramSink};
 pub use self::errors::IcmpError;
+pub use self::handed::{KeepText, TextSink};
 use crate::buffer::ChunkPool;
 use crate::egress::{Egress, NextHop};
 use crate::fragment::Reassembler;
 use crate::interface::{FrameIn, FrameSink, OffloadOut};
+use crate::ip::Meant;
 use crate::neighbor::Neighbors;
 pub use crate::tcp::Unreachable;
 
@@ -95,6 +98,8 @@ pub struct Stack {
     expected: Option<wharf_table::flow::FlowId>,
     /// What was found for the frame at hand, when it takes the long way after all.
     found: Option<wharf_table::table::Found>,
+    /// The last addresses between which a segment of the link was let through, and whom its destination means.
+    let_through: Option<(Addr, Addr, Meant)>,
 }
 
 impl Stack {
@@ -129,6 +134,7 @@ impl Stack {
             expired: Vec::new(),
             expected: None,
             found: None,
+            let_through: None,
             config,
         }
     }
@@ -150,6 +156,7 @@ impl Stack {
         {
             host.addresses.push(address);
             self.neighbors.forget_answers();
+            self.let_through = None;
         }
     }
 
@@ -194,6 +201,11 @@ impl Stack {
         self.drops.count(reason);
     }
 
+    /// Counts packets that the owner could not deliver.
+    pub fn count_drops(&mut self, reason: DropReason, count: u64) {
+        self.drops.count_many(reason, count);
+    }
+
     /// Takes a batch of frames that arrived. Datagrams go straight to `datagrams`, borrowed from the frame; all else
     /// becomes state, events and frames to poll.
     pub fn handle_frames<D: DatagramSink>(
@@ -202,27 +214,52 @@ impl Stack {
         frames: &[FrameIn<'_>],
         datagrams: &mut D,
     ) {
+        self.handle_frames_with(now, frames, datagrams, &mut KeepText);
+    }
+
+    /// The same; large text goes to `texts` first, borrowed from the frames as well. What is not taken there is kept, as
+    /// all of it is else.
+    pub fn handle_frames_with<D: DatagramSink, T: TextSink>(
+        &mut self,
+        now: Instant,
+        frames: &[FrameIn<'_>],
+        datagrams: &mut D,
+        texts: &mut T,
+    ) {
+        let mut handed = handed::Handed::new();
+        let mut sinks = (datagrams, texts);
         if frames.len() < 2 || self.is_small() {
-            frames.iter().for_each(|frame| self.handle_one_frame(now, frame, datagrams));
+            frames.iter().for_each(|frame| self.handle_one_frame(now, frame, &mut sinks, &mut handed));
         } else {
             for frames in frames.chunks(batch::BATCH) {
                 let ahead = self.look_ahead(frames);
                 for (frame, expected) in frames.iter().zip(ahead) {
                     self.expected = expected.or(self.expected);
-                    self.handle_one_frame(now, frame, datagrams);
+                    self.handle_one_frame(now, frame, &mut sinks, &mut handed);
                 }
             }
         }
+        let (datagrams, texts) = sinks;
+        self.settle_handed(now, texts, &mut handed);
         if self.has_looped() {
             self.handle_looped(now, datagrams);
         }
     }
 
     /// One frame of a batch: the short way where that is enough, else the long one.
-    fn handle_one_frame<D: DatagramSink>(&mut self, now: Instant, frame: &FrameIn<'_>, datagrams: &mut D) {
-        let taken = match self.on_usual_segment(now, frame) {
+    fn handle_one_frame<'a, D: DatagramSink, T: TextSink>(
+        &mut self,
+        now: Instant,
+        frame: &FrameIn<'a>,
+        (datagrams, texts): &mut (&mut D, &mut T),
+        handed: &mut handed::Handed<'a>,
+    ) {
+        let taken = match self.on_usual_segment(now, frame, *texts, handed) {
             Some(taken) => taken,
-            None => self.handle_frame(now, frame, datagrams),
+            None => {
+                self.settle_handed(now, *texts, handed);
+                self.handle_frame(now, frame, *datagrams)
+            }
         };
         self.found = None;
         if let Err(reason) = taken {
@@ -244,7 +281,8 @@ impl Stack {
         self.on_reassembly_timeout(now);
         self.on_neighbor_timeout(now);
         self.paths.handle_timeout(now);
-        self.pool.trim();
+        self.pool.trim(now);
+        self.egress.trim();
         self.connections.trim();
     }
 
@@ -262,10 +300,17 @@ impl Stack {
         (soonest != Instant::NEVER).then_some(soonest)
     }
 
+    /// When [`Stack::handle_timeout`] would give memory back that nobody needs any more. An owner who sleeps longer keeps it.
+    pub fn poll_trim(&self) -> Option<Instant> {
+        self.pool.poll_timeout()
+    }
+
     /// Gives every frame that is due to `sink`, until nothing is left or the link takes no more.
     pub fn poll_frames<F: FrameSink>(&mut self, now: Instant, sink: &mut F) {
         if self.neighbors.has_output() {
             self.flush_neighbors();
+        } else if self.replies.is_empty() && self.agenda.output.is_empty() {
+            return self.agenda.forget_room();
         }
         while sink.is_ready() {
             let Some(frame) = self.replies.pop_front() else { break };
@@ -273,6 +318,7 @@ impl Stack {
             if let Err(reason) = sink.frame(&frame, &[], OffloadOut::default()) {
                 self.drops.count(reason);
             }
+            self.egress.keep_room(frame);
         }
         while sink.is_ready() {
             let Some(key) = self.agenda.output.pop_front() else { break };

@@ -78,6 +78,7 @@ pub use isn::initial_sequence_number;
 pub(crate) use path::{LEAST_V4, LEAST_V6, LIMIT_LASTS as PATH_LIMIT_LASTS};
 pub use reset::reset_for;
 pub use segment_in::Ecn;
+pub(crate) use segment_in::{HANDED_MIN, KEPT_MAX};
 pub use segment_out::SegmentOut;
 pub use seq::SeqNum;
 pub use settings::{
@@ -317,6 +318,7 @@ impl Connection {
     }
 
     /// The shift of the windows that the peer is told.
+    #[cfg(test)]
     pub(crate) const fn window_shift(&self) -> u8 {
         self.rcv.scale
     }

@@ -39,6 +39,10 @@ unsafe impl Plain for libc::in6_pktinfo {}
 unsafe impl Plain for libc::sock_extended_err {}
 // SAFETY: an integer.
 unsafe impl Plain for u16 {}
+// SAFETY: an integer.
+unsafe impl Plain for u32 {}
+// SAFETY: two integers of the same size, so no padding.
+unsafe impl Plain for libc::tpacket_stats {}
 // SAFETY: integers of one size, so no padding.
 unsafe impl<const N: usize> Plain for [u64; N] {}
 

@@ -63,6 +63,8 @@ impl VnetHeader {
 
 /// Room for one frame: the largest IP packet, its Ethernet header and the virtio-net header, rounded up to pages.
 const SLOT_BYTES: usize = 68 * 1024;
+/// Bytes that are enough for one batch: what is read is still in a second-level cache of a megabyte when it is written.
+pub const BATCH_BYTES: usize = 512 * 1024;
 
 /// Room for a batch of frames, made once.
 ///
@@ -73,12 +75,22 @@ pub struct FrameBuffers {
     /// Bytes in each slot, header included; the slots behind are empty.
     lengths: Vec<usize>,
     count: usize,
+    /// Bytes of the frames of the last read.
+    bytes: usize,
+    /// The last read took as many frames as it asked for.
+    is_cut: bool,
 }
 
 impl FrameBuffers {
     /// Room for `count` frames of up to 64 KiB.
     pub fn new(count: usize) -> FrameBuffers {
-        FrameBuffers { room: vec![0; count * SLOT_BYTES], lengths: vec![0; count], count: 0 }
+        FrameBuffers {
+            room: vec![0; count * SLOT_BYTES],
+            lengths: vec![0; count],
+            count: 0,
+            bytes: 0,
+            is_cut: false,
+        }
     }
 
     /// How many frames fit.
@@ -96,6 +108,17 @@ impl FrameBuffers {
         self.count == 0
     }
 
+    /// Bytes that the last read brought, headers included.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the last read has stopped because it had brought enough: as many frames as fit, or half a megabyte. More may
+    /// wait then.
+    pub fn is_filled(&self) -> bool {
+        self.is_cut || self.count == self.capacity() || self.bytes >= BATCH_BYTES
+    }
+
     /// The frames of the last read, in the order of arrival.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (VnetHeader, &[u8])> {
         let filled = self.lengths.get(..self.count).unwrap_or_default();
@@ -110,7 +133,13 @@ impl FrameBuffers {
 
     /// Forgets the frames of the last read.
     pub(crate) fn clear(&mut self) {
-        self.count = 0;
+        (self.count, self.bytes, self.is_cut) = (0, 0, false);
+    }
+
+    /// How many frames are worth reading at once, when they are as large as those of the last read.
+    pub(crate) fn worthwhile(&self) -> usize {
+        let mean = self.bytes / self.count.max(1);
+        BATCH_BYTES.checked_div(mean).map_or(self.capacity(), |count| count.clamp(1, self.capacity()))
     }
 
     /// The next free slot; `None` when all are full.
@@ -125,6 +154,7 @@ impl FrameBuffers {
         {
             *place = length;
             self.count += 1;
+            self.bytes += length;
         }
     }
 
@@ -133,9 +163,11 @@ impl FrameBuffers {
         self.room.chunks_exact_mut(SLOT_BYTES)
     }
 
-    /// Takes the first `lengths.len()` slots as frames; a length of 0 marks one that is of no use.
-    pub(crate) fn fill(&mut self, lengths: impl Iterator<Item = usize>) {
-        self.count = 0;
+    /// Takes the first `lengths.len()` slots as frames, of `asked` that could have been filled; a length of 0 marks one that is
+    /// of no use.
+    pub(crate) fn fill(&mut self, lengths: impl ExactSizeIterator<Item = usize>, asked: usize) {
+        self.clear();
+        self.is_cut = lengths.len() == asked;
         for (slot, length) in lengths.enumerate() {
             if length <= VNET_HEADER_BYTES {
                 continue;
@@ -175,8 +207,23 @@ mod tests {
         for (slot, mark) in frames.slots().zip([1u8, 2, 3]) {
             slot[VNET_HEADER_BYTES] = mark;
         }
-        frames.fill([11, 0, 12].into_iter());
+        frames.fill([11, 0, 12].into_iter(), 4);
         let got: Vec<_> = frames.iter().map(|(_, frame)| frame.to_vec()).collect();
         assert_eq!(got, [vec![1], vec![3, 0]]);
+        assert!(!frames.is_filled());
+        frames.fill([11, 0].into_iter(), 2);
+        assert!(frames.is_filled(), "more may wait");
+    }
+
+    #[test]
+    fn half_a_megabyte_is_enough() {
+        let mut frames = FrameBuffers::new(32);
+        assert_eq!(frames.worthwhile(), 32);
+        while !frames.is_filled() {
+            frames.push(65_000);
+        }
+        assert_eq!((frames.len(), frames.worthwhile()), (9, 8));
+        frames.clear();
+        assert_eq!((frames.is_filled(), frames.worthwhile()), (false, 32));
     }
 }

@@ -72,9 +72,18 @@ impl Link {
         self.capabilities
     }
 
-    /// Reads the frames that wait, as many as there is room for, and returns how many. Never blocks; 0 when none
-    /// waits. Fewer than the capacity means that the queue was empty at the end. One system call per frame for a
-    /// TAP, one per batch for a packet socket.
+    /// How many frames had no room here since the last time that this was asked; what has no room in a TAP is counted by the
+    /// program's kernel ([`Traffic`](crate::proc::traffic::Traffic)).
+    pub fn newly_dropped(&self) -> u32 {
+        match self.kind {
+            LinkKind::Tap => 0,
+            LinkKind::Packet => packet_socket::newly_dropped(self.fd()).unwrap_or(0),
+        }
+    }
+
+    /// Reads the frames that wait, as many as there is room for or [enough](crate::frame::BATCH_BYTES), and returns how many.
+    /// Never blocks; 0 when none waits. Unless the buffers are [filled](FrameBuffers::is_filled) afterwards, the queue was
+    /// empty at the end. One system call per frame for a TAP, one per batch for a packet socket.
     ///
     /// # Errors
     /// The device is gone (the program, root in its network, has deleted it).
@@ -87,7 +96,9 @@ impl Link {
 
     fn read_one_by_one(&self, frames: &mut FrameBuffers) -> io::Result<usize> {
         frames.clear();
-        while let Some(slot) = frames.next_slot() {
+        while !frames.is_filled()
+            && let Some(slot) = frames.next_slot()
+        {
             match rustix::io::read(&self.fd, slot) {
                 Ok(length) => frames.push(length),
                 Err(rustix::io::Errno::AGAIN) => break,

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::c_int;
 
-use crate::call::{check, set_option};
+use crate::call::{check, option, set_option};
 use crate::frame::FrameBuffers;
 use crate::link::LinkCapabilities;
 
@@ -128,13 +128,20 @@ pub fn enlarge_receive_buffer(socket: BorrowedFd<'_>) {
     }
 }
 
+/// How many frames had no room since the last time that this was asked.
+pub(crate) fn newly_dropped(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let statistics: libc::tpacket_stats = option(socket, libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
+    Ok(statistics.tp_drops)
+}
+
 /// Reads the frames that wait, as many as there is room for. 0 when none waits.
 pub(crate) fn receive(socket: BorrowedFd<'_>, frames: &mut FrameBuffers) -> io::Result<usize> {
     // SAFETY: both are plain integers and pointers, for which zero is valid.
     let (mut messages, mut slices): ([libc::mmsghdr; MOST_FRAMES], [libc::iovec; MOST_FRAMES]) =
         unsafe { (mem::zeroed(), mem::zeroed()) };
     let mut count = 0;
-    for ((slot, slice), message) in frames.slots().zip(&mut slices).zip(&mut messages) {
+    let worthwhile = frames.worthwhile();
+    for ((slot, slice), message) in frames.slots().zip(&mut slices).zip(&mut messages).take(worthwhile) {
         *slice = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
         message.msg_hdr.msg_iov = slice;
         message.msg_hdr.msg_iovlen = 1;
@@ -166,6 +173,6 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, frames: &mut FrameBuffers) -> io::
         // Cut off: of no use.
         _ => 0,
     };
-    frames.fill(messages.iter().take(got).map(whole));
+    frames.fill(messages.iter().take(got).map(whole), count as usize);
     Ok(got)
 }

@@ -1,7 +1,8 @@
-//! What `/proc` tells: who holds a port, and the host's limits.
+//! What `/proc` tells: who holds a port, the host's limits, and what a network's interfaces count.
 
 pub mod limits;
 pub mod owner;
+pub mod traffic;
 
 use std::path::Path;
 

@@ -286,6 +286,18 @@ pub fn set_dont_fragment(socket: impl AsFd, family: Family, switch: Switch) -> i
     by_family(socket.as_fd(), family, libc::IP_MTU_DISCOVER, libc::IPV6_MTU_DISCOVER, value)
 }
 
+/// From the kernel's asm-generic/socket.h; libc does not name it here.
+pub(super) const SO_RXQ_OVFL: c_int = 40;
+
+/// Has each datagram that arrives say how many were dropped at this socket until then because its buffer was full
+/// (`SO_RXQ_OVFL` in socket(7)).
+///
+/// # Errors
+/// It is no socket.
+pub fn count_overflow(socket: impl AsFd) -> io::Result<()> {
+    set_option(socket.as_fd(), libc::SOL_SOCKET, SO_RXQ_OVFL, &1)
+}
+
 /// Reads many datagrams of one sender as one, with the size of each (`UDP_GRO`).
 ///
 /// # Errors

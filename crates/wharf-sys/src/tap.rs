@@ -155,15 +155,24 @@ fn make(fd: &OwnedFd, name: &CStr, flags: c_int) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks for everything, then for less: kernels before 6.2 don't know UDP segmentation.
+/// Asks for everything, then for less, down to nothing: kernels before 6.2 don't know UDP segmentation. TCP's is one with that of
+/// segments that carry ECN's CWR, as long as anybody has it.
 fn negotiate(fd: &OwnedFd) -> io::Result<LinkCapabilities> {
-    let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
-    let udp = libc::TUN_F_USO4 | libc::TUN_F_USO6;
-    if set_offload(fd, tcp | udp).is_ok() {
-        return Ok(LinkCapabilities { checksum: true, tso: true, uso: true });
+    const CHECKSUM: c_uint = libc::TUN_F_CSUM;
+    const TCP: c_uint = CHECKSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
+    const ALL: c_uint = TCP | libc::TUN_F_USO4 | libc::TUN_F_USO6;
+    let offers = [
+        (ALL, LinkCapabilities { checksum: true, tso: true, uso: true }),
+        (TCP, LinkCapabilities { checksum: true, tso: true, uso: false }),
+        (CHECKSUM, LinkCapabilities { checksum: true, tso: false, uso: false }),
+    ];
+    for (flags, capabilities) in offers {
+        if set_offload(fd, flags).is_ok() {
+            return Ok(capabilities);
+        }
     }
-    set_offload(fd, tcp)?;
-    Ok(LinkCapabilities { checksum: true, tso: true, uso: false })
+    set_offload(fd, 0)?;
+    Ok(LinkCapabilities::default())
 }
 
 fn set_offload(fd: &OwnedFd, flags: c_uint) -> io::Result<()> {

@@ -105,6 +105,10 @@ reasons! {
     NeighborUnresolved => "neighbor_unresolved",
     /// The host would not take it.
     HostRefused => "host_refused",
+    /// A socket of the host had no room left: for what arrived there, or for what was to be sent.
+    HostQueueFull => "host_queue_full",
+    /// The program sent faster than its link was read, and its own kernel dropped the frames.
+    ProgramQueueFull => "program_queue_full",
 }
 
 impl DropReason {
@@ -133,7 +137,12 @@ impl Default for DropCounters {
 impl DropCounters {
     /// Counts one more packet dropped for `reason`.
     pub fn count(&mut self, reason: DropReason) {
-        self.0[reason.index()] += 1;
+        self.count_many(reason, 1);
+    }
+
+    /// Counts more packets dropped for `reason`.
+    pub fn count_many(&mut self, reason: DropReason, count: u64) {
+        self.0[reason.index()] += count;
     }
 
     /// Adds what was counted elsewhere.

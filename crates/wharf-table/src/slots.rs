@@ -95,15 +95,21 @@ impl<T> Slots<T> {
         let Slot::Used(value) = core::mem::replace(slot, Slot::Free { next: vacancy.free }) else {
             return None;
         };
+        let was_full = vacancy.used as usize == CHUNK;
         vacancy.free = number % CHUNK as u32;
         vacancy.used -= 1;
         self.count -= 1;
-        if vacancy.used == 0 {
+        let is_empty = vacancy.used == 0;
+        if is_empty {
             *vacancy = Vacancy { used: 0, free: NONE };
             self.chunks[at as usize] = Vec::new();
         }
-        self.open.insert(at);
-        self.drop_tail();
+        if was_full {
+            self.open.insert(at);
+        }
+        if is_empty {
+            self.drop_tail();
+        }
         Some(value)
     }
 

@@ -277,20 +277,33 @@ impl Table {
         now: Instant,
     ) -> Result<FlowId, OpenError> {
         self.flows.check_room()?;
-        self.check_free(&tuple)?;
+        let hash = self.key.hash_tuple(&tuple);
+        self.check_free(hash, &tuple)?;
         if let Far::Wire(far) = far {
-            self.check_free(&far)?;
+            self.check_free(self.key.hash_tuple(&far), &far)?;
         }
-        let (marks, holder) = self.marks_of(&tuple, origin)?;
+        let owned = self.marks_of(&tuple, origin)?;
+        Ok(self.open_free((hash, tuple), far, origin, owned, now))
+    }
+
+    /// Opens a flow whose tuples are free; `hash` is that of the near one. There is room for it.
+    fn open_free(
+        &mut self,
+        (hash, tuple): (u64, Tuple),
+        far: Far,
+        origin: Origin,
+        (marks, holder): (u8, u32),
+        now: Instant,
+    ) -> FlowId {
         if let Origin::Bound(id) = origin {
             self.bindings.connect(&mut self.ports, id, tuple.local.addr);
         }
         if let Some(owner) = owner_of(&tuple, marks, holder) {
             self.ports.add(&owner, Arrival::Quiet);
         }
-        let id = self.flows.open(&self.key, tuple, far, (marks, holder), now);
+        let id = self.flows.open(&self.key, (hash, tuple), far, (marks, holder), now);
         self.take(&tuple, Some(far));
-        Ok(id)
+        id
     }
 
     fn marks_of(&self, tuple: &Tuple, origin: Origin) -> Result<(u8, u32), OpenError> {
@@ -315,17 +328,18 @@ impl Table {
     /// Closes a flow and hands it back. The binding of its socket, where it has one, is as it was before it connected.
     /// `None` when there is no such flow.
     pub fn close(&mut self, id: FlowId) -> Option<Flow> {
-        let flow = self.close_unowned(id)?;
+        let hash = self.key.hash_tuple(self.flows.flow(id)?.tuple());
+        let flow = self.close_unowned(hash, id)?;
         if let Some(owner) = owner_of(flow.tuple(), flow.marks, flow.holder) {
             self.ports.remove(&owner);
         }
         Some(flow)
     }
 
-    /// Closes a flow, of whose port somebody else sees to the owner.
-    fn close_unowned(&mut self, id: FlowId) -> Option<Flow> {
+    /// Closes a flow, of whose port somebody else sees to the owner; `hash` is that of its near tuple.
+    fn close_unowned(&mut self, hash: u64, id: FlowId) -> Option<Flow> {
         let far = self.flows.far(self.flows.flow(id)?);
-        let flow = self.flows.close(&self.key, id)?;
+        let flow = self.flows.close(&self.key, hash, id)?;
         if let Some(binding) = flow.bound() {
             self.bindings.disconnect(&mut self.ports, binding);
         }
@@ -369,7 +383,7 @@ impl Table {
         }
         if let Far::Wire(wire) = far
             && wire != tuple
-            && let Err(error) = self.check_free(&wire)
+            && let Err(error) = self.check_free(self.key.hash_tuple(&wire), &wire)
         {
             return Some(Err(error));
         }
@@ -403,8 +417,8 @@ impl Table {
         request.or_else(|| self.waits.find(chained(hash), tuple).map(Holder::Waiting))
     }
 
-    fn check_free(&self, tuple: &Tuple) -> Result<(), OpenError> {
-        self.holder(tuple).map_or(Ok(()), |by| Err(OpenError::InUse { by }))
+    fn check_free(&self, hash: u64, tuple: &Tuple) -> Result<(), OpenError> {
+        self.holder_hashed(hash, tuple).map_or(Ok(()), |by| Err(OpenError::InUse { by }))
     }
 
     /// Notes in the crowded destinations that tuples are taken.

@@ -74,6 +74,14 @@ impl Sum {
         self.sum = add(self.sum, u64::from(word.to_be()));
     }
 
+    /// Adds eight bytes that stand in a word as they do in memory. What was added before must have been an even number of
+    /// bytes.
+    #[inline]
+    pub fn add_native(&mut self, word: u64) {
+        debug_assert!(!self.odd, "a word follows an even number of bytes");
+        self.sum = add(self.sum, word);
+    }
+
     /// The sum as 16 bits, not complemented: what a device expects in the checksum field that it shall complete, when
     /// only the pseudo-header was added (VIRTIO 1.2, section 5.1.6.2.1). 0xffff over a whole that carries a right checksum.
     #[inline]

@@ -18,6 +18,8 @@ pub use options::{SackBlocks, TcpOptions};
 
 /// Bytes of a header without options.
 pub const HEADER_LEN: usize = 20;
+/// Bytes of a header with timestamps and no other option.
+pub const USUAL_LEN: usize = 32;
 /// The most bytes that a header can have.
 pub const MAX_HEADER_LEN: usize = 60;
 /// Where the checksum stands in the header.
@@ -177,6 +179,25 @@ impl TcpRepr {
     /// Bytes that [`TcpRepr::emit`] writes: 20 to 60, a multiple of 4.
     pub const fn header_len(&self) -> usize {
         HEADER_LEN + self.options.len()
+    }
+
+    /// The bytes of a header that has timestamps and no other option, its checksum zero, as words in the order of memory:
+    /// what [`TcpRepr::emit`] writes. `None` for another header. Bytes that are written one by one can't be summed or copied
+    /// at once without waiting for the last of them.
+    #[inline]
+    pub fn usual(&self) -> Option<[u64; USUAL_LEN / 8]> {
+        let (value, echo) = self.options.only_timestamps()?;
+        let wide = |high: u32, low: u32| (u64::from(high) << 32 | u64::from(low)).to_be();
+        let ports = u32::from(self.src_port) << 16 | u32::from(self.dst_port);
+        const OFFSET: u32 = (USUAL_LEN as u32 / 4) << 28;
+        let flags = OFFSET | u32::from(self.flags.bits()) << 16 | u32::from(self.window);
+        let option = u32::from_be_bytes(options::TIMESTAMPS_HEAD);
+        Some([
+            wide(ports, self.seq),
+            wide(self.ack, flags),
+            wide(self.urgent.into(), option),
+            wide(value, echo),
+        ])
     }
 
     /// Writes the header to the front of `buf`, its checksum zero, its options in Linux' order: mss, sackOK, TS, nop,

@@ -39,6 +39,8 @@ Examples:
   wharf host --address 10.8.0.2/24 --tap w0 --peer 10.8.0.1/24
   wharf host --address fd00:8::2/64 --tun t0 --netns lab --clock virtual";
 
+const LINK: &str = "A bad line: delay=2ms,loss=1% (a wrong one lists all)";
+
 /// The port layer in one program.
 #[derive(Debug, Parser)]
 #[command(
@@ -103,6 +105,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N")]
     pub(crate) mtu: Option<String>,
 
+    /// What may wait in a flow, each way: 256K to 64M [1M]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) buffer: Option<String>,
+
     /// No IPv6
     #[arg(long, conflicts_with = "ipv6_only")]
     pub(crate) ipv4_only: bool,
@@ -115,8 +121,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    /// A bad line: delay=20ms,loss=1% (a wrong one lists all)
-    #[arg(long, value_name = "SPEC")]
+    #[arg(long, value_name = "SPEC", help = LINK)]
     pub(crate) link: Option<String>,
 
     /// Be root inside

@@ -60,10 +60,11 @@ Usage: wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)
       --gateway <ADDR>     The gateway's address there [10.0.2.2, ::2]
       --dns <ADDR>         The name server's address there [10.0.2.3, ::3]
       --mtu <N>            The largest packet of its link, in bytes [1500]
+      --buffer <SIZE>      What may wait in a flow, each way: 256K to 64M [1M]
       --ipv4-only          No IPv6
       --ipv6-only          No IPv4
       --name <NAME>        The run's name: NAME.wharf.internal inside
-      --link <SPEC>        A bad line: delay=20ms,loss=1% (a wrong one lists all)
+      --link <SPEC>        A bad line: delay=2ms,loss=1% (a wrong one lists all)
       --root               Be root inside
       --device <KIND>      The link: auto, tap or packet [auto]
       --no-offload         Frames no larger than the MTU, with their checksums
@@ -375,6 +376,9 @@ fn other_values_that_are_wrong() {
         &["run", "--mtu", "1000", "true"],
         &["run", "--mtu", "500", "--ipv4-only", "true"],
         &["run", "--mtu", "65521", "true"],
+        &["run", "--buffer", "128K", "true"],
+        &["run", "--buffer", "65M", "true"],
+        &["run", "--buffer", "1.5M", "true"],
         &["run", "--name", "my run", "true"],
         &["run", "--name", "gateway", "true"],
         &["run", "--device", "tun", "true"],
@@ -397,6 +401,12 @@ $ wharf run --mtu 500 --ipv4-only true
 2: wharf: --mtu "500": not an MTU of this link (write 576 to 65520)
 $ wharf run --mtu 65521 true
 2: wharf: --mtu "65521": not an MTU of this link (write 1280 to 65520, or from 576 with --ipv4-only)
+$ wharf run --buffer 128K true
+2: wharf: --buffer "128K": not a buffer of a flow (write 256K to 64M)
+$ wharf run --buffer 65M true
+2: wharf: --buffer "65M": not a buffer of a flow (write 256K to 64M)
+$ wharf run --buffer 1.5M true
+2: wharf: --buffer "1.5M": not a size (write 512K or 4M say)
 $ wharf run --name 'my run' true
 2: wharf: --name "my run": not a name for a run (letters, digits and hyphens, 63 at most; not host, gateway or dns)
 $ wharf run --name gateway true

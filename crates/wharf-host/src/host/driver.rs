@@ -83,7 +83,7 @@ impl Counted {
             {
                 warn(&format!("the link is gone: {error} (its interface was deleted: start the host again)"));
             }
-            *has_more = matches!(read, Ok(count) if count == buffers.capacity());
+            *has_more = read.is_ok() && buffers.is_filled();
             if !*has_more {
                 return;
             }

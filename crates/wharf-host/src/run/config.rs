@@ -37,6 +37,11 @@ const MTU_MIN_V6: u16 = 1280;
 pub const QUEUES_MAX: usize = 64;
 /// The most queues where their number is not given.
 const QUEUES_DEFAULT_MAX: usize = 4;
+/// The most data that waits in one direction of one flow: where nothing is given, at least, and at most. With less than a few
+/// frames of 64 KiB a flow stalls; what a window can say is a GiB, but the memory is the host's.
+const BUFFER_DEFAULT: u32 = 1 << 20;
+const BUFFER_MIN: u32 = 256 << 10;
+const BUFFER_MAX: u32 = 64 << 20;
 /// The program's address where none is given.
 const DEFAULT_V4: Addr = Addr::v4([10, 0, 2, 100]);
 const DEFAULT_V4_PREFIX: u8 = 24;
@@ -108,6 +113,8 @@ pub struct Typed {
     pub dns: Vec<IpAddr>,
     /// `--mtu`.
     pub mtu: Option<u32>,
+    /// `--buffer`, in bytes.
+    pub buffer: Option<u64>,
     /// `--ipv4-only`, `--ipv6-only`.
     pub families: Families,
     /// `--name`.
@@ -143,6 +150,8 @@ pub struct Lowered {
     pub families: Families,
     /// The largest IP packet on the program's link, in bytes.
     pub mtu: u16,
+    /// The most data that waits in one direction of one flow, in bytes.
+    pub buffer: u32,
     /// The name of the run.
     pub name: Option<String>,
     /// What is published.
@@ -188,6 +197,7 @@ impl Typed {
         self.check_families()?;
         let mtu = self.mtu()?;
         let queues = self.queues()?;
+        let buffer = self.buffer()?;
         let default_v4 = Cidr::new(DEFAULT_V4, DEFAULT_V4_PREFIX).expect("24 is a prefix length of IPv4");
         let v4 = self.network(default_v4, host)?;
         let v6 = self.network(unique_local(random), host)?;
@@ -200,6 +210,7 @@ impl Typed {
             v6,
             families: self.families,
             mtu,
+            buffer,
             name: self.name,
             publish: self.publish,
             allow_host: self.allow_host,
@@ -251,6 +262,12 @@ impl Typed {
         }
         let fits = usize::try_from(queues).ok().filter(|queues| (1..=QUEUES_MAX).contains(queues));
         fits.ok_or(ConfigError::Queues { queues })
+    }
+
+    fn buffer(&self) -> Result<u32, ConfigError> {
+        let Some(bytes) = self.buffer else { return Ok(BUFFER_DEFAULT) };
+        let fits = u32::try_from(bytes).ok().filter(|bytes| (BUFFER_MIN..=BUFFER_MAX).contains(bytes));
+        fits.ok_or(ConfigError::Buffer { bytes })
     }
 
     /// The addresses of the family of `default`, which is the program's where none was given.

@@ -9,6 +9,7 @@
 
 mod gathered;
 mod mapping;
+mod outward;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -26,11 +27,13 @@ use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::socket;
 use wharf_sys::socket::datagram::DatagramBuffers;
 use wharf_sys::socket::error_queue::{self, ErrorOrigin, QueuedError};
+use wharf_table::drop::DropCounters;
 use wharf_table::{Addr, DropReason, Endpoint, Instant, Protocol, Tuple};
 
 use self::gathered::Gathered;
 pub(super) use self::mapping::family_of;
 use self::mapping::{Kind, Mapping};
+use self::outward::Outbox;
 use super::addresses::{Addresses, Family};
 use super::descriptors::{Descriptor, Descriptors};
 use super::token::Token;
@@ -44,6 +47,9 @@ const BATCHES_A_TURN: usize = 8;
 /// Datagrams of one batch, and the room for each, in bytes.
 const BATCH: usize = 32;
 const DATAGRAM_MAX: usize = 65_536;
+/// What is asked for each buffer of a socket, in bytes: what comes while the loop is elsewhere waits there. The host's limit
+/// (`net.core.rmem_max`, `wmem_max`) is usually far below.
+const BUFFER_BYTES: i32 = 4 << 20;
 /// As much of a datagram as an error quotes into the program's network, in bytes.
 const QUOTED_MAX: usize = 1280;
 
@@ -60,40 +66,6 @@ struct Failure {
     error: IcmpError,
     tuple: Tuple,
     payload: Vec<u8>,
-}
-
-/// What datagrams on their way outside have in common that go in one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Outward {
-    key: u32,
-    to: SocketAddr,
-    source: Endpoint,
-    destination: Endpoint,
-    hop_limit: u8,
-    dont_fragment: bool,
-}
-
-impl Outward {
-    fn of(key: u32, to: SocketAddr, datagram: &DatagramIn<'_>) -> Outward {
-        let DatagramIn { source, destination, hop_limit, dont_fragment, .. } = *datagram;
-        Outward { key, to, source, destination, hop_limit, dont_fragment }
-    }
-
-    fn datagram<'a>(&self, payload: &'a [u8], gso_size: u16) -> DatagramIn<'a> {
-        let Outward { source, destination, hop_limit, dont_fragment, .. } = *self;
-        let protocol = Protocol::Udp;
-        DatagramIn {
-            source,
-            destination,
-            protocol,
-            binding: None,
-            payload,
-            gso_size,
-            hop_limit,
-            traffic_class: 0,
-            dont_fragment,
-        }
-    }
 }
 
 /// What datagrams on their way to the program have in common that go in one frame.
@@ -116,7 +88,8 @@ pub(super) struct Datagrams {
     /// When to look at a mapping or at the clients again.
     deadlines: BinaryHeap<Reverse<(Instant, u32)>>,
     failures: Vec<Failure>,
-    outward: Gathered<Outward>,
+    drops: DropCounters,
+    outbox: Outbox,
     inward: Gathered<Inward>,
     batch: Option<DatagramBuffers>,
     work: Vec<u32>,
@@ -133,7 +106,8 @@ impl Datagrams {
             aliases: HashMap::new(),
             deadlines: BinaryHeap::new(),
             failures: Vec::new(),
-            outward: Gathered::default(),
+            drops: DropCounters::default(),
+            outbox: Outbox::default(),
             inward: Gathered::default(),
             batch: None,
             work: Vec::new(),
@@ -150,14 +124,9 @@ impl Datagrams {
         !self.work.is_empty()
     }
 
-    /// Carries a datagram of the program outside. Datagrams of one size to one place are gathered until [`Datagrams::flush`].
-    /// What fails is told by [`Datagrams::report`].
-    pub(super) fn send(
-        &mut self,
-        now: Instant,
-        datagram: &DatagramIn<'_>,
-        poller: &Poller,
-    ) -> Result<(), DropReason> {
+    /// Carries a datagram of the program outside. Datagrams are gathered until [`Datagrams::flush`]; what fails is told by
+    /// [`Datagrams::report`].
+    pub(super) fn send(&mut self, now: Instant, datagram: &DatagramIn<'_>, poller: &Poller) {
         if let Some(client) = self.clients.get_mut(&(datagram.source, datagram.destination)) {
             client.last = now;
             let (mapping, address) = (client.mapping, client.address);
@@ -167,69 +136,19 @@ impl Datagrams {
             let tuple = tuple_of(datagram);
             let error = IcmpError::Unreachable(Unreachable::Port);
             self.failures.push(Failure { offender: None, error, tuple, payload: datagram.payload.to_vec() });
-            return Err(DropReason::NoListener);
+            return self.drops.count(DropReason::NoListener);
         }
         let key = match self.by_internal.get(&datagram.source) {
             Some(&key) => key,
             None => match self.open(now, datagram.source, poller) {
                 Ok(key) => key,
-                Err(error) => return Err(self.turn_down(&error, datagram)),
+                Err(error) => {
+                    let reason = self.turn_down(&error, datagram);
+                    return self.drops.count(reason);
+                }
             },
         };
-        self.gather(now, key, self.addresses.outside(datagram.destination), datagram)
-    }
-
-    /// Puts a datagram behind those that are gathered, where it goes the same way; else those are sent first.
-    fn gather(
-        &mut self,
-        now: Instant,
-        key: u32,
-        to: SocketAddr,
-        datagram: &DatagramIn<'_>,
-    ) -> Result<(), DropReason> {
-        // One that is many already goes alone.
-        let alone = datagram.gso_size > 0 || !Gathered::<Outward>::may_begin_with(datagram.payload);
-        let way = Outward::of(key, to, datagram);
-        if !alone && self.outward.push(way, datagram.payload) {
-            return Ok(());
-        }
-        let sent = self.flush(now);
-        if alone {
-            return sent.and(self.send_through(now, key, to, datagram));
-        }
-        self.outward.begin(way, datagram.payload);
-        sent
-    }
-
-    /// Sends what is gathered: in one call, cut by the kernel (`UDP_SEGMENT`), or one by one where it can't.
-    ///
-    /// # Errors
-    /// Why the last one that failed was dropped.
-    pub(super) fn flush(&mut self, now: Instant) -> Result<(), DropReason> {
-        let Some(way) = self.outward.way() else { return Ok(()) };
-        if !self.mappings.contains(way.key as usize) {
-            self.outward.clear();
-            return Err(DropReason::NoFlow);
-        }
-        let mut gathered = std::mem::take(&mut self.outward);
-        let (payload, gso_size) = gathered.whole();
-        let result = if gso_size > 0 && self.send_at_once(now, &way, payload, gso_size) {
-            Ok(())
-        } else {
-            let one = |payload| self.send_through(now, way.key, way.to, &way.datagram(payload, 0));
-            gathered.iter().map(one).fold(Ok(()), Result::and)
-        };
-        gathered.clear();
-        self.outward = gathered;
-        result
-    }
-
-    /// Sends many in one call; `false` when the host does not take them so.
-    fn send_at_once(&mut self, now: Instant, way: &Outward, payload: &[u8], gso_size: u16) -> bool {
-        let mapping = &mut self.mappings[way.key as usize];
-        let whole = way.datagram(payload, gso_size);
-        mapping.prepare(now, &whole);
-        mapping.send(way.to, &whole).is_ok()
+        self.gather(now, key, self.addresses.outside(datagram.destination), datagram);
     }
 
     /// There is no socket for a newcomer: it is told so at once, as by a port that is closed.
@@ -265,48 +184,13 @@ impl Datagrams {
         error_queue::enable(&socket, family_of(internal))?;
         // A kernel that can't join datagrams hands them over one by one.
         let _ = socket::set_udp_gro(&socket);
+        socket::count_overflow(&socket)?;
+        socket::set_buffers(&socket, BUFFER_BYTES, BUFFER_BYTES)?;
         let entry = self.mappings.vacant_entry();
         let key = entry.key() as u32;
         poller.add(&socket, Token::Datagram(key).into(), Interest::Read)?;
         entry.insert(Mapping::new(socket, descriptor, internal, kind, now));
         Ok(key)
-    }
-
-    fn send_through(
-        &mut self,
-        now: Instant,
-        key: u32,
-        to: SocketAddr,
-        datagram: &DatagramIn<'_>,
-    ) -> Result<(), DropReason> {
-        let mapping = &mut self.mappings[key as usize];
-        mapping.prepare(now, datagram);
-        let result = mapping.send(to, datagram);
-        let Err(error) = result else { return Ok(()) };
-        let tuple = tuple_of(datagram);
-        let failure = |error| Failure { offender: None, error, tuple, payload: datagram.payload.to_vec() };
-        match Errno::from_io_error(&error) {
-            Some(Errno::MSGSIZE) => {
-                // The path is smaller than the datagram, and it must not be cut: the program is told, as by any router.
-                if let Some(mtu) = self.read_errors(key) {
-                    self.failures.push(failure(IcmpError::TooBig(mtu)));
-                }
-                Err(DropReason::TooBig)
-            }
-            Some(Errno::NETUNREACH | Errno::NETDOWN) => {
-                self.failures.push(failure(IcmpError::Unreachable(Unreachable::Network)));
-                Err(DropReason::HostRefused)
-            }
-            Some(Errno::HOSTUNREACH | Errno::HOSTDOWN) => {
-                self.failures.push(failure(IcmpError::Unreachable(Unreachable::Host)));
-                Err(DropReason::HostRefused)
-            }
-            Some(Errno::ACCESS | Errno::PERM) => {
-                self.failures.push(failure(IcmpError::Unreachable(Unreachable::Prohibited)));
-                Err(DropReason::HostRefused)
-            }
-            _ => Err(DropReason::HostRefused),
-        }
     }
 
     /// A socket of the host is ready.
@@ -336,6 +220,10 @@ impl Datagrams {
             match batch.receive(&self.mappings[key as usize].socket) {
                 Ok(count) => {
                     for received in batch.iter() {
+                        if let Some(overflowed) = received.overflowed {
+                            let lost = self.mappings[key as usize].newly_overflowed(overflowed);
+                            self.drops.count_many(DropReason::HostQueueFull, lost.into());
+                        }
                         let Some(way) = self.way_inside(now, key, received.from) else { continue };
                         let gso_size = received.segment.unwrap_or(0);
                         self.deliver(way, received.bytes, gso_size, stack, wire);
@@ -448,11 +336,23 @@ impl Datagrams {
         known_mtu
     }
 
-    /// Tells the program what became of the datagrams that failed.
+    /// Tells the program what became of the datagrams that failed, and counts what was dropped.
     pub(super) fn report(&mut self, stack: &mut Stack) {
+        if self.drops.iter().next().is_some() {
+            for (reason, count) in std::mem::take(&mut self.drops).iter() {
+                stack.count_drops(reason, count);
+            }
+        }
         for failure in self.failures.drain(..) {
             stack.relay_icmp(failure.offender, failure.error, failure.tuple, &failure.payload);
         }
+    }
+
+    /// Closes the published ports. The program has ended, and all that it sent through them is on its way.
+    pub(super) fn close_published(&mut self) {
+        self.mappings.retain(|_, mapping| mapping.kind != Kind::Published);
+        self.clients.clear();
+        self.aliases.clear();
     }
 
     /// Whether the program has sent a datagram within `span` before `now`.

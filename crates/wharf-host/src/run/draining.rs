@@ -2,7 +2,8 @@
 //!
 //! When the program has ended, its kernel still holds what was sent and not yet acknowledged, as do the stack and the sockets
 //! of the host. Init keeps the network until wharf is done with it, so the loop goes on as before, but for what is new:
-//! published ports are closed at once, and connections that are not made yet are given up. It ends when everything stands in
+//! published ports are closed at once (those of UDP when the program's last datagrams have left by them), and connections that are
+//! not made yet are given up. It ends when everything stands in
 //! the host's kernel, which delivers by itself. Who takes nothing for [some seconds](super::streams) is reset.
 //!
 //! Invariant: no peer sees the end of a stream that is not whole.
@@ -43,13 +44,23 @@ impl Draining {
         self.next_look
     }
 
-    /// Whether everything is delivered or given up.
-    pub(super) fn is_over(&mut self, now: Instant, lane: &mut Lane) -> bool {
+    /// Looks at the streams, when it is time to.
+    fn look(&mut self, now: Instant, lane: &mut Lane) {
         if now >= self.next_look {
             self.next_look = now + LOOK;
             lane.streams.look_for_progress(now, &mut lane.stack);
         }
-        !lane.link_has_more && !lane.wire.holds_frames_of_the_program() && lane.streams.is_empty()
+    }
+
+    /// Whether what the program sent may still stand in the link.
+    fn is_sending(lane: &Lane) -> bool {
+        lane.link_has_more || lane.wire.holds_frames_of_the_program()
+    }
+
+    /// Whether everything is delivered or given up.
+    pub(super) fn is_over(&mut self, now: Instant, lane: &mut Lane) -> bool {
+        self.look(now, lane);
+        !Draining::is_sending(lane) && lane.streams.is_empty()
     }
 }
 
@@ -122,9 +133,13 @@ impl Pump {
         let others_are_drained = self.are_others_drained();
         let Ending { exit, draining, least, pace } = self.ending.as_mut()?;
         let exit = *exit;
-        if *pace == Pace::Patient
-            && (!draining.is_over(now, &mut self.lane) || !others_are_drained || now < *least)
-        {
+        draining.look(now, &mut self.lane);
+        let is_sending = Draining::is_sending(&self.lane) || now < *least;
+        if !is_sending {
+            self.datagrams.close_published();
+        }
+        let is_over = !is_sending && self.lane.streams.is_empty() && others_are_drained;
+        if *pace == Pace::Patient && !is_over {
             return None;
         }
         self.lane.streams.give_all_up(now, &mut self.lane.stack);

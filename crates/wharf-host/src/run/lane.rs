@@ -11,8 +11,9 @@ use std::time::Duration;
 use wharf_stack::interface::FrameIn;
 use wharf_stack::stack::{ConnId, Event, Stack};
 use wharf_sys::epoll::{Poller, Ready};
-use wharf_sys::frame::FrameBuffers;
-use wharf_table::Instant;
+use wharf_sys::frame::{BATCH_BYTES, FrameBuffers};
+use wharf_table::drop::DropCounters;
+use wharf_table::{DropReason, Instant};
 
 use super::addresses::Addresses;
 use super::clock::Clock;
@@ -70,8 +71,13 @@ pub(super) fn read_turn(
     mut deliver: impl FnMut(&[FrameIn<'_>]),
 ) -> io::Result<LinkTurn> {
     for _ in 0..LINK_BATCHES {
-        if wire.read_batch(buffers, &mut deliver)? < buffers.capacity() {
+        wire.read_batch(buffers, &mut deliver)?;
+        if !buffers.is_filled() {
             return Ok(LinkTurn::Empty);
+        }
+        if buffers.bytes() >= BATCH_BYTES {
+            // The program hears of so much first: what is acknowledged lets more come.
+            break;
         }
     }
     Ok(LinkTurn::Again)
@@ -105,7 +111,7 @@ impl Lane {
 
     /// When the lane has something to do by itself; the earliest of that and `others`.
     pub(super) fn deadline(&self, others: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
-        let own = [self.stack.poll_timeout(), self.wire.poll_timeout()];
+        let own = [self.stack.poll_timeout(), self.stack.poll_trim(), self.wire.poll_timeout()];
         own.into_iter().chain(others).flatten().min()
     }
 
@@ -124,6 +130,12 @@ impl Lane {
             self.log.once("link", || format!("the program's link is gone: {error}"));
         }
         self.link_has_more = turn.is_ok_and(|turn| turn == LinkTurn::Again);
+    }
+
+    /// What was dropped here, and before it came here.
+    pub(super) fn all_drops(&mut self) -> DropCounters {
+        self.stack.count_drops(DropReason::ProgramQueueFull, self.wire.newly_dropped().into());
+        self.stack.drops().clone()
     }
 
     /// The host's socket of a flow is ready for something.

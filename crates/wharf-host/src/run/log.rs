@@ -33,9 +33,14 @@ impl Log {
         let _ = io::stderr().write_all(line.as_bytes());
     }
 
+    /// Whether somebody listens to more than what can't be found out otherwise.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbosity == Verbosity::Verbose
+    }
+
     /// Tells a line that is made only when somebody listens.
     pub(super) fn line(&self, text: impl FnOnce() -> String) {
-        if self.verbosity == Verbosity::Verbose {
+        if self.is_verbose() {
             self.always(&text());
         }
     }
@@ -47,7 +52,7 @@ impl Log {
 
     /// Tells a line the first time that `key` comes up.
     pub(super) fn once(&mut self, key: &'static str, text: impl FnOnce() -> String) {
-        if self.verbosity == Verbosity::Verbose && self.said.insert(key) {
+        if self.is_verbose() && self.said.insert(key) {
             self.always(&text());
         }
     }

@@ -73,7 +73,6 @@ struct Outward<'a> {
     echoes: &'a mut Echoes,
     resolver: &'a mut Resolver,
     log: &'a mut Log,
-    drops: arrayvec::ArrayVec<DropReason, 64>,
 }
 
 impl DatagramSink for Outward<'_> {
@@ -85,11 +84,7 @@ impl DatagramSink for Outward<'_> {
                     self.log.once("ping", || echo::advice(&error));
                 }
             }
-            (None, _) => {
-                if let Err(reason) = self.datagrams.send(self.now, &datagram, self.poller) {
-                    let _ = self.drops.try_push(reason);
-                }
-            }
+            (None, _) => self.datagrams.send(self.now, &datagram, self.poller),
         }
     }
 }
@@ -115,8 +110,8 @@ impl Pump {
 
     /// Ends what there is besides, and tells what was dropped, by reason. Multicast is not told: every kernel greets the groups
     /// of its link.
-    pub(super) fn finish(self) {
-        let mut drops = self.lane.stack.drops().clone();
+    pub(super) fn finish(mut self) {
+        let mut drops = self.lane.all_drops();
         if let Some(others) = self.others {
             let log = &self.lane.log;
             log.line(|| format!("queue 1: {} connections asked for", self.lane.asked));
@@ -204,14 +199,13 @@ impl Pump {
             return;
         }
         let Pump { lane, datagrams, echoes, resolver, .. } = self;
-        let Lane { stack, wire, buffers, poller, log, .. } = lane;
-        let mut outward =
-            Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
-        let turn = lane::read_turn(wire, buffers, |frames| stack.handle_frames(now, frames, &mut outward));
-        let drops = outward.drops;
-        drops.into_iter().for_each(|reason| stack.count_drop(reason));
+        let Lane { stack, wire, buffers, streams, poller, log, .. } = lane;
+        let mut outward = Outward { now, poller, datagrams, echoes, resolver, log };
+        let turn = lane::read_turn(wire, buffers, |frames| {
+            stack.handle_frames_with(now, frames, &mut outward, streams);
+        });
         lane.on_link_turn(turn);
-        self.flush_datagrams(now);
+        self.datagrams.flush(now);
     }
 
     /// Takes what the other lanes have for this one.
@@ -224,20 +218,10 @@ impl Pump {
 
     fn take_handed(&mut self, now: Instant, frames: &Frames) {
         let Pump { lane, datagrams, echoes, resolver, .. } = self;
-        let Lane { stack, poller, log, .. } = lane;
-        let mut outward =
-            Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
-        frames.deliver(|frames| stack.handle_frames(now, frames, &mut outward));
-        let drops = outward.drops;
-        drops.into_iter().for_each(|reason| stack.count_drop(reason));
-        self.flush_datagrams(now);
-    }
-
-    /// Sends the datagrams that were gathered from a batch.
-    fn flush_datagrams(&mut self, now: Instant) {
-        if let Err(reason) = self.datagrams.flush(now) {
-            self.lane.stack.count_drop(reason);
-        }
+        let Lane { stack, streams, poller, log, .. } = lane;
+        let mut outward = Outward { now, poller, datagrams, echoes, resolver, log };
+        frames.deliver(|frames| stack.handle_frames_with(now, frames, &mut outward, streams));
+        self.datagrams.flush(now);
     }
 
     fn on_timeouts(&mut self, now: Instant) {
@@ -246,11 +230,10 @@ impl Pump {
         self.echoes.handle_timeout(now);
         self.resolver.names.handle_timeout(now);
         let Pump { lane, datagrams, echoes, resolver, .. } = self;
-        let Lane { stack, wire, poller, log, .. } = lane;
-        let mut outward =
-            Outward { now, poller, datagrams, echoes, resolver, log, drops: Default::default() };
-        wire.poll_delayed(|frames| stack.handle_frames(now, frames, &mut outward));
-        self.flush_datagrams(now);
+        let Lane { stack, wire, streams, poller, log, .. } = lane;
+        let mut outward = Outward { now, poller, datagrams, echoes, resolver, log };
+        wire.poll_delayed(|frames| stack.handle_frames_with(now, frames, &mut outward, streams));
+        self.datagrams.flush(now);
     }
 
     /// Lets everything that has happened take effect, down to the frames for the link.

@@ -44,7 +44,7 @@ pub(crate) const ENDING: [i32; 4] =
 /// The hardware addresses of the two ends of the link: locally administered, and nobody else is there.
 const PROGRAM_HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 const GATEWAY_HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
-/// The most data that waits in one direction of one flow, in bytes.
+/// A flow's buffers begin with so much, in bytes, and grow with what moves in a round trip where the run allows more.
 const FLOW_BUFFER: u32 = 1 << 20;
 /// The most data that waits in all flows together, in bytes.
 const BUFFER_LIMIT: usize = 512 << 20;
@@ -96,8 +96,10 @@ pub(super) fn gateway(config: &Lowered, link: &Link, max_connections: usize) -> 
     link_local[..2].copy_from_slice(&[0xfe, 0x80]);
     link_local[15] = 2;
     let tcp = Settings {
-        receive_buffer: FLOW_BUFFER,
-        send_buffer: FLOW_BUFFER,
+        receive_buffer: config.buffer.min(FLOW_BUFFER),
+        receive_buffer_max: if config.buffer > FLOW_BUFFER { config.buffer } else { 0 },
+        send_buffer: config.buffer.min(FLOW_BUFFER),
+        send_buffer_max: config.buffer,
         // What the host's peer sent in one piece goes on in one piece; nobody waits for more.
         nagle: false,
         time_wait: TIME_WAIT,

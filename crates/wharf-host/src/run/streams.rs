@@ -9,6 +9,7 @@
 //! flag is cleared only by a system call that came up short.
 
 mod draining;
+mod handed;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};

@@ -66,6 +66,11 @@ impl Wire {
         if std::mem::take(&mut self.waiting) { self.register(poller, Watch::Change) } else { Ok(()) }
     }
 
+    /// How many frames of the program had no room at the device since the last time that this was asked.
+    pub(crate) fn newly_dropped(&self) -> u32 {
+        self.link.newly_dropped()
+    }
+
     /// Has the loop told of frames that arrive, and, while the device is full, of room for more: the other way each frame
     /// that leaves would wake the loop.
     ///

@@ -2,6 +2,9 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use core::time::Duration;
+
+use wharf_table::Instant;
 
 use super::spare::Kept;
 
@@ -10,27 +13,34 @@ pub const CHUNK: usize = 16 * 1024;
 /// A piece of memory that a queue holds while it holds data.
 pub type Chunk = Box<[u8; CHUNK]>;
 
-/// Chunks given back that are kept for the next who asks: 1 MiB.
-const SPARE_MAX: usize = 64;
+/// Chunks given back that are kept for the next who asks, at most: 16 MiB, which a few busy flows hold in turns.
+const SPARE_MAX: usize = 1_024;
+/// How long what nobody needs is kept, half of it each time. Who reads and writes in turns needs it again in microseconds.
+const TRIM_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Hands out chunks up to a limit, and keeps a few for those who come next.
 #[derive(Debug)]
 pub struct ChunkPool {
     spare: Kept<Chunk, SPARE_MAX>,
     in_use: usize,
+    /// Promised to who may need them before the batch at hand is over.
+    reserved: usize,
     limit: usize,
+    /// When the spare chunks are looked at again; never while there are none.
+    trim_at: Instant,
 }
 
 impl ChunkPool {
     /// A pool that hands out at most `limit_bytes`, rounded down to whole chunks but at least one.
     pub fn new(limit_bytes: usize) -> ChunkPool {
-        ChunkPool { spare: Kept::new(), in_use: 0, limit: (limit_bytes / CHUNK).max(1) }
+        let limit = (limit_bytes / CHUNK).max(1);
+        ChunkPool { spare: Kept::new(), in_use: 0, reserved: 0, limit, trim_at: Instant::NEVER }
     }
 
     /// A chunk with any content; `None` when the limit is reached.
     #[inline]
     pub fn take(&mut self) -> Option<Chunk> {
-        if self.in_use == self.limit {
+        if self.in_use + self.reserved >= self.limit {
             return None;
         }
         self.in_use += 1;
@@ -45,9 +55,36 @@ impl ChunkPool {
         self.spare.give(chunk);
     }
 
-    /// Gives half of the spare chunks back to the allocator that nobody has needed since the last time; all, when it is one.
-    pub fn trim(&mut self) {
-        self.spare.trim();
+    /// Sets `count` chunks aside; `false` when there are not so many. Nobody else is given them until
+    /// [`ChunkPool::release`].
+    pub(crate) fn reserve(&mut self, count: usize) -> bool {
+        let fits = self.in_use + self.reserved + count <= self.limit;
+        self.reserved += if fits { count } else { 0 };
+        fits
+    }
+
+    /// `count` chunks are set aside no longer.
+    pub(crate) fn release(&mut self, count: usize) {
+        debug_assert!(self.reserved >= count, "what is released was reserved");
+        self.reserved = self.reserved.saturating_sub(count);
+    }
+
+    /// Gives half of the spare chunks back to the allocator that nobody has needed in the last [`TRIM_INTERVAL`]; all, when
+    /// it is one. To be called whenever [`ChunkPool::poll_timeout`] says so, and as often as one likes.
+    pub fn trim(&mut self, now: Instant) {
+        if self.spare.is_empty() {
+            self.trim_at = Instant::NEVER;
+        } else if self.trim_at == Instant::NEVER {
+            self.trim_at = now + TRIM_INTERVAL;
+        } else if self.trim_at <= now {
+            self.spare.trim();
+            self.trim_at = if self.spare.is_empty() { Instant::NEVER } else { now + TRIM_INTERVAL };
+        }
+    }
+
+    /// When spare chunks are to be given back.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        (self.trim_at != Instant::NEVER).then_some(self.trim_at)
     }
 
     /// Chunks that are held by somebody.
@@ -84,20 +121,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_set_aside_is_nobody_elses() {
+        let mut pool = ChunkPool::new(3 * CHUNK);
+        let chunk = pool.take().expect("there are three");
+        assert!(!pool.reserve(3) && pool.reserve(2));
+        assert!(pool.take().is_none());
+        pool.release(2);
+        let other = pool.take().expect("one was released");
+        [chunk, other].into_iter().for_each(|chunk| pool.give(chunk));
+    }
+
+    #[test]
     fn spare_chunks_that_nobody_needs_go() {
         let mut pool = ChunkPool::new(8 * CHUNK);
         let chunks: Vec<Chunk> = core::iter::from_fn(|| pool.take()).collect();
         assert_eq!((chunks.len(), pool.bytes_in_use()), (8, 8 * CHUNK));
         chunks.into_iter().for_each(|chunk| pool.give(chunk));
-        pool.trim();
+        let mut at = Instant::from_millis(1);
+        pool.trim(at);
+        let mut later = || {
+            at += TRIM_INTERVAL;
+            at
+        };
+        pool.trim(later());
         let chunk = pool.take().expect("the limit is far");
         pool.give(chunk);
         let left: Vec<usize> = (0..5)
             .map(|_| {
-                pool.trim();
+                let at = later();
+                pool.trim(at);
+                pool.trim(at);
                 pool.spare.len()
             })
             .collect();
         assert_eq!(left, [4, 2, 1, 0, 0]);
+        assert_eq!(pool.poll_timeout(), None);
     }
 }

@@ -1,5 +1,7 @@
 //! A queue of bytes in chunks.
 
+mod lent;
+
 use alloc::vec::Vec;
 use core::iter::FusedIterator;
 
@@ -29,22 +31,24 @@ pub struct ByteQueue {
     len: u32,
     /// Where the furthest byte written ahead ends, counted from byte 0; meaningful when beyond `len`.
     ahead: u32,
+    /// Bytes at the end that are counted and lie elsewhere.
+    lent: u32,
 }
 
 impl ByteQueue {
     /// An empty queue.
     pub const fn new() -> ByteQueue {
-        ByteQueue { chunks: Vec::new(), head: 0, len: 0, ahead: 0 }
+        ByteQueue { chunks: Vec::new(), head: 0, len: 0, ahead: 0, lent: 0 }
     }
 
     /// Bytes in the queue, those written ahead not counted.
     pub const fn len(&self) -> usize {
-        self.len as usize
+        (self.len + self.lent) as usize
     }
 
     /// Whether there is none.
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Bytes that can be appended without another chunk.
@@ -144,10 +148,11 @@ impl ByteQueue {
         self.drop_unused_tail(pool);
     }
 
-    /// The bytes from `offset` on, `len` of them or as many as there are.
+    /// The bytes from `offset` on, `len` of them or as many as there are here.
     pub fn slices(&self, offset: usize, len: usize) -> Slices<'_> {
-        let offset = offset.min(self.len());
-        let len = len.min(self.len() - offset);
+        let here = self.len as usize;
+        let offset = offset.min(here);
+        let len = len.min(here - offset);
         Slices { queue: self, position: self.head as usize + offset, rest: len }
     }
 
@@ -157,6 +162,15 @@ impl ByteQueue {
         self.len -= count as u32;
         self.ahead = self.ahead.saturating_sub(count as u32).max(self.len);
         if self.ahead == 0 {
+            // Nearly always what was in one chunk.
+            if self.chunks.capacity() <= IDLE_CAPACITY
+                && let [only] = &mut self.chunks[..]
+            {
+                only.take().into_iter().for_each(|chunk| pool.give(chunk));
+                self.chunks.clear();
+                (self.head, self.ahead) = (0, 0);
+                return;
+            }
             return self.clear(pool);
         }
         let mut head = self.head as usize + count;

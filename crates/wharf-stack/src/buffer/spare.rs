@@ -40,6 +40,11 @@ impl<T, const MOST: usize> Kept<T, MOST> {
         }
     }
 
+    /// Whether nothing is kept.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.values.len()

@@ -6,9 +6,9 @@
 //!
 //! Invariant: a segment that leaves by a template is the same to the bit as one whose headers are written from the start.
 
-use wharf_table::{Addr, DropReason, Tuple};
+use wharf_table::{Addr, DropReason};
 use wharf_wire::checksum::Sum;
-use wharf_wire::tcp::{CHECKSUM_OFFSET, TcpFlags};
+use wharf_wire::tcp::{CHECKSUM_OFFSET, TcpFlags, USUAL_LEN};
 
 use super::{Egress, Fields, Head, NextHop, pseudo_header};
 use crate::interface::{FrameSink, GsoKind, OffloadOut};
@@ -20,16 +20,17 @@ const TOTAL_LENGTH_V4: usize = 2;
 const PAYLOAD_LENGTH_V6: usize = 4;
 const IDENTIFICATION_V4: usize = 4;
 const HEADER_CHECKSUM_V4: usize = 10;
-/// Bytes of a TCP header with timestamps.
-const USUAL_HEADER: usize = 32;
+/// Of Ethernet and IPv6, rounded up.
+const HEAD_MAX: usize = 56;
 /// Bytes of an IPv4 header without options.
 const HEADER_V4: usize = 20;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
-    /// Up to the IP header, whose length and checksum are zero.
-    head: Head,
+    /// Up to the end of the IP header, whose length and checksum are zero.
+    bytes: [u8; HEAD_MAX],
+    len: u8,
     to: NextHop,
     fields: Fields,
     is_v4: bool,
@@ -54,9 +55,13 @@ impl Template {
 }
 
 impl Egress {
-    /// The template of segments with this tuple.
-    pub(crate) fn template(&mut self, to: NextHop, tuple: &Tuple, fields: Fields) -> Template {
-        let (src, dst) = (tuple.local.addr, tuple.remote.addr);
+    /// The template of segments between these addresses.
+    pub(super) fn fresh_template(
+        &mut self,
+        to: NextHop,
+        (src, dst): (Addr, Addr),
+        fields: Fields,
+    ) -> Template {
         let is_v4 = src.is_v4() && dst.is_v4();
         let mut head = self.head_with(to, (src, dst), protocol::TCP, 0, fields);
         let ip = &mut head.bytes[to.header_len()..head.len];
@@ -69,7 +74,9 @@ impl Egress {
         let ip_sum = Sum::new().with(ip);
         let pseudo_sum = pseudo_header(src, dst, protocol::TCP, 0);
         let cut_between = (is_v4 && !fields.dont_fragment).then_some((src, dst));
-        Template { head, to, fields, is_v4, cut_between, ip_sum, pseudo_sum }
+        let mut bytes = [0; HEAD_MAX];
+        bytes[..head.len].copy_from_slice(head.as_slice());
+        Template { bytes, len: head.len as u8, to, fields, is_v4, cut_between, ip_sum, pseudo_sum }
     }
 
     /// Sends one TCP segment, or one large one that the device cuts.
@@ -84,8 +91,10 @@ impl Egress {
         let payload_len = segment.payload.1;
         let header_len = segment.header.header_len();
         let len = header_len + payload_len;
-        let mut head = template.head.clone();
-        let (ip_at, start) = (template.to.header_len(), head.len);
+        let start = usize::from(template.len);
+        let mut head = Head { bytes: [0; super::HEAD_MAX], len: start };
+        head.bytes[..HEAD_MAX].copy_from_slice(&template.bytes);
+        let ip_at = template.to.header_len();
         if template.is_v4 {
             let ip = head.bytes[ip_at..].first_chunk_mut::<HEADER_V4>().expect("there is room for a header");
             // What is longer than a packet can be is no segment; the stack cuts none.
@@ -108,22 +117,17 @@ impl Egress {
             ip[PAYLOAD_LENGTH_V6..PAYLOAD_LENGTH_V6 + 2].copy_from_slice(&(len as u16).to_be_bytes());
         }
         let header = head.grow(header_len);
-        segment.header.emit(header);
         let mut sum = template.pseudo_sum;
         sum.add_u32(len as u32);
         let mut offload = OffloadOut::default();
-        let checksum = if self.capabilities.checksum {
+        if self.capabilities.checksum {
+            segment.header.emit(header);
             offload.checksum = Some((start as u16, CHECKSUM_OFFSET as u16));
-            sum.fold()
+            let checksum = sum.fold();
+            header[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].copy_from_slice(&checksum.to_be_bytes());
         } else {
-            match header.first_chunk::<USUAL_HEADER>() {
-                Some(usual) if header_len == USUAL_HEADER => sum.add_header(usual),
-                _ => sum.add(header),
-            }
-            payload.iter().for_each(|slice| sum.add(slice));
-            sum.finish()
-        };
-        header[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].copy_from_slice(&checksum.to_be_bytes());
+            emit_summed(segment, payload, sum, header);
+        }
         if let Some(size) = segment.gso_size {
             offload.gso = Some((if template.is_v4 { GsoKind::Tcp4 } else { GsoKind::Tcp6 }, size));
             offload.gso_ecn = segment.header.flags.contains(TcpFlags::CWR);
@@ -132,12 +136,32 @@ impl Egress {
     }
 }
 
+/// Writes the TCP header of a segment with its checksum, to which `sum` is what precedes the header.
+#[inline]
+fn emit_summed(segment: &SegmentOut, payload: &[&[u8]], mut sum: Sum, header: &mut [u8]) {
+    let (Some(words), Some(bytes)) = (segment.header.usual(), header.first_chunk_mut::<USUAL_LEN>()) else {
+        segment.header.emit(header);
+        sum.add(header);
+        payload.iter().for_each(|slice| sum.add(slice));
+        let checksum = sum.finish();
+        header[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].copy_from_slice(&checksum.to_be_bytes());
+        return;
+    };
+    words.iter().for_each(|&word| sum.add_native(word));
+    payload.iter().for_each(|slice| sum.add(slice));
+    const CHECKSUM_WORD: usize = CHECKSUM_OFFSET / 8;
+    for (place, (index, word)) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words.into_iter().enumerate()) {
+        let checksum = if index == CHECKSUM_WORD { (u64::from(sum.finish()) << 48).to_be() } else { 0 };
+        *place = (word | checksum).to_ne_bytes();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
 
-    use wharf_table::{Addr, Endpoint, HashKey, Protocol};
+    use wharf_table::{Addr, Endpoint, HashKey, Protocol, Tuple};
     use wharf_wire::ethernet::{EtherType, EthernetRepr};
     use wharf_wire::ipv4::Ipv4Repr;
     use wharf_wire::ipv6::Ipv6Repr;

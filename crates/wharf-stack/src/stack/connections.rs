@@ -4,13 +4,14 @@ use core::ops::Deref;
 
 use wharf_table::binding::{BindError, BindingId};
 use wharf_table::flow::{Far, Holder, Origin};
+use wharf_table::request::RequestId;
 use wharf_table::table::Chosen;
 use wharf_table::waiting::{Waiting, WaitingId};
 use wharf_table::{Addr, Claim, DropReason, Endpoint, Instant, Port, Protocol, Tuple};
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
 use super::agenda::{LIST_KEPT, Seldom};
-use super::slots::{Way, Work};
+use super::slots::Way;
 use super::waits::{REUSE_DELAY, may_begin_over};
 use super::{IcmpError, Role, SEGMENTS_A_TURN, Stack, Unreachable, loopback};
 use crate::egress::{Fields, NextHop};
@@ -351,20 +352,19 @@ impl Stack {
         let key = self.connections.next_key().ok_or(DropReason::NoFlow)?;
         let origin = match opening {
             Opening::Ours(origin) => origin,
-            Opening::Listener(binding) => Origin::Child(binding),
+            Opening::Listener(binding, _) => Origin::Child(binding),
             Opening::Outside => Origin::Transit,
         };
-        let flow = self
-            .table
-            .open(conn.tuple(), Far::Application(key), origin, now)
-            .map_err(|_| DropReason::NoFlow)?;
-        let work = Work {
-            incoming: opening == Opening::Outside,
-            unaccepted: matches!(opening, Opening::Listener(binding) if self.listeners.is_queueing(binding)),
-            ..Work::new(conn, flow, listener)
+        let far = Far::Application(key);
+        let flow = match opening {
+            Opening::Listener(_, Some(request)) => self.table.promote(request, far, now),
+            _ => self.table.open(conn.tuple(), far, origin, now),
         };
-        self.connections.insert(work).ok_or(DropReason::NoFlow)?;
-        if let Opening::Listener(binding) = opening {
+        let work = self.connections.insert(conn, flow.map_err(|_| DropReason::NoFlow)?, listener);
+        let work = work.ok_or(DropReason::NoFlow)?;
+        work.incoming = opening == Opening::Outside;
+        if let Opening::Listener(binding, _) = opening {
+            work.unaccepted = self.listeners.is_queueing(binding);
             self.settle(now, key);
             self.on_request_established(binding, key);
         }
@@ -484,6 +484,9 @@ impl Stack {
             if let Err(reason) = sent {
                 self.drops.count(reason);
             }
+            if !work.conn.is_dirty() {
+                break;
+            }
         }
         // A connection that had its turn and sent nothing waits for an event, whatever it says.
         work.in_output = stuck;
@@ -583,6 +586,7 @@ pub(super) fn ip_fields(conn: &Connection) -> Fields {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opening {
     Ours(Origin),
-    Listener(BindingId),
+    /// A request becomes one, or a cookie has come back.
+    Listener(BindingId, Option<RequestId>),
     Outside,
 }

@@ -18,6 +18,7 @@ use wharf_wire::malformed::Malformed;
 use wharf_wire::protocol::NO_NEXT_HEADER;
 use wharf_wire::{icmpv4, icmpv6, tcp, udp};
 
+use super::usual::NEXT_HEADER_V4;
 use super::{DatagramSink, IcmpError, Medium, Role, Stack, Unreachable};
 use crate::interface::{ChecksumIn, FrameIn};
 use crate::ip::{Meant, Packet, protocol};
@@ -111,7 +112,7 @@ impl Stack {
             traffic_class: ip.dscp_ecn,
             dont_fragment: ip.dont_fragment,
             in_fragments: false,
-            next_header_at: 9,
+            next_header_at: NEXT_HEADER_V4,
             quote,
             payload,
             trusted: frame.checksum == ChecksumIn::Trusted,
@@ -198,7 +199,7 @@ impl Stack {
 
     /// Whether a packet between these addresses can be one for us, and whom it means. An unspecified source is judged later:
     /// DHCP and duplicate address detection use it.
-    fn check_addresses(&self, origin: Origin, src: Addr, dst: Addr) -> Result<Meant, DropReason> {
+    fn check_addresses(&mut self, origin: Origin, src: Addr, dst: Addr) -> Result<Meant, DropReason> {
         let meant = self.meaning_of(dst);
         if origin == Origin::Loopback {
             return Ok(meant);
@@ -214,7 +215,23 @@ impl Stack {
         }
         // What was told to all stations and is meant for one is not to be answered (RFC 1122, section 3.3.6).
         let is_told_to_one = origin == Origin::ToAll && meant != Meant::Group;
-        if is_told_to_one { Err(DropReason::DestinationInvalid) } else { Ok(meant) }
+        if is_told_to_one {
+            return Err(DropReason::DestinationInvalid);
+        }
+        if meant != Meant::Group && !src.is_unspecified() {
+            self.let_through = Some((src, dst, meant));
+        }
+        Ok(meant)
+    }
+
+    /// A plain segment in a packet to us, between addresses of which the last segment was let through: they are not judged
+    /// again.
+    pub(super) fn take_plain(&mut self, now: Instant, packet: &Packet<'_>) -> Result<(), DropReason> {
+        check_transport(packet)?;
+        if packet.meant == Meant::Other {
+            self.check_forwarding(now, packet)?;
+        }
+        self.on_tcp(now, packet)
     }
 
     /// Whom an address means.

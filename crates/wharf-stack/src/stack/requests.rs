@@ -24,7 +24,7 @@ use super::listeners::COOKIES_VALID_MS;
 use super::{Role, Stack, Unreachable};
 use crate::egress::{Fields, NextHop};
 use crate::ip::protocol;
-use crate::tcp::request::{Pending, Sent, sent_at};
+use crate::tcp::request::{Pending, Sent, fields_of, sent_at};
 use crate::tcp::{self, Connection, Context, Ecn, SegmentOut, SeqNum, State};
 
 /// After so many repetitions the wait grows no more.
@@ -69,6 +69,15 @@ impl Queue {
     }
 }
 
+impl Queue {
+    /// Forgets places of rows that are gone, as far as they stand in front.
+    fn tidy(&mut self, table: &Table) {
+        while self.front().is_some_and(|waiting| pending(table, waiting).is_none()) {
+            self.pop();
+        }
+    }
+}
+
 /// When the requests of a stack want to be looked at.
 pub(super) struct Requests {
     /// By how often the SYN-ACK was repeated.
@@ -98,11 +107,7 @@ impl Requests {
 
     /// Forgets places of rows that are gone, as far as they stand in front.
     fn tidy(&mut self, table: &Table) {
-        for queue in &mut self.queues {
-            while queue.front().is_some_and(|waiting| pending(table, waiting).is_none()) {
-                queue.pop();
-            }
-        }
+        self.queues.iter_mut().for_each(|queue| queue.tidy(table));
     }
 
     fn due(&self, pending: &Pending) -> Instant {
@@ -216,13 +221,13 @@ impl Stack {
         ecn: Ecn,
     ) -> Result<(), DropReason> {
         let settings = self.tcp_settings_at(request.listener, request.tuple.remote.addr);
-        let mut cx = Context { now, pool: &mut self.pool };
-        let mut conn = Connection::from_request(&settings, request.tuple, pending, sent, &mut cx);
         let ends = segment.flags.contains(TcpFlags::ACK) && !segment.flags.contains(TcpFlags::RST);
         let listener = self.listeners.listener(request.listener).ok_or(DropReason::NoListener)?;
         if ends && listener.is_full() {
             return Err(DropReason::ListenQueueFull);
         }
+        let mut cx = Context { now, pool: &mut self.pool };
+        let mut conn = Connection::from_request(&settings, request.tuple, pending, sent, now);
         let result = conn.handle_segment(&mut cx, segment, payload, ecn);
         if conn.state() == State::SynReceived || conn.is_closed() {
             let is_over = conn.is_closed();
@@ -233,29 +238,24 @@ impl Stack {
             }
             return result;
         }
-        if let Some(id) = id {
-            self.close_request(id);
+        // The handshake is over: the row becomes a flow.
+        let token = self.listeners.listener(request.listener).map(|listener| listener.token);
+        let opened = self.open(now, conn, token, Opening::Listener(request.listener, id));
+        match (opened, id) {
+            (Ok(_), Some(_)) => self.forget_request(request.listener, pending.retries),
+            (Err(_), Some(id)) => self.close_request(id),
+            _ => {}
         }
-        self.establish(now, conn, request.listener)?;
-        result
-    }
-
-    /// A handshake is over: the row becomes a flow.
-    fn establish(&mut self, now: Instant, conn: Connection, binding: BindingId) -> Result<(), DropReason> {
-        let token = self.listeners.listener(binding).map(|listener| listener.token);
-        let id = self.open(now, conn, token, Opening::Listener(binding))?;
-        self.settle(now, id.number());
-        Ok(())
+        opened.and(result)
     }
 
     /// Sends the SYN-ACK of a request and notes when.
     fn answer_request(&mut self, now: Instant, id: RequestId, request: &Request, pending: &mut Pending) {
         let tuple = request.tuple;
         let settings = self.tcp_settings_at(request.listener, tuple.remote.addr);
-        let mut cx = Context { now, pool: &mut self.pool };
-        let mut conn = Connection::from_request(&settings, tuple, pending, Sent::Never, &mut cx);
-        pending.our_scale = Some(conn.window_shift());
-        self.send_all_of(now, &mut conn);
+        let (answer, shift) = pending.syn_ack(&settings, &tuple, now);
+        pending.our_scale = Some(shift);
+        self.reply_segment(tuple, &answer, fields_of(&settings));
         self.requests.arm(now, id, pending);
         if let Some(row) = self.table.request_payload_mut(id) {
             *row = pending.to_row();
@@ -270,13 +270,11 @@ impl Stack {
         pending: &Pending,
     ) -> Result<(), DropReason> {
         let settings = self.tcp_settings_at(binding, tuple.remote.addr);
-        let mut cx = Context { now, pool: &mut self.pool };
-        let mut conn = Connection::from_request(&settings, tuple, pending, Sent::Never, &mut cx);
-        let Some(mut answer) = conn.poll_segment(&mut cx) else { return Err(DropReason::NoFlow) };
+        let (mut answer, _) = pending.syn_ack(&settings, &tuple, now);
         if let Some((clock, _)) = &mut answer.header.options.timestamps {
             *clock = Cookies::stamp(*clock, pending);
         }
-        self.reply_segment(tuple, &answer, ip_fields(&conn));
+        self.reply_segment(tuple, &answer, fields_of(&settings));
         Ok(())
     }
 
@@ -310,10 +308,15 @@ impl Stack {
 
     fn close_request(&mut self, id: RequestId) {
         let Some(request) = self.table.close_request(id) else { return };
-        if let Some(listener) = self.listeners.listener(request.listener) {
+        self.forget_request(request.listener, Pending::from_row(request.payload).retries);
+    }
+
+    /// A row of a listener is gone, whose SYN-ACK was repeated so often.
+    fn forget_request(&mut self, listener: BindingId, retries: u8) {
+        if let Some(listener) = self.listeners.listener(listener) {
             listener.requests -= 1;
         }
-        self.requests.tidy(&self.table);
+        self.requests.queues[usize::from(retries).min(DOUBLINGS)].tidy(&self.table);
     }
 
     /// A listener is gone, and its requests with it.

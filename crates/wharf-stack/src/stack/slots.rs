@@ -168,18 +168,29 @@ impl Connections {
         self.slots.next_number()
     }
 
-    /// Takes a connection in; its number is the one that was foretold.
-    pub(super) fn insert(&mut self, work: Work) -> Option<u32> {
-        let work = match self.spare.take() {
-            Some(mut place) => {
-                *place = work;
-                place
+    /// Takes a connection in to which nothing has happened; its number is the one that was foretold.
+    pub(super) fn insert(
+        &mut self,
+        conn: Connection,
+        flow: FlowId,
+        listener: Option<u32>,
+    ) -> Option<&mut Work> {
+        let mut work = match self.spare.take() {
+            Some(mut work) => {
+                // Where it is to stand: it is the largest thing that is moved when a connection opens.
+                work.conn = conn;
+                (work.flow, work.listener, work.events) = (Some(flow), listener, Events::empty());
+                (work.scheduled, work.way) = (Instant::NEVER, None);
+                (work.incoming, work.in_ready, work.in_output) = (false, false, false);
+                (work.unaccepted, work.starving, work.held, work.used) = (false, false, true, true);
+                work
             }
-            None => Box::new(work),
+            None => Box::new(Work::new(conn, flow, listener)),
         };
+        work.round_at = self.round.len() as u32;
         let key = self.slots.insert(Slot::Work(work))?;
-        self.enter_round(key);
-        Some(key)
+        self.round.push(key);
+        self.at_work(key)
     }
 
     /// Takes one out, if it works.

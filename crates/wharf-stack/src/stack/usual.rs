@@ -5,8 +5,11 @@
 //! talk to each other was found out when the connection sent its first segment: the next hop that the connection keeps
 //! is the witness, and it is gone when anything changes on the link.
 //!
-//! Invariant: whatever is not plain, or is not for such a connection, takes the long way ([`ingress`](super::ingress)),
-//! and nothing has happened then.
+//! A plain segment that begins or ends something takes the part of the long way ([`ingress`](super::ingress)) that is about
+//! segments, where the one before it was between the same addresses.
+//!
+//! Invariant: whatever is not plain, or is for nobody that is known and from somebody new, takes the long way, and nothing
+//! has happened then.
 
 use wharf_table::table::Found;
 use wharf_table::{Addr, DropReason, Endpoint, Instant, Protocol, Tuple};
@@ -15,21 +18,27 @@ use wharf_wire::ipv4::Ipv4Repr;
 use wharf_wire::ipv6::Ipv6Repr;
 use wharf_wire::tcp::{self, TcpFlags, TcpRepr};
 
+use super::handed::{Handed, TextSink};
 use super::{Medium, Stack};
 use crate::interface::{ChecksumIn, FrameIn};
-use crate::ip::protocol;
+use crate::ip::{Meant, Packet, protocol};
 use crate::tcp::{Context, Ecn};
 
+/// Where the IP headers name the protocol.
+pub(super) const NEXT_HEADER_V4: u16 = 9;
+const NEXT_HEADER_V6: u16 = 6;
 /// Flags of a segment that ends or begins something.
 const TURNING: TcpFlags = TcpFlags::SYN.union(TcpFlags::RST);
 
 impl Stack {
-    /// Takes a usual segment; `None` when the frame is another one.
+    /// Takes a plain segment; `None` when the frame is another one.
     #[inline]
-    pub(super) fn on_usual_segment(
+    pub(super) fn on_usual_segment<'a, T: TextSink>(
         &mut self,
         now: Instant,
-        frame: &FrameIn<'_>,
+        frame: &FrameIn<'a>,
+        texts: &mut T,
+        handed: &mut Handed<'a>,
     ) -> Option<Result<(), DropReason>> {
         let packet = match self.config.medium {
             Medium::Ip => frame.bytes,
@@ -41,35 +50,86 @@ impl Stack {
                 if ip.protocol != protocol::TCP || ip.is_fragment() || ip.hop_limit <= 1 {
                     return None;
                 }
-                self.take_usual(now, frame.checksum, (ip.src, ip.dst), Ecn::from_bits(ip.dscp_ecn), segment)
+                let ecn = Ecn::from_bits(ip.dscp_ecn);
+                let sinks = (&mut *texts, &mut *handed);
+                if let Some(taken) =
+                    self.take_usual(now, frame.checksum, (ip.src, ip.dst), ecn, segment, sinks)
+                {
+                    return Some(taken);
+                }
+                let meant = self.meaning_of_last(ip.src, ip.dst)?;
+                let packet = Packet {
+                    src: ip.src,
+                    dst: ip.dst,
+                    meant,
+                    protocol: ip.protocol,
+                    hop_limit: ip.hop_limit,
+                    ecn,
+                    traffic_class: ip.dscp_ecn,
+                    dont_fragment: ip.dont_fragment,
+                    in_fragments: false,
+                    next_header_at: NEXT_HEADER_V4,
+                    quote: &packet[..ip.header_len() + segment.len()],
+                    payload: segment,
+                    trusted: frame.checksum == ChecksumIn::Trusted,
+                    gso_size: frame.gso_size,
+                };
+                self.settle_handed(now, texts, handed);
+                Some(self.take_plain(now, &packet))
             }
             0x60..=0x6f => {
                 let (ip, segment) = Ipv6Repr::parse(packet).ok()?;
                 if ip.next_header != protocol::TCP || ip.hop_limit <= 1 || ip.src.is_v4() || ip.dst.is_v4() {
                     return None;
                 }
-                self.take_usual(
-                    now,
-                    frame.checksum,
-                    (ip.src, ip.dst),
-                    Ecn::from_bits(ip.traffic_class),
-                    segment,
-                )
+                let ecn = Ecn::from_bits(ip.traffic_class);
+                let sinks = (&mut *texts, &mut *handed);
+                if let Some(taken) =
+                    self.take_usual(now, frame.checksum, (ip.src, ip.dst), ecn, segment, sinks)
+                {
+                    return Some(taken);
+                }
+                let meant = self.meaning_of_last(ip.src, ip.dst)?;
+                let packet = Packet {
+                    src: ip.src,
+                    dst: ip.dst,
+                    meant,
+                    protocol: ip.next_header,
+                    hop_limit: ip.hop_limit,
+                    ecn,
+                    traffic_class: ip.traffic_class,
+                    dont_fragment: true,
+                    in_fragments: false,
+                    next_header_at: NEXT_HEADER_V6,
+                    quote: &packet[..ip.header_len() + segment.len()],
+                    payload: segment,
+                    trusted: frame.checksum == ChecksumIn::Trusted,
+                    gso_size: frame.gso_size,
+                };
+                self.settle_handed(now, texts, handed);
+                Some(self.take_plain(now, &packet))
             }
             _ => None,
         }
     }
 
+    /// Whom the destination means, where the last segment was between the same addresses.
+    #[inline]
+    fn meaning_of_last(&self, src: Addr, dst: Addr) -> Option<Meant> {
+        self.let_through.and_then(|(from, to, meant)| ((from, to) == (src, dst)).then_some(meant))
+    }
+
     /// A segment from `src` to `dst`, for a connection that is known. The families share no code here, so that addresses stay
     /// in registers.
     #[inline(always)]
-    fn take_usual(
+    fn take_usual<'a, T: TextSink>(
         &mut self,
         now: Instant,
         checksum: ChecksumIn,
         (src, dst): (Addr, Addr),
         ecn: Ecn,
-        bytes: &[u8],
+        bytes: &'a [u8],
+        (texts, handed): (&mut T, &mut Handed<'a>),
     ) -> Option<Result<(), DropReason>> {
         let &[a, b, c, d, .., flags] = bytes.first_chunk::<14>()?;
         if TcpFlags::from_bits(flags).intersects(TURNING) {
@@ -98,6 +158,15 @@ impl Stack {
         let mut segment = TcpRepr::EMPTY;
         let Ok(payload) = segment.read(bytes) else {
             return Some(Err(DropReason::TransportMalformed));
+        };
+        let work = if T::TAKES && !payload.is_empty() {
+            if self.hand(now, key, (&segment, payload), ecn, (texts, handed)) {
+                return Some(Ok(()));
+            }
+            // It may have been put away or closed meanwhile: then it is looked up again.
+            self.connections.at_work(key)?
+        } else {
+            work
         };
         let mut cx = Context { now, pool: &mut self.pool };
         let result = work.conn.handle_segment(&mut cx, &segment, payload, ecn);

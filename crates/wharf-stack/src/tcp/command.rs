@@ -45,6 +45,11 @@ impl Connection {
     pub fn consume(&mut self, cx: &mut Context<'_>, count: usize) {
         let count = count.min(self.receive_queue.len());
         self.receive_queue.consume(cx.pool, count);
+        self.on_read(cx, count);
+    }
+
+    /// `count` bytes were read, and are gone from the receive queue.
+    pub(super) fn on_read(&mut self, cx: &mut Context<'_>, count: usize) {
         self.forget_read_mark();
         let held = self.receive_queue.len() as u32;
         let beyond = self.out_of_order.as_ref().map_or(0, |held| held.span(self.rcv.rcv_nxt));

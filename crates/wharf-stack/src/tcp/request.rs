@@ -10,8 +10,14 @@ use wharf_table::request::RequestPayload;
 use wharf_table::{Instant, Tuple};
 use wharf_wire::tcp::{TcpFlags, TcpOptions, TcpRepr};
 
+use super::ecn::EcnState;
+use super::segment_in::Timestamps;
 use super::seq::SeqNum;
-use super::{Connection, Context, Settings};
+use super::settings::DSCP_MASK;
+use super::user_timeout::UserTimeout;
+use super::window::ReceiveWindow;
+use super::{Connection, Ecn, Owed, SegmentOut, Settings, State};
+use crate::egress::Fields;
 
 /// No window scale was offered; larger ones are not legal (RFC 7323, section 2.3).
 const NO_SCALE: u32 = 15;
@@ -133,40 +139,83 @@ impl Pending {
 /// What is known of when the SYN-ACK left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// It has not left yet.
-    Never,
     /// Then: its acknowledgment tells the round trip.
     At(Instant),
     /// It left, nobody knows when.
     Sometime,
 }
 
+impl Pending {
+    /// The SYN-ACK of the connection that the row stands for, and the shift of our windows that it tells.
+    pub(crate) fn syn_ack(&self, settings: &Settings, tuple: &Tuple, now: Instant) -> (SegmentOut, u8) {
+        let mut timestamps = Timestamps::new(settings);
+        match self.timestamp {
+            Some(value) => timestamps.recent = value,
+            None => timestamps.enabled = false,
+        }
+        let mut ecn = EcnState::new(settings.ecn);
+        ecn.on_syn_arrived(State::SynReceived, TcpFlags::SYN | self.ecn);
+        let scaling = settings.window_scale && self.scale.is_some();
+        let mut rcv = ReceiveWindow::new(settings);
+        if !scaling {
+            rcv.without_scale();
+        } else if let Some(scale) = self.our_scale {
+            rcv.keep_scale(scale);
+        }
+        let header = TcpRepr {
+            src_port: tuple.local.port,
+            dst_port: tuple.remote.port,
+            seq: self.iss.value(),
+            ack: (self.irs + 1).value(),
+            flags: TcpFlags::SYN | TcpFlags::ACK | ecn.syn_ack_flags(),
+            window: rcv.syn_field(),
+            urgent: 0,
+            options: TcpOptions {
+                mss: Some(settings.mss),
+                window_scale: scaling.then_some(rcv.scale),
+                sack_permitted: settings.sack && self.sack,
+                timestamps: timestamps.option(now),
+                user_timeout: UserTimeout::new(settings).advertised(),
+                ..TcpOptions::default()
+            },
+        };
+        (SegmentOut { header, payload: (0, 0), gso_size: None, ecn: Ecn::NotCapable }, rcv.scale)
+    }
+}
+
+/// What these settings choose for the IP headers of a connection.
+pub(crate) fn fields_of(settings: &Settings) -> Fields {
+    Fields {
+        hop_limit: settings.hop_limit.max(1),
+        traffic_class: (settings.dscp & DSCP_MASK) << 2,
+        dont_fragment: settings.path_discovery,
+    }
+}
+
 impl Connection {
     /// The connection in SYN-RECEIVED that a row stands for: accepted, its SYN-ACK sent (as [`Sent`] says).
+    #[inline]
     pub(crate) fn from_request(
         settings: &Settings,
         tuple: Tuple,
         pending: &Pending,
         sent: Sent,
-        cx: &mut Context<'_>,
+        now: Instant,
     ) -> Connection {
-        let at = if let Sent::At(at) = sent { at } else { cx.now };
+        let at = if let Sent::At(at) = sent { at } else { now };
         let mut conn = Connection::incoming(settings, tuple, pending.iss, &pending.syn(tuple), at);
         if let Some(scale) = pending.our_scale.filter(|_| conn.scaling) {
             conn.rcv.keep_scale(scale);
         }
-        conn.accept();
+        conn.accepted = true;
         conn.retries = pending.retries;
-        if sent != Sent::Never {
-            let mut then = Context { now: at, pool: &mut *cx.pool };
-            let answer = conn.poll_segment(&mut then);
-            debug_assert!(answer.is_some(), "an accepted connection answers");
-            // The row keeps the time itself.
-            conn.timers = super::Timers::new();
-        }
-        if sent == Sent::Sometime {
-            conn.last_sent = Instant::NEVER;
-        }
+        // What its SYN-ACK has changed in it; when that has to come again is the row's to know.
+        conn.owed = Owed::default();
+        conn.dirty = false;
+        conn.snd.snd_nxt = conn.iss + 1;
+        conn.rcv.syn_field();
+        conn.tally.on_sent(0, 1);
+        conn.last_sent = if sent == Sent::Sometime { Instant::NEVER } else { at };
         conn
     }
 }
@@ -196,6 +245,55 @@ mod tests {
                 timestamp, retries, our_scale, sent, stamp,
             };
             prop_assert_eq!(Pending::from_row(pending.to_row()), pending);
+        }
+    }
+
+    proptest! {
+        /// Beside the connection in SYN-RECEIVED that would have been kept.
+        #[test]
+        fn a_row_says_and_becomes_what_a_connection_does(
+            marks in 0..1_u32 << 24, sizes: (u16, u16), times: (u32, u32), buffer in 0..1_u32 << 24, ecn in 0..3_usize, retries in 0..9_u8,
+        ) {
+            let bit = |bit: u32| marks >> bit & 1 == 1;
+            let settings = Settings {
+                mss: 536 + sizes.0 % 1_000, link_mss: 1_460, receive_buffer: buffer,
+                receive_buffer_max: if bit(0) { 6 << 20 } else { 0 },
+                sack: bit(1), window_scale: bit(2), timestamps: bit(3), hop_limit: sizes.1 as u8, dscp: times.0 as u8,
+                path_discovery: bit(4), ecn: [super::super::EcnMode::Off, super::super::EcnMode::Passive, super::super::EcnMode::Active][ecn],
+                user_timeout_option: bit(5).then(super::super::UserTimeoutOption::default),
+                path_mss: if bit(6) { 600 } else { 0 }, timestamp_offset: times.1,
+                ..Settings::default()
+            };
+            let ends = |host: u8, port: u16| wharf_table::Endpoint::new(wharf_table::Addr::v4([10, 0, 0, host]), port);
+            let tuple = Tuple { protocol: wharf_table::Protocol::Tcp, local: ends(1, 80), remote: ends(2, sizes.1) };
+            let both = TcpFlags::ECE | TcpFlags::CWR;
+            let mut pending = Pending {
+                iss: SeqNum::new(times.1), irs: SeqNum::new(times.0), window: sizes.1, ecn: if bit(7) { both } else { TcpFlags::NONE },
+                mss: bit(8).then_some(sizes.0), scale: bit(9).then_some(marks as u8 % 15), sack: bit(10), timestamp: bit(11).then_some(times.1),
+                retries, our_scale: None, sent: 0, stamp: 0,
+            };
+            let now = Instant::from_millis(5_000_000);
+            for _ in 0..2 {
+                let mut pool = crate::buffer::ChunkPool::new(1 << 20);
+                let mut cx = super::super::Context { now, pool: &mut pool };
+                let mut conn = Connection::incoming(&settings, tuple, pending.iss, &pending.syn(tuple), now);
+                if let Some(scale) = pending.our_scale.filter(|_| conn.scaling) {
+                    conn.rcv.keep_scale(scale);
+                }
+                conn.accept();
+                conn.retries = retries;
+                let (segment, shift) = pending.syn_ack(&settings, &tuple, now);
+                prop_assert_eq!(conn.poll_segment(&mut cx), Some(segment));
+                prop_assert_eq!(conn.window_shift(), shift);
+                let fields = Fields { hop_limit: conn.hop_limit(), traffic_class: conn.dscp() << 2, dont_fragment: conn.discovers_path() };
+                prop_assert_eq!(fields_of(&settings), fields);
+                // The row keeps the time itself.
+                conn.timers = super::super::Timers::new();
+                let again = Connection::from_request(&settings, tuple, &pending, Sent::At(now), now);
+                prop_assert_eq!(alloc::format!("{again:?}"), alloc::format!("{conn:?}"));
+                // The SYN-ACK that is repeated.
+                pending.our_scale = Some(shift);
+            }
         }
     }
 

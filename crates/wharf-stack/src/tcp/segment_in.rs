@@ -4,6 +4,7 @@
 //! answered is only noted in what is owed, so that a batch of segments is answered once.
 
 mod acknowledgment;
+mod handed;
 mod handshake;
 mod predicted;
 mod text;
@@ -11,6 +12,7 @@ mod text;
 use wharf_table::{DropReason, Instant};
 use wharf_wire::tcp::{TcpFlags, TcpRepr};
 
+pub(crate) use self::handed::{HANDED_MIN, KEPT_MAX};
 use super::seq::{Range, SeqNum};
 use super::settings::Settings;
 use super::state::{CloseReason, State};

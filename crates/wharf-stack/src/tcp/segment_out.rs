@@ -4,6 +4,8 @@
 //! Only acknowledgments that answer data out of order are counted and each sent by itself, because a sender without
 //! SACK counts them (RFC 5681, section 3.2).
 
+mod lone;
+
 use wharf_table::Instant;
 use wharf_wire::tcp::{SackBlocks, TcpFlags, TcpOptions, TcpRepr};
 
@@ -97,6 +99,9 @@ impl Connection {
             return false;
         }
         let found = if self.has_only_data() {
+            if self.send_lone(cx.now, out) {
+                return true;
+            }
             self.on_data_due(cx.now, out) || self.on_ack_due(cx.now, out)
         } else {
             REASONS.iter().any(|reason| reason(self, cx.now, out))
@@ -535,7 +540,7 @@ impl SegmentOut {
 
 impl Timestamps {
     /// The option of a segment; `None` unless both sides do timestamps.
-    fn option(&self, now: Instant) -> Option<(u32, u32)> {
+    pub(super) fn option(&self, now: Instant) -> Option<(u32, u32)> {
         self.enabled.then(|| (self.clock(now), self.recent))
     }
 

@@ -36,6 +36,11 @@ impl Tail {
         self.is_pushed = false;
     }
 
+    /// Whether a segment waits, or is one of a train.
+    pub(super) const fn holds(&self) -> bool {
+        self.waits || self.train != 0
+    }
+
     /// Nothing more leaves now.
     pub(super) fn on_pause(&mut self) {
         self.train = 0;

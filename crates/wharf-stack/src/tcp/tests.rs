@@ -8,6 +8,7 @@ mod acknowledging;
 mod buffers;
 mod closing;
 mod ecn;
+mod handed;
 mod handshake;
 mod idle;
 mod loss;

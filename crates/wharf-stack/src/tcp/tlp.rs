@@ -43,7 +43,7 @@ impl Connection {
     /// Something was acknowledged, or new data has left: the timer runs for a probe where one may be sent, or else for the
     /// time-out.
     pub(super) fn await_probe_or_acknowledgment(&mut self, now: Instant) {
-        match self.probe_timeout() {
+        match self.probe_timeout(self.segment_size()) {
             Some(timeout) => {
                 self.await_until(Awaits::Probe, now.plus_micros(timeout.min(self.rtt.rto_micros())));
             }
@@ -53,7 +53,13 @@ impl Connection {
 
     /// New data has left.
     pub(super) fn await_probe_after_sending(&mut self, now: Instant) {
-        if let Some(timeout) = self.probe_timeout() {
+        self.await_probe_after(now, self.segment_size());
+    }
+
+    /// The same, where a full segment has so many bytes.
+    #[inline]
+    pub(super) fn await_probe_after(&mut self, now: Instant, segment: u32) {
+        if let Some(timeout) = self.probe_timeout(segment) {
             let left = self.board.as_ref().and_then(|board| board.oldest()).unwrap_or(now);
             let expiry = left.plus_micros(self.rtt.rto_micros()).max(now.plus_micros(1_000));
             self.await_until(Awaits::Probe, now.plus_micros(timeout).min(expiry));
@@ -62,7 +68,7 @@ impl Connection {
 
     /// PTO (section 7.2), in microseconds; `None` while a recovery runs, without SACK, where the owner wants no probes, or while a probe has not been answered.
     #[inline]
-    fn probe_timeout(&self) -> Option<u64> {
+    fn probe_timeout(&self, segment: u32) -> Option<u64> {
         let calm = self.phase().is_none_or(|phase| matches!(phase, Phase::Reduced | Phase::Settled));
         if !self.sack
             || !self.limits.tail_loss_probe
@@ -73,7 +79,7 @@ impl Connection {
             return None;
         }
         let Some(srtt) = self.rtt.srtt_micros() else { return Some(UNMEASURED) };
-        let single = self.snd.flight() <= self.segment_size();
+        let single = self.snd.flight() <= segment;
         Some(2 * srtt + if single { MAX_ACK_DELAY } else { GRANULARITY })
     }
 

@@ -18,6 +18,7 @@ mod congestion;
 mod datagrams;
 mod forged;
 mod gateway;
+mod handed;
 mod hostile_frames;
 mod hostile_limits;
 mod listening;

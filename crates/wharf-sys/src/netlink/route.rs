@@ -1,6 +1,6 @@
 //! The requests to rtnetlink that set up a private network: links, addresses, routes, neighbours (rtnetlink(7)).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::{Attributes, Batch, CREATE};
 
@@ -12,6 +12,7 @@ const RTM_NEWNEIGH: u16 = 28;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_TXQLEN: u16 = 13;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_PID: u16 = 19;
 const IFLA_AF_SPEC: u16 = 26;
@@ -38,10 +39,12 @@ const RTA_PREFSRC: u16 = 7;
 const RTA_METRICS: u16 = 8;
 const RTAX_CC_ALGO: u16 = 16;
 const RT_TABLE_MAIN: u8 = 254;
+const RT_TABLE_LOCAL: u8 = 255;
 const RTPROT_BOOT: u8 = 3;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
 const RTN_UNICAST: u8 = 1;
+const RTN_LOCAL: u8 = 2;
 
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
@@ -116,10 +119,12 @@ impl Batch {
         });
     }
 
-    /// Sets hardware address and MTU of a link and brings it up.
-    pub fn configure(&mut self, index: u32, address: HardwareAddress, mtu: u32) {
+    /// Sets hardware address and MTU of a link and how many frames wait in it to be sent, and brings it up.
+    pub fn configure(&mut self, index: u32, address: HardwareAddress, mtu: u32, queue: u32) {
         self.request(RTM_NEWLINK, 0, &link(index, IFF_UP, IFF_UP), |put| {
-            put.put(IFLA_ADDRESS, &address).put(IFLA_MTU, &mtu.to_ne_bytes());
+            put.put(IFLA_ADDRESS, &address)
+                .put(IFLA_MTU, &mtu.to_ne_bytes())
+                .put(IFLA_TXQLEN, &queue.to_ne_bytes());
         });
     }
 
@@ -169,6 +174,19 @@ impl Batch {
                 let host = u32::MAX.checked_shr(prefix.length.into()).unwrap_or(0);
                 put.put(IFA_BROADCAST, &(ip.to_bits() | host).to_be_bytes());
             }
+        });
+    }
+
+    /// Takes packets for an own IPv6 address in from now on. With the address alone the kernel does so a moment later: what leads
+    /// them in is made by a worker of its own, and until then they are dropped.
+    pub fn take_in(&mut self, index: u32, address: Ipv6Addr) {
+        let mut fixed = [0; 12];
+        fixed[0] = family(address.into());
+        fixed[1] = 128;
+        fixed[4..8].copy_from_slice(&[RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_LOCAL]);
+        self.request(RTM_NEWROUTE, CREATE, &fixed, |put| {
+            put_ip(put, RTA_DST, address.into());
+            put.put(RTA_OIF, &index.to_ne_bytes());
         });
     }
 

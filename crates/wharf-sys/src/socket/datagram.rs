@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use libc::{in_pktinfo, in6_pktinfo, iovec, mmsghdr, msghdr, socklen_t};
 
+use super::SO_RXQ_OVFL;
 use super::address::CAddress;
 use super::control_message::{Control, Writer, parts};
 use crate::call::{check, check_size};
@@ -37,6 +38,9 @@ pub struct Received<'a> {
     pub segment: Option<u16>,
     /// Whether it was longer than the room for it.
     pub truncated: bool,
+    /// How many were dropped at this socket before it, ever (modulo 2^32), where
+    /// [`count_overflow`](super::count_overflow) asked for it and there were any.
+    pub overflowed: Option<u32>,
 }
 
 /// Room for a batch of datagrams, made once.
@@ -135,6 +139,7 @@ impl DatagramBuffers {
                 to: None,
                 segment: None,
                 truncated: header.msg_flags & libc::MSG_TRUNC != 0,
+                overflowed: None,
             };
             note_control(header, &mut received);
             Some(received)
@@ -157,6 +162,7 @@ fn note_control(header: &msghdr, received: &mut Received<'_>) {
                     interface: info.ipi6_ifindex,
                 });
             }
+            (libc::SOL_SOCKET, SO_RXQ_OVFL) => received.overflowed = part.value::<u32>(),
             (libc::SOL_UDP, libc::UDP_GRO) => {
                 let size = part.value::<i32>().and_then(|size| u16::try_from(size).ok());
                 received.segment = size.filter(|&size| size > 0 && received.bytes.len() > size.into());
@@ -239,10 +245,11 @@ pub fn send(socket: impl AsFd, datagram: &Outgoing<'_>) -> io::Result<usize> {
 /// As [`send`], about the first; about a later one with the next call.
 pub fn send_many(socket: impl AsFd, datagrams: &[Outgoing<'_>]) -> io::Result<usize> {
     let count = datagrams.len().min(MOST_DATAGRAMS);
-    let mut addresses = [CAddress::room().0; MOST_DATAGRAMS];
-    let mut controls = [Control::new(); MOST_DATAGRAMS];
+    // Room for these and no more: that of the most would be 30 KB to clear.
+    let mut addresses = vec![CAddress::room().0; count];
+    let mut controls = vec![Control::new(); count];
     // SAFETY: `mmsghdr` is plain integers and pointers, for which zero is valid.
-    let mut messages: [mmsghdr; MOST_DATAGRAMS] = unsafe { mem::zeroed() };
+    let mut messages: Vec<mmsghdr> = vec![unsafe { mem::zeroed() }; count];
     let places = messages.iter_mut().zip(&mut addresses).zip(&mut controls);
     for (datagram, ((message, address), control)) in datagrams.iter().zip(places) {
         datagram.describe(&mut message.msg_hdr, address, control);
@@ -306,6 +313,27 @@ mod tests {
         let got: Vec<_> = buffers.iter().map(|one| (one.bytes.len(), one.segment)).collect();
         // Loopback hands the joined datagram over as it is.
         assert_eq!(got, [(2500, Some(1000))]);
+    }
+
+    #[test]
+    fn overflow_is_told_with_the_next_one() {
+        let (sender, receiver, at) = pair("127.0.0.1");
+        super::super::count_overflow(&receiver).unwrap();
+        super::super::set_buffers(&receiver, 4096, 4096).unwrap();
+        for _ in 0..100 {
+            sender.send_to(&[0; 1000], at).unwrap();
+        }
+        let mut buffers = DatagramBuffers::new(64, 2000);
+        let before = buffers.receive(&receiver).unwrap();
+        assert!(before < 100);
+        assert!(
+            buffers.iter().all(|one| one.overflowed.is_none_or(|count| count == 0)),
+            "they came before it"
+        );
+        sender.send_to(b"next", at).unwrap();
+        buffers.receive(&receiver).unwrap();
+        let lost = buffers.iter().next().unwrap().overflowed;
+        assert_eq!(lost.map(|count| count as usize), Some(100 - before));
     }
 
     #[test]

@@ -98,12 +98,12 @@ impl Chains {
         None
     }
 
-    /// Puts the row with this number on its chain.
-    pub(super) fn insert(&mut self, rows: &mut impl Rows, key: &HashKey, number: u32) {
+    /// Puts the row with this number on the chain of its hash.
+    pub(super) fn insert(&mut self, rows: &mut impl Rows, key: &HashKey, hash: u32, number: u32) {
         if self.heads.count() == 0 {
             self.heads.grow(NONE);
         }
-        self.put(rows, key, number);
+        self.put(rows, hash, number);
         self.len += 1;
         if self.len > self.heads.count() * ROWS_MOST
             && let Some((_, chain)) = self.heads.grow(NONE)
@@ -112,10 +112,10 @@ impl Chains {
         }
     }
 
-    /// Takes the row with this number off its chain. Nothing happens when it is on none.
-    pub(super) fn remove(&mut self, rows: &mut impl Rows, key: &HashKey, number: u32) {
+    /// Takes the row with this number off the chain of its hash. Nothing happens when it is on none.
+    pub(super) fn remove(&mut self, rows: &mut impl Rows, key: &HashKey, hash: u32, number: u32) {
         let Some(&Link { next, .. }) = rows.link(number) else { return };
-        let Some(head) = rows.link(number).and_then(|link| self.head(link.hash(key))) else { return };
+        let Some(head) = self.head(hash) else { return };
         let (mut before, mut row) = (NONE, *head);
         if row == number {
             *head = next;
@@ -140,16 +140,17 @@ impl Chains {
         self.heads.at_mut(self.heads.place(hash))
     }
 
-    fn put(&mut self, rows: &mut impl Rows, key: &HashKey, number: u32) {
+    fn put(&mut self, rows: &mut impl Rows, hash: u32, number: u32) {
         let link = rows.link_mut(number).expect("a chain runs through rows that are used");
-        let head = self.head(link.hash(key)).expect("every hash has a chain");
+        let head = self.head(hash).expect("every hash has a chain");
         link.next = core::mem::replace(head, number);
     }
 
     /// Puts the rows of a chain where they belong now.
     fn scatter(&mut self, rows: &mut impl Rows, key: &HashKey, mut number: u32) {
-        while let Some(&Link { next, .. }) = rows.link(number) {
-            self.put(rows, key, number);
+        while let Some(link) = rows.link(number) {
+            let (hash, next) = (link.hash(key), link.next);
+            self.put(rows, hash, number);
             number = next;
         }
     }

@@ -142,24 +142,25 @@ impl Flows {
         self.index.lines(kept(hash))
     }
 
-    /// Adds a flow. Its tuples are free, and there is room for it.
+    /// Adds a flow. Its tuples are free, and there is room for it; `hash` is that of the near one.
     pub(super) fn open(
         &mut self,
         key: &HashKey,
-        tuple: Tuple,
+        (hash, tuple): (u64, Tuple),
         far: Far,
         (marks, holder): (u8, u32),
         now: Instant,
     ) -> FlowId {
         let number = self.slots.insert(Flow::new(tuple, 0, marks, holder, now));
-        self.enter(key, number << 1 | NEAR, &tuple);
+        self.enter(key, number << 1 | NEAR, hash);
         self.put_far(key, FlowId(number), &tuple, far);
         FlowId(number)
     }
 
-    pub(super) fn close(&mut self, key: &HashKey, id: FlowId) -> Option<Flow> {
+    /// Takes a flow out; `hash` is that of its near tuple.
+    pub(super) fn close(&mut self, key: &HashKey, hash: u64, id: FlowId) -> Option<Flow> {
         let tuple = self.slots.value(id.0)?.tuple;
-        self.leave(key, id.0 << 1 | NEAR, &tuple);
+        self.leave(key, id.0 << 1 | NEAR, hash);
         self.take_far(key, id, &tuple);
         self.slots.remove(id.0)
     }
@@ -194,7 +195,7 @@ impl Flows {
         if let Far::Wire(wire) = far
             && wire != *tuple
         {
-            self.enter(key, id.0 << 1 | FAR, &wire);
+            self.enter(key, id.0 << 1 | FAR, key.hash_tuple(&wire));
         }
     }
 
@@ -206,18 +207,18 @@ impl Flows {
         if let Some(Wire(wire)) = self.wires.remove(flow.far)
             && wire != *tuple
         {
-            self.leave(key, id.0 << 1 | FAR, &wire);
+            self.leave(key, id.0 << 1 | FAR, key.hash_tuple(&wire));
         }
     }
 
-    fn enter(&mut self, key: &HashKey, entry: u32, tuple: &Tuple) {
+    fn enter(&mut self, key: &HashKey, entry: u32, hash: u64) {
         let Flows { slots, wires, index, .. } = self;
-        index.insert(kept(key.hash_tuple(tuple)), entry, |entry| hash_of(slots, wires, key, entry));
+        index.insert(kept(hash), entry, |entry| hash_of(slots, wires, key, entry));
     }
 
-    fn leave(&mut self, key: &HashKey, entry: u32, tuple: &Tuple) {
+    fn leave(&mut self, key: &HashKey, entry: u32, hash: u64) {
         let Flows { slots, wires, index, .. } = self;
-        index.remove(kept(key.hash_tuple(tuple)), entry, |entry| hash_of(slots, wires, key, entry));
+        index.remove(kept(hash), entry, |entry| hash_of(slots, wires, key, entry));
     }
 }
 

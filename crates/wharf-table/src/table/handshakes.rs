@@ -11,8 +11,9 @@ impl Table {
         if self.requests.is_full() {
             return Err(OpenError::Full);
         }
-        self.check_free(&request.tuple)?;
-        let id = self.requests.open(&self.key, request);
+        let hash = self.key.hash_tuple(&request.tuple);
+        self.check_free(hash, &request.tuple)?;
+        let id = self.requests.open(&self.key, chained(hash), request);
         self.take(&request.tuple, None);
         Ok(id)
     }
@@ -29,7 +30,8 @@ impl Table {
 
     /// Closes a request and hands it back.
     pub fn close_request(&mut self, id: RequestId) -> Option<Request> {
-        let request = self.requests.close(&self.key, id)?;
+        let hash = self.key.hash_tuple(&self.requests.request(id)?.tuple);
+        let request = self.requests.close(&self.key, chained(hash), id)?;
         self.free(&request.tuple, None);
         Some(request)
     }
@@ -46,9 +48,14 @@ impl Table {
     pub fn promote(&mut self, id: RequestId, far: Far, now: Instant) -> Result<FlowId, OpenError> {
         self.flows.check_room()?;
         let request = self.requests.request(id).ok_or(OpenError::NoBinding)?;
-        self.bindings.binding(request.listener).ok_or(OpenError::NoBinding)?;
-        self.close_request(id);
-        self.open(request.tuple, far, Origin::Child(request.listener), now)
+        if let Far::Wire(far) = far {
+            self.check_free(self.key.hash_tuple(&far), &far)?;
+        }
+        let origin = Origin::Child(request.listener);
+        let owned = self.marks_of(&request.tuple, origin)?;
+        let hash = self.key.hash_tuple(&request.tuple);
+        self.requests.close(&self.key, chained(hash), id);
+        Ok(self.open_free((hash, request.tuple), far, origin, owned, now))
     }
 
     /// How many requests are open.
@@ -80,10 +87,11 @@ impl Table {
             None => flow.marks & WAITING_MARKS,
         };
         let (tuple, owned) = (*flow.tuple(), owner_of(flow.tuple(), flow.marks, flow.holder));
+        let hash = self.key.hash_tuple(&tuple);
         match (owned, waiting_owner(&tuple, marks)) {
             (Some(before), Some(after)) => {
                 self.ports.change(&before, &after);
-                self.close_unowned(id)?;
+                self.close_unowned(hash, id)?;
             }
             (_, after) => {
                 // The port must not be forgotten in between.
@@ -93,7 +101,7 @@ impl Table {
                 self.close(id)?;
             }
         }
-        let id = self.waits.open(&self.key, &Waiting { tuple, payload, expires }, marks);
+        let id = self.waits.open(&self.key, chained(hash), &Waiting { tuple, payload, expires }, marks);
         self.take(&tuple, None);
         Some(id)
     }

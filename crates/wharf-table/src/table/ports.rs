@@ -119,6 +119,8 @@ pub(super) struct Ports {
     /// What has no entry in `ports`, and what has none in `addresses`.
     few_of_ports: Few,
     few_of_addresses: Few,
+    /// How many owners of each kind stand among the few of ports.
+    few_of_kinds: [u32; Kind::COUNT],
     ages: Ages,
     /// By protocol, the ports that anything owns, and those of them that are not free to connect from (rule 7).
     owned: [Option<PortSet>; 3],
@@ -133,6 +135,7 @@ impl Ports {
             addresses: HashTable::new(),
             few_of_ports: Few::new(key),
             few_of_addresses: Few::new(key),
+            few_of_kinds: [0; Kind::COUNT],
             ages: Ages::new(),
             owned: Default::default(),
             pinned: Default::default(),
@@ -208,6 +211,9 @@ impl Ports {
     }
 
     fn few_of_kind(&self, protocol: Protocol, kind: Kind, port: u16) -> u32 {
+        if self.few_of_kinds[kind as usize] == 0 {
+            return 0;
+        }
         self.few_of_ports.count(protocol, of_kind(kind, port))
     }
 
@@ -250,22 +256,18 @@ impl Ports {
     }
 
     fn add_to_few_of_address(&mut self, protocol: Protocol, at: Endpoint) -> bool {
-        let count = self.few_of_addresses.count(protocol, at);
-        let hash = address_hash(&self.key, protocol, at);
+        let Ports { key, addresses, few_of_addresses, .. } = self;
         let is_it = |it: &AddressUse| it.protocol == protocol && it.at == at;
-        let fits = count < few::MOST && (count > 0 || self.addresses.find(hash, is_it).is_none());
-        if fits {
-            self.few_of_addresses.change(protocol, at, count, count + 1);
-        }
-        fits
+        let is_new =
+            || addresses.is_empty() || addresses.find(address_hash(key, protocol, at), is_it).is_none();
+        few_of_addresses.add_one(protocol, at, is_new)
     }
 
     fn add_to_few_of_port(&mut self, protocol: Protocol, kind: Kind, port: u16) -> bool {
-        let count = self.few_of_kind(protocol, kind, port);
-        let fits = count < few::MOST && (count > 0 || self.port_use(protocol, port).is_none());
-        if fits {
-            self.few_of_ports.change(protocol, of_kind(kind, port), count, count + 1);
-        }
+        let Ports { key, ports, few_of_ports, few_of_kinds, .. } = self;
+        let is_new = || port_use(ports, key, protocol, port).is_none();
+        let fits = few_of_ports.add_one(protocol, of_kind(kind, port), is_new);
+        few_of_kinds[kind as usize] += u32::from(fits);
         fits
     }
 
@@ -290,11 +292,15 @@ impl Ports {
     fn port_entry(&mut self, protocol: Protocol, port: u16) -> &mut PortUse {
         let key = &self.key;
         let rehash = |it: &PortUse| port_hash(key, it.protocol, it.port);
-        let few = &mut self.few_of_ports;
+        let (few, of_kinds) = (&mut self.few_of_ports, &mut self.few_of_kinds);
         let fresh = || {
             let (mut kinds, mut owners): ([Summary; Kind::COUNT], u32) = Default::default();
             for kind in ONES {
+                if of_kinds[kind as usize] == 0 {
+                    continue;
+                }
                 let count = few.take(protocol, of_kind(kind, port));
+                of_kinds[kind as usize] -= count;
                 kinds[kind as usize] = Summary::of_few(count);
                 owners += count;
             }
@@ -332,14 +338,12 @@ impl Ports {
     pub(super) fn remove(&mut self, owner: &Owner) {
         let Owner { protocol, at, kind, class, user } = *owner;
         let unpinned = self.remove_from_address(owner);
+        if self.ports.is_empty() {
+            return self.remove_from_few_of_port(protocol, kind, at.port);
+        }
         let is_it = |it: &PortUse| it.protocol == protocol && it.port == at.port;
         let Ok(mut entry) = self.ports.find_entry(port_hash(&self.key, protocol, at.port), is_it) else {
-            let count = self.few_of_kind(protocol, kind, at.port);
-            self.few_of_ports.change(protocol, of_kind(kind, at.port), count, count.saturating_sub(1));
-            if ONES.iter().all(|&kind| self.few_of_kind(protocol, kind, at.port) == 0) {
-                drop_from(&mut self.owned[protocol as usize], at.port);
-            }
-            return;
+            return self.remove_from_few_of_port(protocol, kind, at.port);
         };
         let port = entry.get_mut();
         port.kinds[kind as usize].remove(class, user);
@@ -356,18 +360,31 @@ impl Ports {
             entry.remove();
             for (kind, count) in ONES.into_iter().zip(counts) {
                 self.few_of_ports.change(protocol, of_kind(kind, at.port), 0, count);
+                self.few_of_kinds[kind as usize] += count;
             }
         }
         self.give_back();
+    }
+
+    fn remove_from_few_of_port(&mut self, protocol: Protocol, kind: Kind, port: u16) {
+        let left = self.few_of_ports.remove_one(protocol, of_kind(kind, port));
+        self.few_of_kinds[kind as usize] = self.few_of_kinds[kind as usize].saturating_sub(1);
+        let others = || ONES.into_iter().filter(|&other| other != kind);
+        if left == 0 && others().all(|other| self.few_of_kind(protocol, other, port) == 0) {
+            drop_from(&mut self.owned[protocol as usize], port);
+        }
     }
 
     /// Takes an owner from its address. By how much the port is less pinned.
     fn remove_from_address(&mut self, owner: &Owner) -> u32 {
         let Owner { protocol, at, kind, class, user } = *owner;
         let is_it = |it: &AddressUse| it.protocol == protocol && it.at == at;
+        if self.addresses.is_empty() {
+            self.few_of_addresses.remove_one(protocol, at);
+            return 0;
+        }
         let Ok(mut entry) = self.addresses.find_entry(address_hash(&self.key, protocol, at), is_it) else {
-            let count = self.few_of_addresses.count(protocol, at);
-            self.few_of_addresses.change(protocol, at, count, count.saturating_sub(1));
+            self.few_of_addresses.remove_one(protocol, at);
             return 0;
         };
         let address = entry.get_mut();
@@ -391,7 +408,9 @@ impl Ports {
     pub(super) fn change(&mut self, before: &Owner, after: &Owner) {
         let Owner { protocol, at, kind, class, user } = *before;
         debug_assert!((protocol, at, kind) == (after.protocol, after.at, after.kind), "the owner stays");
-        if (class, user) == (after.class, after.user) {
+        let is_counted_alike = !class.reuses_port() && !after.class.reuses_port();
+        let is_same = (class, user) == (after.class, after.user);
+        if is_same || is_counted_alike && class.is_reusable() == after.class.is_reusable() {
             return;
         }
         let change = |summary: &mut Summary| {
@@ -429,8 +448,7 @@ impl Ports {
 
     #[inline]
     fn port_use(&self, protocol: Protocol, port: u16) -> Option<&PortUse> {
-        let hash = port_hash(&self.key, protocol, port);
-        self.ports.find(hash, |it| it.protocol == protocol && it.port == port)
+        port_use(&self.ports, &self.key, protocol, port)
     }
 
     /// Returns memory that has not been needed for a while.
@@ -461,6 +479,20 @@ fn drop_from(set: &mut Option<PortSet>, port: u16) {
     }
 }
 
+#[inline]
+fn port_use<'a>(
+    ports: &'a HashTable<PortUse>,
+    key: &HashKey,
+    protocol: Protocol,
+    port: u16,
+) -> Option<&'a PortUse> {
+    // A host that only connects has none.
+    if ports.is_empty() {
+        return None;
+    }
+    ports.find(port_hash(key, protocol, port), |it| it.protocol == protocol && it.port == port)
+}
+
 fn find_port<'a>(
     ports: &'a mut HashTable<PortUse>,
     key: &HashKey,
@@ -477,5 +509,14 @@ pub(super) fn port_hash(key: &HashKey, protocol: Protocol, port: u16) -> u64 {
 
 #[inline]
 pub(super) fn address_hash(key: &HashKey, protocol: Protocol, at: Endpoint) -> u64 {
-    key.hash_tuple(&Tuple { protocol, local: at, remote: Endpoint { addr: Addr::ANY_V6, port: 0 } })
+    match at.addr.v4_octets() {
+        // Half of the rounds.
+        Some(octets) => {
+            let port_and_protocol = u64::from(at.port) | (protocol as u64) << 16;
+            key.hash_word(u64::from(u32::from_le_bytes(octets)) << 32 | port_and_protocol)
+        }
+        None => {
+            key.hash_tuple(&Tuple { protocol, local: at, remote: Endpoint { addr: Addr::ANY_V6, port: 0 } })
+        }
+    }
 }

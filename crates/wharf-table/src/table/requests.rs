@@ -73,23 +73,18 @@ impl Requests {
         self.chains.find(&self.rows, hash, tuple).map(RequestId)
     }
 
-    pub(super) fn open(&mut self, key: &HashKey, request: &Request) -> RequestId {
+    /// Adds a request; `hash` is that of its tuple.
+    pub(super) fn open(&mut self, key: &HashKey, hash: u32, request: &Request) -> RequestId {
         let Request { tuple, listener, payload } = *request;
-        let row = Row {
-            link: Link::new(&tuple),
-            listener,
-            payload,
-            newer: NONE,
-            older: self.newest.insert(listener, NONE).unwrap_or(NONE),
-            used: true,
-        };
-        let older = row.older;
+        let newest = self.newest.entry(listener).or_insert(NONE);
+        let older = *newest;
+        let row = Row { link: Link::new(&tuple), listener, payload, newer: NONE, older, used: true };
         let number = self.rows.insert(row);
-        self.newest.insert(listener, number);
+        *newest = number;
         if let Some(older) = self.rows.value_mut(older) {
             older.newer = number;
         }
-        self.chains.insert(&mut self.rows, key, number);
+        self.chains.insert(&mut self.rows, key, hash, number);
         RequestId(number)
     }
 
@@ -101,10 +96,11 @@ impl Requests {
         self.rows.value_mut(id.0).map(|row| &mut row.payload)
     }
 
-    pub(super) fn close(&mut self, key: &HashKey, id: RequestId) -> Option<Request> {
+    /// Takes a request out; `hash` is that of its tuple.
+    pub(super) fn close(&mut self, key: &HashKey, hash: u32, id: RequestId) -> Option<Request> {
         let request = self.request(id)?;
         self.unlink(id);
-        self.chains.remove(&mut self.rows, key, id.0);
+        self.chains.remove(&mut self.rows, key, hash, id.0);
         self.rows.remove(id.0);
         Some(request)
     }

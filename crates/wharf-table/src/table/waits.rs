@@ -137,16 +137,17 @@ impl Waits {
         self.chains.find(&self.queue, hash, tuple).map(WaitingId)
     }
 
-    /// Adds a row. `marks` are [`marks`](crate::flow::marks) without the lowest bit's meaning shifted up by one.
-    pub(super) fn open(&mut self, key: &HashKey, waiting: &Waiting, marks: u8) -> WaitingId {
+    /// Adds a row; `hash` is that of its tuple. `marks` are [`marks`](crate::flow::marks) without the lowest bit's meaning
+    /// shifted up by one.
+    pub(super) fn open(&mut self, key: &HashKey, hash: u32, waiting: &Waiting, marks: u8) -> WaitingId {
         let expires = self.note(waiting.expires);
         let Waiting { tuple, payload, .. } = *waiting;
         let mut row = Row { link: Link::new(&tuple), payload, time_and_marks: 0 };
         row.set(expires, marks << 1);
-        self.append(key, row)
+        self.append(key, hash, row)
     }
 
-    fn append(&mut self, key: &HashKey, row: Row) -> WaitingId {
+    fn append(&mut self, key: &HashKey, hash: u32, row: Row) -> WaitingId {
         let mut number = self.queue.push(row);
         if number == NONE {
             // The one number that ends a chain is left out.
@@ -155,7 +156,7 @@ impl Waits {
             }
             number = self.queue.push(row);
         }
-        self.chains.insert(&mut self.queue, key, number);
+        self.chains.insert(&mut self.queue, key, hash, number);
         self.count += 1;
         WaitingId(number)
     }
@@ -206,7 +207,8 @@ impl Waits {
     pub(super) fn close(&mut self, key: &HashKey, id: WaitingId) -> Option<(Waiting, u8)> {
         let row = *self.queue.row(id.0)?;
         let waiting = self.read(&row);
-        self.chains.remove(&mut self.queue, key, id.0);
+        let hash = super::chained(key.hash_tuple(&waiting.tuple));
+        self.chains.remove(&mut self.queue, key, hash, id.0);
         self.queue.row_mut(id.0)?.link = Link::EMPTY;
         self.count -= 1;
         while let Some((_, None)) = self.queue.front() {
@@ -231,7 +233,8 @@ impl Waits {
             let mut row = *row;
             self.close(key, WaitingId(number));
             row.time_and_marks &= !u32::from(RENEWED);
-            self.append(key, row);
+            let hash = super::chained(key.hash_tuple(&row.link.tuple()));
+            self.append(key, hash, row);
         }
         None
     }

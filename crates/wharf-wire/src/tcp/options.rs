@@ -20,6 +20,8 @@ const TIMESTAMPS: u8 = 8;
 const USER_TIMEOUT: u8 = 28;
 
 const MSS_LEN: usize = 4;
+/// What stands in front of timestamps where no other option is there.
+pub(super) const TIMESTAMPS_HEAD: [u8; 4] = [NOP, NOP, TIMESTAMPS, 10];
 /// Each with its two bytes of padding or, on a SYN, the SACK-permitted option in their place.
 const TIMESTAMPS_LEN: usize = 12;
 const SACK_PERMITTED_LEN: usize = 4;

@@ -51,6 +51,18 @@ fn options_of(bytes: &[u8], flags: TcpFlags) -> TcpOptions {
 }
 
 #[test]
+fn the_words_of_a_usual_header_are_its_bytes() {
+    assert_eq!(syn().usual(), None);
+    let timestamps = Some((0x0102_0304, 0xf5f6_f7f8));
+    let options = TcpOptions { timestamps, ..TcpOptions::default() };
+    let repr =
+        TcpRepr { ack: 0x8182_8384, urgent: 0x1415, flags: TcpFlags::ACK | TcpFlags::FIN, options, ..syn() };
+    let words = repr.usual().expect("it has nothing but timestamps");
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    assert_eq!(bytes, emitted(&repr));
+}
+
+#[test]
 fn a_syn_of_linux_is_read_and_written() {
     assert_eq!(TcpRepr::parse(&LINUX_SYN).unwrap(), (syn(), &[][..]));
     assert_eq!(emitted(&syn()), LINUX_SYN);

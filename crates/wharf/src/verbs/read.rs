@@ -41,3 +41,30 @@ pub(super) fn address(text: &str) -> Result<IpAddr, String> {
 pub(super) fn mtu(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("{text:?}: not a number of bytes (write 1500 say)"))
 }
+
+/// A number of bytes, or of KiB or MiB with K or M behind it.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.as_bytes() {
+        [.., b'k' | b'K'] => (&text[..text.len() - 1], 10),
+        [.., b'm' | b'M'] => (&text[..text.len() - 1], 20),
+        _ => (text, 0),
+    };
+    let number =
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten();
+    let bytes = number.and_then(|number| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| format!("{text:?}: not a size (write 512K or 4M say)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_bytes_or_powers_of_1024() {
+        assert_eq!(["7", "256K", "4m", "0M"].map(size), [Ok(7), Ok(256 << 10), Ok(4 << 20), Ok(0)]);
+        for wrong in ["", "K", "-1", "+1", "1.5M", "4G", "1 M", "99999999999999999999", "99999999999999999M"]
+        {
+            assert_eq!(size(wrong), Err(format!("{wrong:?}: not a size (write 512K or 4M say)")));
+        }
+    }
+}

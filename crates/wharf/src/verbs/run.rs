@@ -9,7 +9,7 @@ use wharf_host::run::config::{
 use wharf_host::run::spawn::ProgramExit;
 use wharf_table::notation::{Cidr, PortSpec, PublishSpec};
 
-use super::read::{address, each, mtu, one};
+use super::read::{address, each, mtu, one, size};
 use crate::args::RunArgs;
 use crate::exit::Failure;
 use crate::services::LocalServices;
@@ -42,6 +42,7 @@ fn read(args: RunArgs) -> Result<Typed, Failure> {
         gateways: each("--gateway", &args.gateway, address)?,
         dns: each("--dns", &args.dns, address)?,
         mtu: one("--mtu", args.mtu.as_deref(), mtu)?,
+        buffer: one("--buffer", args.buffer.as_deref(), size)?,
         families: match (args.ipv4_only, args.ipv6_only) {
             (true, _) => Families::V4Only,
             (_, true) => Families::V6Only,

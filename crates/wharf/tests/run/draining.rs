@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 crate::tests! {
     [all] what_is_sent_last_arrives what_is_served_last_arrives datagrams_sent_last_arrive;
     [tap_user packet_user] it_arrives_over_a_bad_link who_takes_nothing_is_reset a_second_signal_ends_it_at_once;
-    [tap_user packet_user] newcomers_are_refused_while_it_drains a_late_reader_loses_nothing_of_a_closed_flow;
+    [tap_user packet_user] newcomers_are_refused_while_it_drains published_datagrams_are_closed_when_it_drains a_late_reader_loses_nothing_of_a_closed_flow;
     [tap_user packet_root] what_waits_for_nobody_ends_at_once;
 }
 
@@ -117,6 +117,19 @@ fn newcomers_are_refused_while_it_drains(lab: &Lab) {
     std::thread::sleep(Duration::from_millis(500));
     assert!(run.is_running(), "it waits for the reader");
     assert_eq!(lab.world.run(Place::Host, &dial).good(), "ECONNREFUSED", "when it has ended");
+    assert_eq!(run.finish().code(), CODE);
+}
+
+fn published_datagrams_are_closed_when_it_drains(lab: &Lab) {
+    let _reader = start(lab, Place::Server, &["take", server::V4, "5000", "stuck"]);
+    let cram = lab.peer("last.py", &["cram", server::V4, "5000"]);
+    let mut run = lab.wharf(&["-p", "127.0.0.1:8053:53/udp"], &cram);
+    run.line("sent ");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(run.is_running(), "it waits for the reader");
+    let ask = lab.peer("datagram.py", &["refused", "127.0.0.1", "8053"]);
+    assert_eq!(lab.world.run(Place::Host, &ask).good(), "ECONNREFUSED");
+    run.signal("TERM");
     assert_eq!(run.finish().code(), CODE);
 }
 

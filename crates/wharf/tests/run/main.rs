@@ -19,5 +19,6 @@ mod names;
 mod outward;
 mod publish;
 mod queues;
+mod switches;
 mod telling;
 mod udp;

@@ -6,7 +6,7 @@ crate::tests! {
     [all] fetches_over_both_families connects_end_as_without_wharf passes_half_close passes_resets passes_urgent_data pings;
     [all] hop_limits_run_out_where_they_should too_large_is_said_with_the_path_mtu;
     [tap_user packet_root] a_port_scan_sees_the_truth;
-    [tap_user packet_user] one_family_alone knows_its_addresses_at_once ping_says_what_forbids_it;
+    [tap_user packet_user] one_family_alone knows_its_addresses_at_once the_first_answer_is_heard ping_says_what_forbids_it;
     [tap_root] pings_over_raw_sockets_where_root_may;
 }
 
@@ -85,6 +85,18 @@ fn pings(lab: &Lab) {
     let lost = lab.run(&[], &["ping", "-n", "-c", "1", "-W", "1", unreachable::V4]);
     assert_ne!(lost.code(), 0);
     assert!(lost.stdout.contains("Unreachable"), "the router's word comes back: {}", lost.stdout);
+}
+
+/// A program that asks within its first millisecond: its kernel must take the answer in by then.
+fn the_first_answer_is_heard(lab: &Lab) {
+    if let Some(tool) = missing(&["ping"]) {
+        return println!("skipped: {tool} isn't installed");
+    }
+    for address in [server::V4, server::V6] {
+        for _ in 0..20 {
+            lab.run(&[], &["ping", "-n", "-c", "1", "-W", "1", address]).good();
+        }
+    }
 }
 
 const NO_GROUP_MAY_PING: [&str; 3] = ["sh", "-c", "echo '1 0' >/proc/sys/net/ipv4/ping_group_range"];

@@ -45,6 +45,12 @@ pub enum ConfigError {
         /// What was asked for.
         queues: u32,
     },
+    /// A buffer that is too small or too large.
+    #[error("--buffer \"{}\": not a buffer of a flow (write {} to {})", size(*.bytes), size(super::BUFFER_MIN.into()), size(super::BUFFER_MAX.into()))]
+    Buffer {
+        /// What was asked for, in bytes.
+        bytes: u64,
+    },
     /// An address that no host can have.
     #[error("{option} \"{addr}\": no host can have this address in {} (choose another one)", show(.program))]
     NotAssignable {
@@ -109,6 +115,15 @@ impl ConfigError {
             ConfigError::Clash { .. } | ConfigError::NoRandom => 125,
             _ => 2,
         }
+    }
+}
+
+/// Bytes as they are written, in the largest unit that has no fraction.
+fn size(bytes: u64) -> String {
+    match bytes {
+        _ if bytes > 0 && bytes.is_multiple_of(1 << 20) => format!("{}M", bytes >> 20),
+        _ if bytes > 0 && bytes.is_multiple_of(1 << 10) => format!("{}K", bytes >> 10),
+        _ => bytes.to_string(),
     }
 }
 

@@ -41,7 +41,26 @@ fn nothing_typed_means_the_defaults() {
     let v6 = "fd01:203:405::100/64 fd01:203:405::2 fd01:203:405::3 fd01:203:405::4";
     assert_eq!(show(lowered.v6), v6);
     assert_eq!((lowered.mtu, lowered.root, lowered.device), (1500, RootMap::Keep, LinkChoice::Auto));
+    assert_eq!(lowered.buffer, 1 << 20);
     assert_eq!(lowered.command.len(), 1, "a shell");
+}
+
+#[test]
+fn a_buffer_has_bounds() {
+    let buffer =
+        |bytes| lower(Typed { buffer: Some(bytes), ..Typed::default() }).map(|lowered| lowered.buffer);
+    assert_eq!((buffer(256 << 10), buffer(64 << 20)), (Ok(256 << 10), Ok(64 << 20)));
+    let wrong = |size: &str| Err(format!("--buffer \"{size}\": not a buffer of a flow (write 256K to 64M)"));
+    let table = [
+        (0, "0"),
+        (4095, "4095"),
+        (255 << 10, "255K"),
+        (65 << 20, "65M"),
+        (u64::MAX, "18446744073709551615"),
+    ];
+    for (bytes, size) in table {
+        assert_eq!(buffer(bytes), wrong(size));
+    }
 }
 
 #[test]

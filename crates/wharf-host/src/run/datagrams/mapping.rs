@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
+use arrayvec::ArrayVec;
 use rustix::io::Errno;
 use wharf_stack::stack::DatagramIn;
 use wharf_sys::socket::datagram::{self, Outgoing};
@@ -11,6 +12,8 @@ use wharf_sys::socket::{self, Switch};
 use wharf_table::{Endpoint, Instant};
 
 use super::super::descriptors::Descriptor;
+use super::gathered::Gathered;
+use super::outward::{Outward, TRAINS_MAX};
 
 /// Hops left with which sockets send unless the program chose its own; a gateway takes one of the usual 64.
 const USUAL_HOP_LIMIT: u8 = 63;
@@ -24,6 +27,8 @@ pub(super) struct Mapping {
     pub(super) kind: Kind,
     pub(super) last_sent: Instant,
     pub(super) replied: bool,
+    /// How many datagrams its buffer had no room for, as the host counts them.
+    overflowed: u32,
     hop_limit: u8,
     path_mtu_discovery: PathMtu,
 }
@@ -62,16 +67,41 @@ impl Mapping {
             kind,
             last_sent: now,
             replied: false,
+            overflowed: 0,
             hop_limit: 0,
             path_mtu_discovery,
         }
     }
 
-    /// Sets the socket to how a datagram is to be sent.
-    pub(super) fn prepare(&mut self, now: Instant, datagram: &DatagramIn<'_>) {
+    /// How many more than before are known to have been dropped at the socket.
+    pub(super) fn newly_overflowed(&mut self, overflowed: u32) -> u32 {
+        overflowed.wrapping_sub(std::mem::replace(&mut self.overflowed, overflowed))
+    }
+
+    /// Sets the socket to how datagrams are to be sent.
+    pub(super) fn prepare(&mut self, now: Instant, hop_limit: u8, dont_fragment: bool) {
         self.last_sent = now;
-        self.set_hop_limit(datagram.hop_limit);
-        self.set_path_mtu_discovery(if datagram.dont_fragment { PathMtu::Do } else { PathMtu::Want });
+        self.set_hop_limit(hop_limit);
+        self.set_path_mtu_discovery(if dont_fragment { PathMtu::Do } else { PathMtu::Want });
+    }
+
+    /// Sends trains, each as one message that the kernel cuts, and returns how many of them went.
+    ///
+    /// # Errors
+    /// About the first, or about a datagram that was sent before.
+    pub(super) fn send_trains(&self, trains: &[Gathered<Outward>]) -> io::Result<usize> {
+        let mut parts = ArrayVec::<[IoSlice<'_>; 1], TRAINS_MAX>::new();
+        parts.extend(trains.iter().map(|train| [IoSlice::new(train.whole().0)]));
+        let mut messages = ArrayVec::<Outgoing<'_>, TRAINS_MAX>::new();
+        messages.extend(trains.iter().zip(&parts).map(|(train, parts)| {
+            let segment = Some(train.whole().1).filter(|&size| size > 0);
+            Outgoing { parts, to: train.way().map(|way| way.to), from: None, segment }
+        }));
+        match messages.as_slice() {
+            [] => Ok(0),
+            [only] => datagram::send(&self.socket, only).map(|_| 1),
+            many => datagram::send_many(&self.socket, many),
+        }
     }
 
     /// Sends once more where only an error of an earlier datagram was reported in place of sending.

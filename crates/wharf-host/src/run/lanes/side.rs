@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wharf_stack::interface::FrameIn;
-use wharf_stack::stack::{DatagramIn, DatagramSink, Stack};
+use wharf_stack::stack::{DatagramIn, DatagramSink};
 use wharf_sys::epoll::{Interest, Ready};
-use wharf_table::{DropReason, Instant};
+use wharf_table::Instant;
 
 use super::super::descriptors::Descriptors;
 use super::super::draining::Draining;
@@ -71,8 +71,8 @@ impl Side {
     /// A failed system call of the loop itself.
     pub(super) fn run(mut self) -> io::Result<Account> {
         let result = self.carry();
-        let Side { lane, outlet, notice, .. } = self;
-        let account = Account { drops: lane.stack.drops().clone(), asked: lane.asked, handed: outlet.handed };
+        let Side { mut lane, outlet, notice, .. } = self;
+        let account = Account { drops: lane.all_drops(), asked: lane.asked, handed: outlet.handed };
         drop(lane);
         // Whatever came, the notice goes last.
         drop(notice);
@@ -143,42 +143,27 @@ fn read_link(lane: &mut Lane, outlet: &mut Outlet, now: Instant) {
     if !lane.link_has_more {
         return;
     }
-    let Lane { stack, wire, buffers, addresses, .. } = lane;
+    let Lane { stack, streams, wire, buffers, addresses, .. } = lane;
     let mut astray = outlet.frames();
     let turn = lane::read_turn(wire, buffers, |frames| {
-        sort(
-            stack,
-            frames,
-            now,
-            |stack, frame| handed::is_own(stack, addresses, frame),
-            |frame| outlet.take(&mut astray, frame),
-        );
+        // In their order: one may open the connection of the next.
+        let mut rest = frames;
+        while let Some((first, behind)) = rest.split_first() {
+            let is_astray = |frame: &FrameIn<'_>| !handed::is_own(stack, addresses, frame);
+            let own = rest.iter().position(is_astray).unwrap_or(rest.len());
+            if own > 0 {
+                stack.handle_frames_with(now, &rest[..own], &mut NoDatagrams, streams);
+                rest = &rest[own..];
+            } else {
+                rest = behind;
+                if let Err(reason) = outlet.take(&mut astray, first) {
+                    stack.count_drop(reason);
+                }
+            }
+        }
     });
     outlet.send(astray);
     lane.on_link_turn(turn);
-}
-
-/// Gives each frame to the stack or to `hand_over`. In their order: one may open the connection of the next.
-fn sort(
-    stack: &mut Stack,
-    frames: &[FrameIn<'_>],
-    now: Instant,
-    is_own: impl Fn(&Stack, &FrameIn<'_>) -> bool,
-    mut hand_over: impl FnMut(&FrameIn<'_>) -> Result<(), DropReason>,
-) {
-    let mut rest = frames;
-    while let Some((first, behind)) = rest.split_first() {
-        let own = rest.iter().position(|frame| !is_own(stack, frame)).unwrap_or(rest.len());
-        if own > 0 {
-            stack.handle_frames(now, &rest[..own], &mut NoDatagrams);
-            rest = &rest[own..];
-        } else {
-            rest = behind;
-            if let Err(reason) = hand_over(first) {
-                stack.count_drop(reason);
-            }
-        }
-    }
 }
 
 fn settle(lane: &mut Lane, now: Instant) {

@@ -36,6 +36,9 @@ const FAR_HARDWARE: [u8; 6] = [0x02, 0x77, 0x68, 0x66, 0x61, 0x72];
 /// The congestion control of the program's connections. A new network namespace has the host's default, and bbr on a
 /// link that never loses nor delays only costs speed; a route is where an ordinary user can say so.
 const CONGESTION: &str = "cubic";
+/// How many frames of the program wait in its interface while the loop is elsewhere; 500 is the kernel's usual number for a
+/// TAP, which one datagram after the other fills in two milliseconds.
+const QUEUE_FRAMES: u32 = 4096;
 
 /// The code of init when it could not do its work; the report says more.
 const FAILED: u8 = 125;
@@ -300,10 +303,13 @@ impl Plan {
         if config.v6.is_some() {
             self.batch.no_own_address(INTERFACE_INDEX);
         }
-        self.batch.configure(INTERFACE_INDEX, config.hardware, config.mtu);
+        self.batch.configure(INTERFACE_INDEX, config.hardware, config.mtu, QUEUE_FRAMES);
         self.note(Step::Interface);
         for prefix in prefixes(config) {
             self.batch.address(INTERFACE_INDEX, prefix);
+            if let IpAddr::V6(address) = prefix.address {
+                self.batch.take_in(INTERFACE_INDEX, address);
+            }
             self.note(if prefix.address.is_ipv4() { Step::Address4 } else { Step::Address6 });
         }
         // Routes stand last, but for neighbours: they may be refused and given again.

@@ -98,3 +98,31 @@ fn a_failed_write_ahead_leaves_nothing_behind() {
     assert_eq!(queue.write_at(&mut pool, 100_000, b"x"), 0);
     assert_eq!(queue.chunks.len(), 0);
 }
+
+#[test]
+fn what_was_lent_is_taken_or_kept() {
+    let all = pattern(3 * CHUNK);
+    for (kept, taken) in [(0, 0), (0, 3 * CHUNK), (100, 50), (100, 100), (CHUNK, CHUNK + 7), (5, 2 * CHUNK)] {
+        let (mut pool, mut queue) = (pool(), ByteQueue::new());
+        queue.push_slice(&mut pool, &all[..kept]);
+        let (one, two) = all[kept..].split_at(CHUNK / 2);
+        assert!(queue.lend(&mut pool, one.len()) && queue.lend(&mut pool, two.len()));
+        assert_eq!((queue.len(), content(&queue).len()), (3 * CHUNK, kept));
+        queue.settle(&mut pool, &[one, two], taken);
+        assert_eq!((queue.len(), content(&queue)), (3 * CHUNK - taken, all[taken..].to_vec()));
+        queue.clear(&mut pool);
+        assert!(pool.reserve(8), "nothing is set aside any more");
+    }
+}
+
+#[test]
+fn nothing_is_lent_that_could_not_be_kept() {
+    let (mut pool, mut queue) = (pool(), ByteQueue::new());
+    assert!(queue.lend(&mut pool, 7 * CHUNK + 1));
+    assert!(!queue.lend(&mut pool, CHUNK) && queue.lend(&mut pool, CHUNK - 1));
+    assert!(pool.take().is_none());
+    let bytes = pattern(8 * CHUNK);
+    queue.settle(&mut pool, &[&bytes], 0);
+    assert_eq!(content(&queue), bytes);
+    queue.clear(&mut pool);
+}

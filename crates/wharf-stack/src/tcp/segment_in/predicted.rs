@@ -61,6 +61,16 @@ impl Connection {
         cx: &mut Context<'_>,
         arrival: &Arrival<'_>,
     ) -> Result<(), DropReason> {
+        self.take_expected_header(cx, arrival);
+        if arrival.payload.is_empty() {
+            return Ok(());
+        }
+        self.take_in_order(cx, arrival, arrival.payload)
+    }
+
+    /// All of it but its text.
+    #[inline(always)]
+    pub(super) fn take_expected_header(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>) {
         self.count_ack(cx.now);
         if core::mem::take(&mut self.tail.waits) {
             self.dirty = true;
@@ -87,10 +97,6 @@ impl Connection {
         }
         self.note_timestamp(cx, arrival);
         self.restart_keepalive(cx);
-        if arrival.payload.is_empty() {
-            return Ok(());
-        }
-        self.take_in_order(cx, arrival, arrival.payload)
     }
 
     /// What was sent at one time is acknowledged, all of it or its beginning.

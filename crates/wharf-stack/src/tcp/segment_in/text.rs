@@ -64,14 +64,20 @@ impl Connection {
         bytes: &[u8],
     ) -> Result<(), DropReason> {
         let taken = self.receive_queue.push_slice(cx.pool, bytes);
-        self.advance_rcv_nxt(taken as u32, cx.now);
         if taken < bytes.len() {
+            self.advance_rcv_nxt(taken as u32, cx.now);
             self.owe_ack();
             return Err(DropReason::NoBuffer);
         }
-        self.schedule_ack(cx, arrival, bytes.len() as u32);
-        self.widen_window(cx, arrival, bytes.len() as u32);
+        self.count_in_order(cx, arrival, taken as u32);
         Ok(())
+    }
+
+    /// `len` bytes of a segment are in order, and in the receive queue or counted there.
+    pub(super) fn count_in_order(&mut self, cx: &mut Context<'_>, arrival: &Arrival<'_>, len: u32) {
+        self.advance_rcv_nxt(len, cx.now);
+        self.schedule_ack(cx, arrival, len);
+        self.widen_window(cx, arrival, len);
     }
 
     /// Something is missing before or behind the text: it is put where it belongs, and joins what is in order if it can.

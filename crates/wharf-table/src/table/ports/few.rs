@@ -8,6 +8,7 @@
 //! Invariant: no block is empty.
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::address_hash;
 use crate::endpoint::{Addr, Endpoint};
@@ -37,6 +38,12 @@ struct Block {
 }
 
 impl Block {
+    /// One whose digits are all zero.
+    fn new(protocol: Protocol, at: Endpoint, digit: usize) -> Block {
+        let (number, digit) = (at.port >> BLOCK_BITS, digit as u8);
+        Block { addr: at.addr, number, protocol, digit, digits: [0; WORDS] }
+    }
+
     fn is(&self, protocol: Protocol, at: Endpoint, digit: usize) -> bool {
         self.number == at.port >> BLOCK_BITS
             && usize::from(self.digit) == digit
@@ -93,6 +100,57 @@ impl Few {
         self.blocks.find(hash, |it| it.is(protocol, at, digit)).map_or(0, |block| block.digit(at.port))
     }
 
+    /// Adds one to a count, where that stays within [`MOST`], and for the first of all where `may_begin` says so. Whether it
+    /// did.
+    pub(super) fn add_one(
+        &mut self,
+        protocol: Protocol,
+        at: Endpoint,
+        may_begin: impl FnOnce() -> bool,
+    ) -> bool {
+        if self.of_digit[1..] == [0; DIGITS - 1] {
+            // All counts are of one digit, which is looked for once.
+            let (key, number) = (&self.key, at.port >> BLOCK_BITS);
+            let hash = hash(key, protocol, at.addr, number, 0);
+            let entry = self.blocks.entry(hash, |it| it.is(protocol, at, 0), |it| it.hash(key));
+            let count = match &entry {
+                Entry::Occupied(block) => block.get().digit(at.port),
+                Entry::Vacant(_) => 0,
+            };
+            if count == 0 && !may_begin() {
+                return false;
+            }
+            if count < DIGIT {
+                let of_digit = &mut self.of_digit[0];
+                let mut block = entry.or_insert_with(|| {
+                    *of_digit += 1;
+                    Block::new(protocol, at, 0)
+                });
+                block.get_mut().set(at.port, count + 1);
+                return true;
+            }
+            self.change(protocol, at, count, count + 1);
+            return true;
+        }
+        let count = self.count(protocol, at);
+        let fits = count < MOST && (count > 0 || may_begin());
+        if fits {
+            self.change(protocol, at, count, count + 1);
+        }
+        fits
+    }
+
+    /// Takes one from a count that is not zero. What is left.
+    pub(super) fn remove_one(&mut self, protocol: Protocol, at: Endpoint) -> u32 {
+        if self.of_digit[1..] == [0; DIGITS - 1] {
+            return self.change_digit(protocol, at, 0, |count| count.saturating_sub(1));
+        }
+        let count = self.count(protocol, at);
+        let left = count.saturating_sub(1);
+        self.change(protocol, at, count, left);
+        left
+    }
+
     /// Changes a count, which is at most [`MOST`], from one value to another.
     pub(super) fn change(&mut self, protocol: Protocol, at: Endpoint, before: u32, after: u32) {
         for digit in 0..DIGITS {
@@ -111,15 +169,29 @@ impl Few {
             let of_digit = &mut self.of_digit[digit];
             let fresh = || {
                 *of_digit += 1;
-                Block { addr: at.addr, number, protocol, digit: digit as u8, digits: [0; WORDS] }
+                Block::new(protocol, at, digit)
             };
             let entry = self.blocks.entry(hash, |it| it.is(protocol, at, digit), |it| it.hash(key));
             return entry.or_insert_with(fresh).get_mut().set(at.port, value);
         }
-        let Ok(mut block) = self.blocks.find_entry(hash, |it| it.is(protocol, at, digit)) else { return };
-        block.get_mut().set(at.port, 0);
-        if block.get().digits != [0; WORDS] {
-            return;
+        self.change_digit(protocol, at, digit, |_| 0);
+    }
+
+    /// Lets a digit become less; what it is then. 0 where there is none.
+    fn change_digit(
+        &mut self,
+        protocol: Protocol,
+        at: Endpoint,
+        digit: usize,
+        less: impl Fn(u32) -> u32,
+    ) -> u32 {
+        let key = &self.key;
+        let hash = hash(key, protocol, at.addr, at.port >> BLOCK_BITS, digit);
+        let Ok(mut block) = self.blocks.find_entry(hash, |it| it.is(protocol, at, digit)) else { return 0 };
+        let value = less(block.get().digit(at.port));
+        block.get_mut().set(at.port, value);
+        if value > 0 || block.get().digits != [0; WORDS] {
+            return value;
         }
         block.remove();
         self.of_digit[digit] -= 1;
@@ -128,6 +200,7 @@ impl Few {
         } else if self.blocks.capacity() > 8 * self.blocks.len() + 32 {
             self.blocks.shrink_to(2 * self.blocks.len(), |it| it.hash(key));
         }
+        0
     }
 
     /// Takes a count away and tells what it was.
@@ -154,6 +227,12 @@ mod tests {
             for (host, port, count) in steps {
                 let before = map.insert((host, port), count).unwrap_or(0);
                 few.change(Protocol::Tcp, at(host, port), before, count);
+                if count > 0 && port % 3 == 0 {
+                    prop_assert_eq!(few.remove_one(Protocol::Tcp, at(host, port)), count - 1);
+                    prop_assert_eq!(few.add_one(Protocol::Tcp, at(host, port), || true), true);
+                }
+                prop_assert!(count > 0 || !few.add_one(Protocol::Tcp, at(host, port), || false));
+                prop_assert!(count < MOST || !few.add_one(Protocol::Tcp, at(host, port), || true));
             }
             for (&(host, port), &count) in &map {
                 prop_assert_eq!(few.count(Protocol::Tcp, at(host, port)), count);

@@ -2,7 +2,9 @@
 
 TCP: echo (until the end of input), peer (says who called and closes), nonce (each line comes back), bulk (see dial.py), late (says
 what it read after the client's end of input), early (ends its output first and prints how much it read after that), reset (answers the
-first byte with RST), lines (prints each line it reads, or `ECONNRESET`), urgent (says what it read, then `ab`, `c` as urgent data, and `de`). UDP: datagrams (each comes back after the sender's address).
+first byte with RST), lines (prints each line it reads, or `ECONNRESET`), urgent (says what it read, then `ab`, `c` as urgent data, and `de`). UDP: datagrams (each comes back after the sender's address), mirror
+(each comes back as it is), pour (the first is answered with the sender's port; a second later 20,000 more come at once and `poured` is
+printed; then each is answered).
 """
 
 import asyncio
@@ -136,9 +138,29 @@ def serve_datagrams(mode, address, port):
     receiver = socket.socket(family(address), socket.SOCK_DGRAM)
     receiver.bind((address, port))
     print("ready")
+    if mode == "mirror":
+        return serve_mirror(receiver)
+    if mode == "pour":
+        return serve_pour(receiver)
     while True:
         data, caller = receiver.recvfrom(65536)
         receiver.sendto(f"{plain(caller[0])} {caller[1]} ".encode() + data, caller)
+
+
+def serve_mirror(receiver):
+    while True:
+        data, caller = receiver.recvfrom(65536)
+        receiver.sendto(data, caller)
+
+
+def serve_pour(receiver):
+    _, caller = receiver.recvfrom(65536)
+    receiver.sendto(b"%d" % caller[1], caller)
+    time.sleep(1)
+    for number in range(20000):
+        receiver.sendto(b"%d" % number, caller)
+    print("poured")
+    serve_mirror(receiver)
 
 
 def family(address):
@@ -154,7 +176,7 @@ def main():
     signal.alarm(120)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if mode == "datagrams":
+    if mode in ("datagrams", "mirror", "pour"):
         return serve_datagrams(mode, address, port)
     listener = socket.socket(family(address))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
