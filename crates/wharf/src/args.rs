@@ -39,7 +39,7 @@ Examples:
   wharf host --address 10.8.0.2/24 --tap w0 --peer 10.8.0.1/24
   wharf host --address fd00:8::2/64 --tun t0 --netns lab --clock virtual";
 
-const LINK: &str = "A bad line: delay=2ms,loss=1% (a wrong one lists all)";
+const LINK: &str = "A bad line: delay=2ms (a wrong one lists all)";
 
 /// The port layer in one program.
 #[derive(Debug, Parser)]
@@ -77,6 +77,7 @@ pub(crate) enum Verb {
 #[command(
     before_help = RUN_EXAMPLES,
     help_template = HELP,
+    disable_help_flag = true,
     override_usage = "wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)",
     args_override_self = true
 )]
@@ -136,7 +137,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) no_offload: bool,
 
-    /// Its queues, each with a thread [half the processors, at most 4]
+    /// Its queues, each with a loop [half the processors]
     #[arg(long, value_name = "N")]
     pub(crate) queues: Option<String>,
 
@@ -147,6 +148,10 @@ pub(crate) struct RunArgs {
     /// Tell it as JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Who reads this knows it: the screen has no line for it.
+    #[arg(short, long, action = ArgAction::Help, hide = true)]
+    pub(crate) help: Option<bool>,
 
     #[arg(trailing_var_arg = true, value_name = "COMMAND", hide = true)]
     pub(crate) command: Vec<OsString>,
