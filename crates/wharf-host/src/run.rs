@@ -173,7 +173,6 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     pump.register().map_err(failed("make the loop"))?;
     let exit = pump.run().map_err(failed("carry packets"))?;
     let dropped = traffic.as_mut().and_then(|traffic| traffic.sent_dropped(INTERFACE)).unwrap_or(0);
-    let dropped = dropped + u64::from(pump.lane.wire.newly_dropped());
     pump.lane.stack.count_drops(DropReason::ProgramQueueFull, dropped);
     pump.finish();
     Ok(exit)

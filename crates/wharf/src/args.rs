@@ -75,6 +75,7 @@ pub(crate) enum Verb {
 #[command(
     before_help = RUN_EXAMPLES,
     help_template = HELP,
+    disable_help_flag = true,
     override_usage = "wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)",
     args_override_self = true
 )]
@@ -135,7 +136,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) no_offload: bool,
 
-    /// Its queues, each with a thread [half the processors, at most 4]
+    /// Its queues, each with a loop [half the processors]
     #[arg(long, value_name = "N")]
     pub(crate) queues: Option<String>,
     /// Published ports over its link only, as frames
@@ -149,6 +150,10 @@ pub(crate) struct RunArgs {
     /// Tell it as JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Who reads this knows it: the screen has no line for it.
+    #[arg(short, long, action = ArgAction::Help, hide = true)]
+    pub(crate) help: Option<bool>,
 
     #[arg(trailing_var_arg = true, value_name = "COMMAND", hide = true)]
     pub(crate) command: Vec<OsString>,

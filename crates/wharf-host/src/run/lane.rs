@@ -136,6 +136,12 @@ impl Lane {
         self.link_has_more = turn.is_ok_and(|turn| turn == LinkTurn::Again);
     }
 
+    /// What was dropped here, and before it came here.
+    pub(super) fn all_drops(&mut self) -> DropCounters {
+        self.stack.count_drops(DropReason::ProgramQueueFull, self.wire.newly_dropped().into());
+        self.stack.drops().clone()
+    }
+
     /// The host's socket of a flow is ready for something.
     pub(super) fn on_stream(&mut self, now: Instant, id: ConnId, ready: Ready) {
         let refused = self.streams.on_ready(now, id, ready, &mut self.stack);

@@ -111,8 +111,8 @@ impl Pump {
 
     /// Ends what there is besides, and tells what was dropped, by reason. Multicast is not told: every kernel greets the groups
     /// of its link.
-    pub(super) fn finish(self) {
-        let mut drops = self.lane.stack.drops().clone();
+    pub(super) fn finish(mut self) {
+        let mut drops = self.lane.all_drops();
         if let Some(others) = self.others {
             let log = &self.lane.log;
             log.line(|| format!("queue 1: {} connections asked for", self.lane.asked));

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wharf_stack::interface::FrameIn;
-use wharf_stack::stack::{DatagramIn, DatagramSink, Stack};
+use wharf_stack::stack::{DatagramIn, DatagramSink};
 use wharf_sys::epoll::{Interest, Ready};
-use wharf_table::{DropReason, Instant};
+use wharf_table::Instant;
 
 use super::super::descriptors::Descriptors;
 use super::super::draining::Draining;
@@ -72,8 +72,8 @@ impl Side {
     /// A failed system call of the loop itself.
     pub(super) fn run(mut self) -> io::Result<Account> {
         let result = self.carry();
-        let Side { lane, outlet, notice, .. } = self;
-        let account = Account { drops: lane.stack.drops().clone(), asked: lane.asked, handed: outlet.handed };
+        let Side { mut lane, outlet, notice, .. } = self;
+        let account = Account { drops: lane.all_drops(), asked: lane.asked, handed: outlet.handed };
         drop(lane);
         // Whatever came, the notice goes last.
         drop(notice);
