@@ -44,8 +44,8 @@ impl Draining {
         self.next_look
     }
 
-    /// Looks at the streams, when it is time to.
-    fn look(&mut self, now: Instant, lane: &mut Lane) {
+    /// Whether everything is delivered or given up.
+    pub(super) fn is_over(&mut self, now: Instant, lane: &mut Lane) -> bool {
         if now >= self.next_look {
             self.next_look = now + LOOK;
             lane.streams.look_for_progress(now, &mut lane.stack);

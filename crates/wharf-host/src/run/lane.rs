@@ -12,7 +12,8 @@ use wharf_stack::interface::FrameIn;
 use wharf_stack::stack::{ConnId, Event, Stack};
 use wharf_sys::epoll::{Poller, Ready};
 use wharf_sys::frame::{BATCH_BYTES, FrameBuffers};
-use wharf_table::Instant;
+use wharf_table::drop::DropCounters;
+use wharf_table::{DropReason, Instant};
 
 use super::addresses::Addresses;
 use super::clock::Clock;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wharf_stack::interface::FrameIn;
-use wharf_stack::stack::{DatagramIn, DatagramSink};
+use wharf_stack::stack::{DatagramIn, DatagramSink, Stack};
 use wharf_sys::epoll::{Interest, Ready};
-use wharf_table::Instant;
+use wharf_table::{DropReason, Instant};
 
 use super::super::descriptors::Descriptors;
 use super::super::draining::Draining;
