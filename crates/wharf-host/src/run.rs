@@ -39,7 +39,7 @@ use self::config::{Lowered, Style};
 use self::datagrams::Datagrams;
 use self::descriptors::Descriptors;
 use self::echo::Echoes;
-use self::lane::Lane;
+use self::lane::{Lane, Linger};
 use self::lanes::{Lanes, Plan};
 use self::log::Log;
 use self::names::Names;
@@ -110,7 +110,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     let max_connections = descriptors.most().saturating_add(LEAVING_MAX);
     let gateway =
         start::gateway(config, &prepared.link, max_connections).map_err(failed("draw random keys"))?;
-    let linger = lane::linger(config.queues);
+    let linger = Linger::of(config.queues);
     let addresses = Addresses { v4: config.v4, v6: config.v6 };
     let plan = Plan { clock, log: &log, addresses, descriptors: &descriptors, stack: &gateway, linger };
     let others = Lanes::begin(&plan, std::mem::take(&mut prepared.queues))
@@ -153,7 +153,6 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         asked: 0,
         link_has_more: false,
         linger,
-        lingers: false,
     };
     let mut pump = Pump {
         others,

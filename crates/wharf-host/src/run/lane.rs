@@ -5,6 +5,8 @@
 //!
 //! Invariant: nothing in a lane is seen by another thread.
 
+mod linger;
+
 use std::io;
 use std::time::Duration;
 
@@ -18,19 +20,12 @@ use wharf_table::{DropReason, Instant};
 use super::addresses::Addresses;
 use super::clock::Clock;
 use super::log::Log;
-use super::start;
 use super::streams::Streams;
 use super::wire::Wire;
+pub(super) use linger::Linger;
 
 /// Batches read from the link before the rest of the loop has its turn.
 const LINK_BATCHES: usize = 4;
-/// How long the loop looks again before it sleeps, once something has happened. Waking up costs about as much on an idle processor.
-const LINGER: Duration = Duration::from_micros(50);
-
-/// How long each of so many loops looks again before it sleeps: not at all when they could keep the program from running.
-pub(super) fn linger(lanes: usize) -> Duration {
-    if lanes == 1 || lanes <= start::processors() / 2 { LINGER } else { Duration::ZERO }
-}
 
 /// A loop's own share of a run.
 pub(super) struct Lane {
@@ -46,10 +41,7 @@ pub(super) struct Lane {
     pub(super) asked: u64,
     /// Whether the link may hold more frames than were read.
     pub(super) link_has_more: bool,
-    /// How long the loop looks again before it sleeps.
-    pub(super) linger: Duration,
-    /// Whether the last wait brought an event.
-    pub(super) lingers: bool,
+    pub(super) linger: Linger,
 }
 
 /// How a turn at the link ended.
@@ -84,24 +76,12 @@ pub(super) fn read_turn(
 }
 
 impl Lane {
-    /// Waits for the next event or time-out. Who asks and answers in turns has the next word within microseconds: after an event
-    /// the loop lingers, and leaves the processor to others meanwhile, before it sleeps.
+    /// Waits for the next event or time-out.
     ///
     /// # Errors
     /// A failed system call of the loop itself.
     pub(super) fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
-        if self.lingers && timeout != Some(Duration::ZERO) {
-            let end = self.clock.now() + self.linger;
-            while ready.is_empty() && self.clock.now() < end {
-                rustix::thread::sched_yield();
-                ready.extend(self.poller.wait(Some(Duration::ZERO))?);
-            }
-        }
-        if ready.is_empty() {
-            ready.extend(self.poller.wait(timeout)?);
-        }
-        self.lingers = !ready.is_empty();
-        Ok(())
+        self.linger.wait(self.clock, &mut self.poller, ready, timeout)
     }
 
     /// Whether something can go on without a new event.

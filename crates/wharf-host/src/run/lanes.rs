@@ -24,7 +24,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use wharf_stack::stack::{Config, Stack};
@@ -34,7 +33,7 @@ use wharf_table::drop::DropCounters;
 use super::addresses::Addresses;
 use super::clock::Clock;
 use super::descriptors::Descriptors;
-use super::lane::Lane;
+use super::lane::{Lane, Linger};
 use super::log::Log;
 use super::start;
 use super::streams::Streams;
@@ -50,7 +49,7 @@ pub(super) struct Plan<'a> {
     pub(super) addresses: Addresses,
     pub(super) descriptors: &'a Descriptors,
     pub(super) stack: &'a Config,
-    pub(super) linger: Duration,
+    pub(super) linger: Linger,
 }
 
 /// What a lane has to say at its end.
@@ -197,7 +196,6 @@ impl Plan<'_> {
             asked: 0,
             link_has_more: false,
             linger: self.linger,
-            lingers: false,
         })
     }
 }
