@@ -15,7 +15,9 @@ use wharf_stack::stack::{ConnId, Event, Stack};
 use wharf_sys::epoll::{Poller, Ready};
 use wharf_sys::frame::{BATCH_BYTES, FrameBuffers};
 use wharf_table::drop::DropCounters;
-use wharf_table::{DropReason, Instant};
+use wharf_table::table::Found;
+use wharf_table::trace::Silent;
+use wharf_table::{DropReason, Endpoint, Instant, Protocol, Tuple};
 
 use super::addresses::Addresses;
 use super::clock::Clock;
@@ -87,6 +89,12 @@ impl Lane {
     /// Whether something can go on without a new event.
     pub(super) fn has_work(&self) -> bool {
         self.link_has_more || self.streams.has_work() || (self.stack.has_frames() && self.wire.is_open())
+    }
+
+    /// Whether a connection of this lane goes from the first to the second of these.
+    pub(super) fn has(&self, (local, remote): (Endpoint, Endpoint)) -> bool {
+        let tuple = Tuple { protocol: Protocol::Tcp, local, remote };
+        !matches!(self.stack.table().find(&tuple, &mut Silent), Found::Nothing | Found::Binding(_))
     }
 
     /// Whether frames of the program may still be on their way to the stack.

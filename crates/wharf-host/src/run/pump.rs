@@ -15,7 +15,7 @@ use wharf_stack::stack::{DatagramIn, DatagramSink, Event};
 use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::signal::{Origin, Signals};
 use wharf_sys::socket;
-use wharf_table::{DropReason, Instant, Protocol, Tuple};
+use wharf_table::{DropReason, Endpoint, Instant, Protocol, Tuple};
 
 use super::addresses::Family;
 use super::datagrams::Datagrams;
@@ -296,15 +296,23 @@ impl Pump {
             let listener = &self.listeners[index as usize];
             let inside = listener.inside;
             match socket::accept(&listener.socket) {
-                Ok(Some((socket, peer))) => {
-                    self.spliced.lead(now, Client { socket, peer, inside }, &self.lane.poller);
-                }
+                Ok(Some((socket, peer))) => self.on_accepted(now, Client { socket, peer, inside }),
                 Ok(None) => return false,
                 // No descriptor is left, or no memory: the newcomer can't stay.
                 Err(error) => self.turn_away(index, &error),
             }
         }
         true
+    }
+
+    /// Leads a client to the program past the link where that can be, and where its pair of addresses is not in use on the link.
+    fn on_accepted(&mut self, now: Instant, client: Client) {
+        let pair = self.lane.addresses.published(client.peer, client.inside, Family::Same);
+        if pair.is_some_and(|pair| self.lane.has(pair)) {
+            self.on_client(now, client);
+        } else {
+            self.spliced.lead(now, client, &self.lane.poller);
+        }
     }
 
     /// Leads a client to the program over the link.
@@ -317,6 +325,12 @@ impl Pump {
         let other = lane.addresses.published(peer, inside, Family::Other);
         let Some(first) = same.or(other) else { return };
         let fallback = if same.is_some() { other } else { None };
+        // What a spliced flow has in the program's network is another port's for who comes over the link.
+        let free = |(source, target): (Endpoint, Endpoint)| {
+            let is_taken = self.spliced.has((source, target));
+            (if is_taken { Endpoint::new(source.addr, 0) } else { source }, target)
+        };
+        let (first, fallback) = (free(first), fallback.map(free));
         let (remote, local) = first;
         lane.log.client(peer, Tuple { protocol: Protocol::Tcp, local, remote }, Path::Frames);
         lane.streams.publish(now, socket, first, fallback, &lane.poller, &mut lane.stack);

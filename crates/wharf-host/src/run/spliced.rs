@@ -20,7 +20,7 @@ mod half;
 mod rush;
 mod stock;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, OwnedFd};
@@ -90,6 +90,8 @@ pub(super) struct Spliced {
     paused_until: Option<Instant>,
     /// Whether a socket may be told its only port.
     has_port_ranges: bool,
+    /// The pairs of addresses that flows have in the program's network: nobody else may take them meanwhile.
+    pairs: HashSet<(Endpoint, Endpoint)>,
     /// Of each of the program's ports that had clients.
     rushes: HashMap<u16, Rush>,
     program: Program,
@@ -124,6 +126,7 @@ impl Spliced {
             strikes: 0,
             paused_until: None,
             has_port_ranges: true,
+            pairs: HashSet::new(),
             rushes: HashMap::new(),
             program: Program::Running,
         }
@@ -164,6 +167,11 @@ impl Spliced {
         self.returned.pop()
     }
 
+    /// Whether a flow has this pair of addresses in the program's network.
+    pub(super) fn has(&self, pair: (Endpoint, Endpoint)) -> bool {
+        self.pairs.contains(&pair)
+    }
+
     /// Leads a client to the program, or [returns](Spliced::poll_returned) it.
     pub(super) fn lead(&mut self, now: Instant, client: Client, poller: &Poller) {
         let paused = self.paused_until.is_some_and(|until| now < until);
@@ -189,6 +197,9 @@ impl Spliced {
         let (Some((source, target)), Some(stock)) = (way, &mut self.stock) else {
             return self.give_back(key, poller);
         };
+        if self.pairs.contains(&(source, target)) {
+            return self.give_back(key, poller);
+        }
         let family = Family::of(target.addr.ip());
         let Some(socket) = stock.take(now, family) else {
             if stock.awaited_since(family).is_none() {
@@ -217,6 +228,7 @@ impl Spliced {
         }
         flow.inside = Some(Side::new(socket));
         flow.phase = Phase::Connecting;
+        self.pairs.insert((source, target));
         self.awaited.push_back(Awaited { until: now + PATIENCE, key, serial: flow.serial });
     }
 
@@ -269,7 +281,7 @@ impl Spliced {
     /// The program does not listen where this way leads.
     fn on_refused(&mut self, now: Instant, key: u32, poller: &Poller) {
         if let Some(flow) = self.flows.get_mut(key as usize) {
-            flow.inside = None;
+            leave(&mut self.pairs, &self.addresses, flow);
             flow.way += 1;
             self.connect(now, key, poller);
         }
@@ -286,7 +298,8 @@ impl Spliced {
 
     /// Gives a flow's client to the link.
     fn give_back(&mut self, key: u32, poller: &Poller) {
-        let Some(flow) = self.flows.try_remove(key as usize) else { return };
+        let Some(mut flow) = self.flows.try_remove(key as usize) else { return };
+        leave(&mut self.pairs, &self.addresses, &mut flow);
         if flow.registered && poller.delete(&flow.client.socket).is_err() {
             return streams::reset(&flow.client.socket);
         }
@@ -359,6 +372,16 @@ impl Spliced {
         if verdict == Verdict::Reset {
             flow.reset();
         }
+        leave(&mut self.pairs, &self.addresses, &mut flow);
+    }
+}
+
+/// Closes a flow's socket in the program's network, and lets others have its pair of addresses.
+fn leave(pairs: &mut HashSet<(Endpoint, Endpoint)>, addresses: &Addresses, flow: &mut Flow) {
+    if flow.inside.take().is_some()
+        && let Some(pair) = addresses.past_link(flow.peer, flow.port, flow.way)
+    {
+        pairs.remove(&pair);
     }
 }
 

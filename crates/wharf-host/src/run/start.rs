@@ -50,6 +50,14 @@ const FLOW_BUFFER: u32 = 1 << 20;
 const BUFFER_LIMIT: usize = 512 << 20;
 /// How long a tuple rests that both sides have closed. The link is memory: nothing on it is older than that.
 const TIME_WAIT: Duration = Duration::from_secs(1);
+/// Ports of clients that can't be shown with their own: none that a [spliced](super::spliced) client may have.
+const OWN_PORTS: PortRange = match (Port::new(PortRange::LINUX.last().number() + 1), Port::new(u16::MAX)) {
+    (Some(first), Some(last)) => match PortRange::new(first, last) {
+        Some(range) => range,
+        None => unreachable!(),
+    },
+    _ => unreachable!(),
+};
 /// Frames of one batch from the link.
 pub(super) const LINK_BATCH: usize = 32;
 
@@ -121,7 +129,7 @@ pub(super) fn gateway(config: &Lowered, link: &Link, max_connections: usize) -> 
         tcp,
         buffer_limit: BUFFER_LIMIT / config.queues,
         max_connections,
-        ephemeral_ports: PortRange::DYNAMIC,
+        ephemeral_ports: OWN_PORTS,
         table_key: random_key()?,
         isn_key: random_key()?,
     })

@@ -210,7 +210,11 @@ impl Streams {
             },
             Phase::Connecting if ready.writable => self.on_connected(now, id, stack),
             Phase::Connecting | Phase::Publishing => {}
-            Phase::Open => self.queue(id),
+            Phase::Open => {
+                // Who has finished is closed as a whole only when it was told the other end, or has reset.
+                stream.host_reset |= ready.hang_up && stream.host_finished && !stream.program_finished;
+                self.queue(id);
+            }
         }
         None
     }

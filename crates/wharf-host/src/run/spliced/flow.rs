@@ -115,7 +115,9 @@ impl Flow {
         if program == Program::Over && down.finished && !client.broken {
             return if left(client) == 0 { Verdict::Finished } else { Verdict::Unacknowledged };
         }
-        for (side, half) in [(&mut *client, &*up), (&mut *inside, &*down)] {
+        for (side, half, back) in [(&mut *client, &*up, &*down), (&mut *inside, &*down, &*up)] {
+            // Who has finished is closed as a whole only when it was told the other's end, or has reset.
+            side.broken |= side.hung_up && half.ended && !back.finished;
             side.reset |= side.broken && half.ended;
         }
         if client.reset && inside.reset {

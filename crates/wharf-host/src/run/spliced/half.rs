@@ -63,19 +63,30 @@ pub(super) struct Side {
     pub(super) ended: bool,
     /// It takes nothing any more. What it sent before may still be read; then it counts as [reset](Side::reset).
     pub(super) broken: bool,
+    /// Both directions of the socket are closed.
+    pub(super) hung_up: bool,
     /// It has reset the connection, and all that came before was read.
     pub(super) reset: bool,
 }
 
 impl Side {
     pub(super) fn new(socket: OwnedFd) -> Side {
-        Side { socket, readable: false, writable: false, ended: false, broken: false, reset: false }
+        Side {
+            socket,
+            readable: false,
+            writable: false,
+            ended: false,
+            broken: false,
+            hung_up: false,
+            reset: false,
+        }
     }
 
     pub(super) fn on_ready(&mut self, ready: Ready) {
         self.readable |= ready.readable;
         self.writable |= ready.writable;
         self.ended |= ready.ended;
+        self.hung_up |= ready.hang_up;
     }
 
     /// Sends the FIN.
