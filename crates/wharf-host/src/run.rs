@@ -163,6 +163,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         echoes: Echoes::new(addresses, descriptors.clone(), seeds[1]),
         resolver: Resolver::new(names),
         listeners,
+        handed_has_more: false,
         waiting: Vec::new(),
         spare: Some(spare),
         signals,

@@ -27,9 +27,9 @@ impl Interest {
         use epoll::EventFlags as F;
         F::ET
             | match self {
-                Interest::Read => F::IN | F::RDHUP,
+                Interest::Read => F::IN | F::RDHUP | F::PRI,
                 Interest::Write => F::OUT,
-                Interest::ReadWrite => F::IN | F::RDHUP | F::OUT,
+                Interest::ReadWrite => F::IN | F::RDHUP | F::PRI | F::OUT,
                 Interest::Nothing => F::empty(),
             }
     }
@@ -44,7 +44,8 @@ pub struct Ready {
     pub readable: bool,
     /// There is room for output, or an error to be met.
     pub writable: bool,
-    /// The other end has finished: the end of input follows what is there to read.
+    /// The other end has finished: the end of input follows what is there to read. Or there is urgent data, before which one
+    /// read stops: either way a short read has not emptied the socket.
     pub ended: bool,
     /// Both directions are shut down, or the other end is gone.
     pub hang_up: bool,
@@ -61,7 +62,7 @@ impl From<epoll::Event> for Ready {
             token: event.data.u64(),
             readable: flags.intersects(F::IN | F::RDHUP | F::PRI) || error || hang_up,
             writable: flags.contains(F::OUT) || error || hang_up,
-            ended: flags.contains(F::RDHUP) || error || hang_up,
+            ended: flags.intersects(F::RDHUP | F::PRI) || error || hang_up,
             hang_up,
             error,
         }

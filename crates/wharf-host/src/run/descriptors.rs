@@ -54,19 +54,23 @@ impl Descriptors {
         self.0.most
     }
 
-    /// Takes one for a flow.
+    /// Takes one, if there is one, for what can do without.
+    pub(super) fn try_take(&self) -> Option<Descriptor> {
+        let less = |left: usize| left.checked_sub(1);
+        let taken = self.0.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        taken.is_ok().then(|| Descriptor(Arc::clone(&self.0)))
+    }
+
+    /// Takes one for a flow, which is refused without.
     ///
     /// # Errors
     /// `EMFILE`: all are in use.
     pub(super) fn take(&self) -> io::Result<Descriptor> {
-        let less = |left: usize| left.checked_sub(1);
-        match self.0.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
-            Ok(_) => Ok(Descriptor(Arc::clone(&self.0))),
-            Err(_) => {
-                self.note(&Errno::MFILE.into());
-                Err(Errno::MFILE.into())
-            }
-        }
+        self.try_take().ok_or_else(|| {
+            let error = Errno::MFILE.into();
+            self.note(&error);
+            error
+        })
     }
 
     /// Notes why a newcomer was refused, where it was for want of a descriptor: the host as a whole may have none left either.

@@ -115,7 +115,10 @@ impl Pump {
     /// When [`Pump::poll_ended`] has to look again.
     pub(super) fn ending_timeout(&self) -> Option<Instant> {
         let Ending { least, draining, .. } = self.ending.as_ref()?;
-        let is_over = self.lane.streams.is_empty() && self.spliced.is_empty() && self.are_others_drained();
+        let is_over = !self.lane.is_sending()
+            && self.lane.streams.is_empty()
+            && self.spliced.is_empty()
+            && self.are_others_drained();
         Some(if is_over { *least } else { draining.next_look() })
     }
 
@@ -129,7 +132,7 @@ impl Pump {
         }
         let is_over = draining.is_over(now, &mut self.lane) && self.spliced.is_empty();
         let is_sending = self.lane.is_sending() || now < *least;
-        if !is_sending {
+        if !is_sending && others_are_drained {
             self.datagrams.close_published();
         }
         if *pace == Pace::Patient && (is_sending || !is_over || !others_are_drained) {

@@ -183,6 +183,8 @@ fn open(protocol: Protocol, at: SocketAddr) -> Result<(SocketAddr, OwnedFd), Err
         sockopt::set_socket_oobinline(&socket, true)?;
         // Segments go on as they came; this is inherited as well.
         sockopt::set_tcp_nodelay(&socket, true)?;
+        // So is this: a client that is gone is noticed in the end.
+        sockopt::set_socket_keepalive(&socket, true)?;
         rustix::net::bind(&socket, &at)?;
         rustix::net::listen(&socket, BACKLOG)?;
     }

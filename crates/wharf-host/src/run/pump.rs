@@ -35,6 +35,8 @@ use super::wire::Watch;
 
 /// Clients accepted from one listener before the rest of the loop has its turn.
 const ACCEPTS_A_TURN: usize = 256;
+/// Batches of other lanes' frames taken before the rest of the loop has its turn.
+const HANDED_A_TURN: usize = 16;
 /// The token of the stack's listener for DNS over TCP, and of its binding for UDP.
 pub(super) const DNS_TOKEN: u32 = 1;
 
@@ -56,6 +58,8 @@ pub(super) struct Pump {
     pub(super) echoes: Echoes,
     pub(super) resolver: Resolver,
     pub(super) listeners: Vec<Listener>,
+    /// Whether other lanes may have more for this one.
+    pub(super) handed_has_more: bool,
     /// Listeners at which more clients may wait.
     pub(super) waiting: Vec<u32>,
     /// Kept free for the moment in which descriptors are used up, to turn a newcomer away.
@@ -148,6 +152,7 @@ impl Pump {
             }
             self.accept_clients(now);
             self.read_link(now);
+            self.read_handed(now)?;
             self.on_timeouts(now);
             self.settle(now);
             if let Some(exit) = self.poll_ended(now) {
@@ -160,6 +165,7 @@ impl Pump {
     fn timeout(&self) -> Option<Duration> {
         let busy = self.lane.has_work()
             || !self.waiting.is_empty()
+            || self.handed_has_more
             || self.spliced.has_work()
             || self.datagrams.has_work()
             || self.echoes.has_work();
@@ -192,7 +198,7 @@ impl Pump {
             Token::Sockets => self.spliced.on_sockets(now, &self.lane.poller),
             Token::Datagram(key) => self.datagrams.on_ready(key, ready),
             Token::Echo(key) => self.echoes.on_ready(key, ready),
-            Token::Handed => self.on_handed(now)?,
+            Token::Handed => self.handed_has_more = true,
             // That is for others.
             Token::End => {}
             Token::Names(_) => self.resolver.names.handle_ready(now, token.into()),
@@ -215,10 +221,16 @@ impl Pump {
         self.datagrams.flush(now);
     }
 
-    /// Takes what the other lanes have for this one.
-    fn on_handed(&mut self, now: Instant) -> io::Result<()> {
-        while let Some(frames) = self.others.as_mut().map_or(Ok(None), Lanes::poll)? {
-            self.take_handed(now, &frames);
+    /// Takes what the other lanes have for this one, up to a turn.
+    fn read_handed(&mut self, now: Instant) -> io::Result<()> {
+        for _ in 0..HANDED_A_TURN {
+            if !self.handed_has_more {
+                break;
+            }
+            match self.others.as_mut().map_or(Ok(None), Lanes::poll)? {
+                Some(frames) => self.take_handed(now, &frames),
+                None => self.handed_has_more = false,
+            }
         }
         Ok(())
     }

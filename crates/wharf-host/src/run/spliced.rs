@@ -38,7 +38,7 @@ use self::half::{Side, Tools};
 use self::rush::Rush;
 use self::stock::Stock;
 use super::addresses::Addresses;
-use super::descriptors::Descriptors;
+use super::descriptors::{Descriptor, Descriptors};
 use super::log::{Log, Path};
 use super::spawn::Sockets;
 use super::streams;
@@ -75,6 +75,8 @@ pub(super) struct Spliced {
     addresses: Addresses,
     descriptors: Descriptors,
     stock: Option<Stock>,
+    /// The rights to what lies in the stock, and to pipes.
+    _own: Vec<Descriptor>,
     flows: Slab<Flow>,
     flows_max: usize,
     tools: Tools,
@@ -111,13 +113,18 @@ impl Spliced {
     pub(super) fn new(addresses: Addresses, sockets: Option<Sockets>, descriptors: Descriptors) -> Spliced {
         let flows_max = descriptors.most() / SHARE / 2;
         let batch = BATCH.min(flows_max / 4);
+        let pipes = PIPES.min(flows_max / 8);
+        let stock = sockets.filter(|_| flows_max > 0).map(|source| Stock::new(source, batch));
+        let own = stock.as_ref().map_or(0, Stock::most) + Tools::descriptors(pipes);
+        let own = if stock.is_some() { own } else { 0 };
         Spliced {
             addresses,
+            _own: (0..own).map_while(|_| descriptors.try_take()).collect(),
             descriptors,
-            stock: sockets.filter(|_| flows_max > 0).map(|source| Stock::new(source, batch)),
+            stock,
             flows: Slab::new(),
             flows_max,
-            tools: Tools::new(PIPES.min(flows_max / 8)),
+            tools: Tools::new(pipes),
             work: VecDeque::new(),
             awaited: VecDeque::new(),
             resetting: VecDeque::new(),
@@ -182,7 +189,7 @@ impl Spliced {
         if self.rushes.get_mut(&client.inside).is_some_and(|rush| rush.is_on(now)) {
             return self.returned.push(client);
         }
-        let (Ok(one), Ok(other)) = (self.descriptors.take(), self.descriptors.take()) else {
+        let (Some(one), Some(other)) = (self.descriptors.try_take(), self.descriptors.try_take()) else {
             return self.returned.push(client);
         };
         self.serials = self.serials.wrapping_add(1);
@@ -235,12 +242,17 @@ impl Spliced {
     /// Sockets have come, or there will be no more.
     pub(super) fn on_sockets(&mut self, now: Instant, poller: &Poller) {
         let Some(stock) = &mut self.stock else { return };
-        stock.receive();
+        let has_come = stock.receive();
         let waiting = self.awaited.iter().filter(|awaited| {
             let flow = self.flows.get(awaited.key as usize);
             flow.is_some_and(|flow| flow.serial == awaited.serial && flow.phase == Phase::Waiting)
         });
         let waiting: Vec<u32> = waiting.map(|awaited| awaited.key).collect();
+        if !has_come {
+            // Init has no room for sockets either.
+            self.paused_until = Some(now + PAUSE);
+            return waiting.into_iter().for_each(|key| self.give_back(key, poller));
+        }
         waiting.into_iter().for_each(|key| self.connect(now, key, poller));
     }
 
@@ -322,7 +334,9 @@ impl Spliced {
             }
         }
         while let Some(resetting) = pop_due(&mut self.resetting, now) {
-            if self.flows.get(resetting.key as usize).is_some_and(|flow| flow.serial == resetting.serial) {
+            let flow = self.flows.get_mut(resetting.key as usize);
+            if let Some(flow) = flow.filter(|flow| flow.serial == resetting.serial) {
+                flow.resetting = false;
                 self.queue(resetting.key);
             }
         }
@@ -347,7 +361,9 @@ impl Spliced {
             match flow.turn(&mut self.tools, self.program) {
                 Verdict::Done => {}
                 Verdict::Again => self.queue(key),
+                Verdict::Unacknowledged if flow.resetting => {}
                 Verdict::Unacknowledged => {
+                    flow.resetting = true;
                     let until = now + LOOK_AGAIN;
                     self.resetting.push_back(Awaited { until, key, serial: flow.serial });
                 }

@@ -132,6 +132,11 @@ impl Streams {
         poller: &Poller,
         stack: &mut Stack,
     ) -> Option<Tuple> {
+        if self.draining.is_some() {
+            // Who asked is gone.
+            stack.refuse(now, id, Refusal::Silent);
+            return None;
+        }
         let begun = self.descriptors.take().and_then(|descriptor| {
             let (socket, connecting) = begin_connect(target, poller, Token::Stream(id))?;
             Ok((Stream::new(socket, descriptor, Phase::Connecting), connecting))
@@ -404,6 +409,12 @@ impl Stream {
 
     /// Writes received bytes to the host, straight from the receive buffer, then the program's FIN.
     fn move_to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
+        if self.broken {
+            // Nobody takes it, and the program must come to read what the host sent before.
+            let lost = stack.connection(id).received_len();
+            stack.consume(now, id, lost);
+            return Turn::Done;
+        }
         let turn = self.write_all_received(now, id, stack);
         let conn = stack.connection(id);
         if conn.received_len() == 0 && conn.peer_has_finished() && !self.program_finished {

@@ -126,7 +126,7 @@ pub(super) fn serve(
     mut on_end: impl FnMut(u32, process::Ended) -> Served,
 ) -> io::Result<()> {
     let children = Signals::take(&[CHILD_ENDED])?;
-    let mut wants = PollFlags::IN;
+    let mut asks = true;
     loop {
         while children.read()?.is_some() {}
         // One signal stands for many ends, and one that ended before signals were taken has left none.
@@ -135,14 +135,16 @@ pub(super) fn serve(
                 return Ok(());
             }
         }
-        let mut polled = [PollFd::new(&children, PollFlags::IN), PollFd::new(channel, wants)];
-        match rustix::event::poll(&mut polled, None) {
+        let mut polled = [PollFd::new(&children, PollFlags::IN), PollFd::new(channel, PollFlags::IN)];
+        // A channel that the parent has closed would never leave the call waiting, whatever is asked of it.
+        let awaited = if asks { &mut polled[..] } else { &mut polled[..1] };
+        match rustix::event::poll(awaited, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        if !polled[1].revents().is_empty() && !answer(channel) {
-            // The parent needs no more; its other channel tells when it is gone.
-            wants = PollFlags::empty();
+        if asks && !polled[1].revents().is_empty() {
+            // When the parent needs no more, its other channel tells when it is gone.
+            asks = answer(channel);
         }
     }
 }

@@ -69,6 +69,8 @@ pub(super) struct Flow {
     pub(super) serial: u32,
     /// Waits in the list of work.
     pub(super) queued: bool,
+    /// Waits in the list of those that reset when what came before has arrived.
+    pub(super) resetting: bool,
     /// The poller knows the client's socket.
     pub(super) registered: bool,
     /// How far it had come when it was last looked at, once the program has ended.
@@ -90,6 +92,7 @@ impl Flow {
             phase: Phase::Connecting,
             serial,
             queued: false,
+            resetting: false,
             registered: false,
             mark: None,
             _descriptors: descriptors,

@@ -37,6 +37,11 @@ impl Tools {
         Tools { buffer: vec![0; BUFFER_BYTES].into(), pipes: Vec::new(), lent: 0, lent_max }
     }
 
+    /// The most descriptors that so many pipes at work and the spare ones hold.
+    pub(super) const fn descriptors(lent_max: usize) -> usize {
+        2 * (lent_max + if lent_max < PIPES_KEPT { lent_max } else { PIPES_KEPT })
+    }
+
     fn take_pipe(&mut self) -> Option<Pipe> {
         if self.lent >= self.lent_max {
             return None;
@@ -48,7 +53,7 @@ impl Tools {
 
     fn give_back(&mut self, pipe: Pipe) {
         self.lent = self.lent.saturating_sub(1);
-        if pipe.is_empty() && self.pipes.len() < PIPES_KEPT {
+        if pipe.is_empty() && self.pipes.len() < PIPES_KEPT.min(self.lent_max) {
             self.pipes.push(pipe);
         }
     }
@@ -205,10 +210,12 @@ impl Half {
         while moved < TURN_BYTES {
             self.flush(to, tools);
             let may_read = from.readable && !from.reset && !self.ended;
-            if !may_read || !to.writable || to.broken || !self.is_empty() {
+            // Who takes nothing any more must not keep the other from going on to what it sent before.
+            if !may_read || !(to.writable || to.broken) || !self.is_empty() {
                 return Turn::Done;
             }
             let count = match self.means {
+                _ if to.broken => self.copy(from, to, tools),
                 Means::Buffer => self.copy(from, to, tools),
                 Means::Pipe => self.splice(from, to, tools),
             };
@@ -268,7 +275,7 @@ impl Half {
             // A short read has emptied the socket, and what comes later is a new edge (epoll(7)).
             from.readable = from.ended;
         }
-        let sent = to.send(bytes);
+        let sent = if to.broken { count } else { to.send(bytes) };
         if sent < count && !to.broken {
             self.held = Held::Bytes(bytes.get(sent..).unwrap_or_default().into(), 0);
         }
@@ -282,16 +289,15 @@ impl Half {
             return 0;
         };
         match pipe.fill(&from.socket, SPLICE_BYTES) {
-            Ok(0) => self.on_end(from),
-            Ok(count) => {
+            Ok(count) if count > 0 => {
                 self.spliced += count;
                 to.drain(&mut pipe);
                 self.put_away(pipe, to, tools);
                 return count;
             }
-            Err(Errno::AGAIN) => {
+            Ok(_) | Err(Errno::AGAIN) => {
                 tools.give_back(pipe);
-                // Urgent data is not spliced: only a read tells that there is nothing at all.
+                // Urgent data is not spliced: only a read tells that there is nothing at all, or that this is the end.
                 let count = self.copy(from, to, tools);
                 self.means = if self.spliced < LARGE_BYTES { Means::Buffer } else { Means::Pipe };
                 self.spliced = 0;

@@ -57,20 +57,27 @@ impl Stock {
         if self.over { None } else { self.shelf(family).asked }
     }
 
-    /// Takes what has come.
-    pub(super) fn receive(&mut self) {
+    /// The most descriptors that it holds.
+    pub(super) fn most(&self) -> usize {
+        2 * self.shelves.len() * self.batch
+    }
+
+    /// Takes what has come; `false` where an answer brought nothing, and the next would not either.
+    pub(super) fn receive(&mut self) -> bool {
         let mut came = Vec::with_capacity(self.batch);
+        let mut has_come = true;
         loop {
             match self.source.receive(|socket| came.push(socket)) {
                 Ok(Some(family)) => {
+                    has_come &= !came.is_empty();
                     let shelf = self.shelf(family);
                     shelf.sockets.append(&mut came);
                     shelf.asked = None;
                 }
-                Ok(None) => return,
+                Ok(None) => return has_come,
                 Err(_) => {
                     self.over = true;
-                    return;
+                    return has_come;
                 }
             }
         }
