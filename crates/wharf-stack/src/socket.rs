@@ -230,6 +230,11 @@ impl Host {
         self.stack.poll_timeout()
     }
 
+    /// When [`Host::handle_timeout`] would give memory back that nobody needs any more. An owner who sleeps longer keeps it.
+    pub fn poll_trim(&self) -> Option<Instant> {
+        self.stack.poll_trim()
+    }
+
     /// Gives every frame that is due to `sink`, until nothing is left or the link takes no more.
     pub fn poll_frames<F: FrameSink>(&mut self, now: Instant, sink: &mut F) {
         self.send_outgoing(sink);

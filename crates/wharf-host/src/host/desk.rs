@@ -65,7 +65,8 @@ impl Desk {
         if self.clock.is_virtual() {
             return None;
         }
-        self.next().map(|at| at.since(self.now()))
+        let next = [self.next(), self.host.poll_trim()].into_iter().flatten().min();
+        next.map(|at| at.since(self.now()))
     }
 
     /// When something is due.

@@ -82,9 +82,11 @@ impl ChunkPool {
         }
     }
 
-    /// When spare chunks are to be given back.
+    /// When [`ChunkPool::trim`] is to be called; at once where chunks have become spare since it was.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        (self.trim_at != Instant::NEVER).then_some(self.trim_at)
+        let is_new = self.trim_at == Instant::NEVER && !self.spare.is_empty();
+        let next = if is_new { Instant::ZERO } else { self.trim_at };
+        (next != Instant::NEVER).then_some(next)
     }
 
     /// Chunks that are held by somebody.
@@ -105,7 +107,7 @@ impl ChunkPool {
 
     /// Whether the next [`ChunkPool::take`] would be refused.
     pub const fn is_exhausted(&self) -> bool {
-        self.in_use >= self.limit
+        self.in_use + self.reserved >= self.limit
     }
 }
 

@@ -3,7 +3,7 @@
 use core::ops::Deref;
 
 use wharf_table::binding::{BindError, BindingId};
-use wharf_table::flow::{Far, Holder, Origin};
+use wharf_table::flow::{Far, FlowId, Holder, Origin};
 use wharf_table::request::RequestId;
 use wharf_table::table::Chosen;
 use wharf_table::waiting::{Waiting, WaitingId};
@@ -339,6 +339,7 @@ impl Stack {
         self.poll_starved()
     }
 
+    /// Gives a connection its place and its flow. One for which there is no room gives back what it holds.
     pub(super) fn open(
         &mut self,
         now: Instant,
@@ -346,10 +347,26 @@ impl Stack {
         listener: Option<u32>,
         opening: Opening,
     ) -> Result<ConnId, DropReason> {
-        if self.connections.len() >= self.config.max_connections {
+        let Some((key, flow)) = self.open_flow(now, &conn, opening) else {
+            conn.release(&mut self.pool);
             return Err(DropReason::NoFlow);
+        };
+        let work = self.connections.insert(conn, flow, listener).ok_or(DropReason::NoFlow)?;
+        work.incoming = opening == Opening::Outside;
+        if let Opening::Listener(binding, _) = opening {
+            work.unaccepted = self.listeners.is_queueing(binding);
+            self.settle(now, key);
+            self.on_request_established(binding, key);
         }
-        let key = self.connections.next_key().ok_or(DropReason::NoFlow)?;
+        Ok(ConnId(key))
+    }
+
+    /// The flow of a new connection, and where the connection will stand; `None` when there is no room.
+    fn open_flow(&mut self, now: Instant, conn: &Connection, opening: Opening) -> Option<(u32, FlowId)> {
+        if self.connections.len() >= self.config.max_connections {
+            return None;
+        }
+        let key = self.connections.next_key()?;
         let origin = match opening {
             Opening::Ours(origin) => origin,
             Opening::Listener(binding, _) => Origin::Child(binding),
@@ -360,15 +377,7 @@ impl Stack {
             Opening::Listener(_, Some(request)) => self.table.promote(request, far, now),
             _ => self.table.open(conn.tuple(), far, origin, now),
         };
-        let work = self.connections.insert(conn, flow.map_err(|_| DropReason::NoFlow)?, listener);
-        let work = work.ok_or(DropReason::NoFlow)?;
-        work.incoming = opening == Opening::Outside;
-        if let Opening::Listener(binding, _) = opening {
-            work.unaccepted = self.listeners.is_queueing(binding);
-            self.settle(now, key);
-            self.on_request_established(binding, key);
-        }
-        Ok(ConnId(key))
+        Some((key, flow.ok()?))
     }
 
     /// Runs a command on a connection and settles what follows from it.

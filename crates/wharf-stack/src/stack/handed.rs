@@ -85,7 +85,8 @@ impl Stack {
         let is_lent = may && work.conn.lend_segment(&mut cx, segment, payload, ecn);
         if is_lent {
             handed.pieces.push((key, payload));
-        } else if work.conn.is_lending() {
+        } else if work.conn.is_lending() || self.pool.is_exhausted() {
+            // What others are lent may be taken in a moment, and make room.
             self.settle_handed(now, texts, handed);
         }
         is_lent

@@ -147,6 +147,19 @@ fn a_reset_does_not_move_the_urgent_mark_in_what_is_still_to_be_read() {
 }
 
 #[test]
+fn a_handshake_for_which_there_is_no_room_any_more_keeps_no_memory() {
+    let mut host = host_with(1_500, |config| config.max_connections = 1);
+    host.listen(None, PORT, 1);
+    let ours = blank(0, 5_000);
+    let syn = Segment { ack: 0, seq: IRS, ..ours.clone().flags(SYN).options(&MSS_1000) };
+    let [answer] = &host.take(syn)[..] else { panic!("no SYN-ACK") };
+    let ack = Segment { seq: IRS.wrapping_add(1), ack: answer.seq.wrapping_add(1), ..ours.flags(ACK) };
+    host.stack.connect(host.now, at(HOST[0], 0), at(PEER[0], 9)).expect("there is room for one");
+    host.take(ack.data(b"text"));
+    assert_eq!((host.stack.buffered_bytes(), host.stack.connection_count()), (0, 1));
+}
+
+#[test]
 fn an_abort_sends_one_reset_and_leaves_nothing() {
     let mut host = host(|_| {});
     let talk = host.opened();
