@@ -12,6 +12,11 @@ const HELP: &str = "\
 
 {options}";
 
+/// The same for a verb whose options fill the screen.
+const DENSE_HELP: &str = "\
+{before-help}Usage: {usage}
+{options}";
+
 const VERBS_HELP: &str = "\
 {about}
 
@@ -74,7 +79,7 @@ pub(crate) enum Verb {
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = RUN_EXAMPLES,
-    help_template = HELP,
+    help_template = DENSE_HELP,
     disable_help_flag = true,
     override_usage = "wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)",
     args_override_self = true

@@ -53,7 +53,6 @@ Examples:
   wharf run --link delay=20ms,loss=1% -- ./test       over a bad line
 
 Usage: wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)
-
   -p, --publish <SPEC>     [ADDRESS:]HOSTPORT[-END]:PORT[-END][/tcp|/udp]
       --allow-host <PORT>  A port of the host's loopback that it may reach
       --address <CIDR>     Its address [10.0.2.100/24, a random /64 of IPv6]
@@ -68,7 +67,7 @@ Usage: wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)
       --root               Be root inside
       --device <KIND>      The link: auto, tap or packet [auto]
       --no-offload         Frames no larger than the MTU, with their checksums
-      --queues <N>         Its queues, each with a thread [half the processors, at most 4]
+      --queues <N>         Its queues, each with a loop [half the processors]
       --no-splice          Published ports over its link only, as frames
   -v, --verbose            Tell on standard error what happens
       --json               Tell it as JSON, one object a line
