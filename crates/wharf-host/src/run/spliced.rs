@@ -253,7 +253,12 @@ impl Spliced {
             self.paused_until = Some(now + PAUSE);
             return waiting.into_iter().for_each(|key| self.give_back(key, poller));
         }
-        waiting.into_iter().for_each(|key| self.connect(now, key, poller));
+        for key in waiting {
+            // One may stand in the list more than once, for each time that it was waited for.
+            if self.flows.get(key as usize).is_some_and(|flow| flow.phase == Phase::Waiting) {
+                self.connect(now, key, poller);
+            }
+        }
     }
 
     /// A socket of a flow is ready for something.
