@@ -78,12 +78,16 @@ pub(super) fn read_turn(
 }
 
 impl Lane {
-    /// Waits for the next event or time-out.
+    /// Waits for the next event or time-out, and says what time it is then.
     ///
     /// # Errors
     /// A failed system call of the loop itself.
-    pub(super) fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
-        self.linger.wait(self.clock, &mut self.poller, ready, timeout)
+    pub(super) fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<Instant> {
+        self.wire.await_room(&self.poller)?;
+        self.linger.wait(self.clock, &mut self.poller, ready, timeout)?;
+        let now = self.clock.now();
+        self.wire.set_now(now);
+        Ok(now)
     }
 
     /// Whether something can go on without a new event.

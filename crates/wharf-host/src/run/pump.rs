@@ -140,11 +140,8 @@ impl Pump {
     pub(super) fn run(&mut self) -> io::Result<ProgramExit> {
         let mut ready = Vec::with_capacity(512);
         loop {
-            self.lane.wire.await_room(&self.lane.poller)?;
             let timeout = self.timeout();
-            self.lane.wait(&mut ready, timeout)?;
-            let now = self.lane.clock.now();
-            self.lane.wire.set_now(now);
+            let now = self.lane.wait(&mut ready, timeout)?;
             for event in ready.drain(..) {
                 if let Some(token) = Token::from_bits(event.token) {
                     self.on_ready(now, token, event)?;

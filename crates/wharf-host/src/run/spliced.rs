@@ -115,8 +115,7 @@ impl Spliced {
         let batch = BATCH.min(flows_max / 4);
         let pipes = PIPES.min(flows_max / 8);
         let stock = sockets.filter(|_| flows_max > 0).map(|source| Stock::new(source, batch));
-        let own = stock.as_ref().map_or(0, Stock::most) + Tools::descriptors(pipes);
-        let own = if stock.is_some() { own } else { 0 };
+        let own = stock.as_ref().map_or(0, |stock| stock.most() + Tools::descriptors(pipes));
         Spliced {
             addresses,
             _own: (0..own).map_while(|_| descriptors.try_take()).collect(),

@@ -84,11 +84,8 @@ impl Side {
     fn carry(&mut self) -> io::Result<()> {
         let mut ready = Vec::with_capacity(512);
         loop {
-            self.lane.wire.await_room(&self.lane.poller)?;
             let timeout = self.timeout();
-            self.lane.wait(&mut ready, timeout)?;
-            let now = self.lane.clock.now();
-            self.lane.wire.set_now(now);
+            let now = self.lane.wait(&mut ready, timeout)?;
             for event in ready.drain(..) {
                 match Token::from_bits(event.token) {
                     Some(Token::End) if self.end.word() == END => {
