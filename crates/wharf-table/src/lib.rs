@@ -25,6 +25,7 @@ pub mod port;
 mod port_set;
 pub mod registry;
 pub mod request;
+pub mod rows;
 mod slots;
 pub mod table;
 pub mod time;

@@ -15,6 +15,12 @@ pub struct Owner {
     pub user: Option<String>,
     /// The number of its user.
     pub uid: Option<u32>,
+    /// The process that started it, or that took it over.
+    pub parent: Option<u32>,
+    /// The systemd unit that it belongs to.
+    pub unit: Option<String>,
+    /// The container that it belongs to.
+    pub container: Option<String>,
 }
 
 impl fmt::Display for Owner {
@@ -48,6 +54,7 @@ mod tests {
             command: Some("nginx".into()),
             user: Some("www-data".into()),
             uid: Some(33),
+            ..Owner::default()
         };
         assert_eq!(owner.to_string(), "nginx (pid 812, user www-data)");
         owner.user = None;

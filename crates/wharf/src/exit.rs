@@ -7,7 +7,10 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::error::ErrorKind;
+
+use crate::args::Args;
 
 /// Wrong usage, or a failed system call.
 pub(crate) const USAGE: u8 = 2;
@@ -50,12 +53,14 @@ pub(crate) fn usage(error: &clap::Error) -> Result<ExitCode, Failure> {
         }
         _ => {
             // The first word is the verb, as wharf has no options of its own that take a value.
-            let help = match std::env::args_os().nth(1) {
-                Some(word) if word == "run" => "wharf run --help",
-                Some(word) if word == "host" => "wharf host --help",
-                _ => "wharf --help",
-            };
-            Err(Failure::usage(one_line(&error.render().to_string(), help)))
+            let typed = std::env::args_os().nth(1);
+            let verbs = Args::command();
+            let verb = verbs
+                .get_subcommands()
+                .find(|verb| typed.as_deref().is_some_and(|word| word == verb.get_name()));
+            let help = verb
+                .map_or_else(|| "wharf --help".into(), |verb| format!("wharf {} --help", verb.get_name()));
+            Err(Failure::usage(one_line(&error.render().to_string(), &help)))
         }
     }
 }

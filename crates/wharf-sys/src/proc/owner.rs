@@ -93,6 +93,7 @@ fn owner_of(row: &Row) -> Owner {
         command: pid.and_then(|pid| read_trimmed(format!("/proc/{pid}/comm"))),
         user: user_name(row.uid),
         uid: Some(row.uid),
+        ..Owner::default()
     }
 }
 
