@@ -94,7 +94,7 @@ fn read_below(root: &OwnedFd, path: &str) -> io::Result<String> {
     io::read_to_string(fs::File::from(file))
 }
 
-/// The fields of a `format` file: `field:__u16 sport;	offset:24;	size:2;	signed:0;`.
+/// The fields of a `format` file: `field:__u16 sport; offset:24; size:2; signed:0;`.
 fn fields(text: &str) -> Vec<(String, Field)> {
     let read = |line: &str| {
         let mut parts = line.trim().strip_prefix("field:")?.split(';').map(str::trim);
