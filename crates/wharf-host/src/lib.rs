@@ -8,5 +8,6 @@
 pub mod host;
 pub mod run;
 pub mod watch;
+pub mod snapshot;
 
 pub use wharf_sys::HugePages;
