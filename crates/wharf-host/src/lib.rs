@@ -7,5 +7,6 @@
 
 pub mod host;
 pub mod run;
+pub mod snapshot;
 
 pub use wharf_sys::HugePages;
