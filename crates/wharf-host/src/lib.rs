@@ -7,7 +7,7 @@
 
 pub mod host;
 pub mod run;
-pub mod watch;
 pub mod snapshot;
+pub mod watch;
 
 pub use wharf_sys::HugePages;
