@@ -3,6 +3,7 @@
 //!
 //! An encoder of our own: what a run asks for is a dozen fixed requests, and its start-up time counts.
 
+pub mod destroyed;
 mod receive;
 pub mod route;
 pub mod rule;
