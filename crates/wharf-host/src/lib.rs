@@ -7,5 +7,6 @@
 
 pub mod host;
 pub mod run;
+pub mod when;
 
 pub use wharf_sys::HugePages;
