@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod host;
+pub mod pause;
 pub mod run;
 pub mod runs;
 pub mod snapshot;

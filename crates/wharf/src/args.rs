@@ -3,11 +3,13 @@
 //! Values stay text here. The verbs read them with the notations of `wharf_table`, whose errors quote the offending part.
 
 mod host;
+mod list;
 mod run;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::host::HostArgs;
+pub(crate) use self::list::ListArgs;
 pub(crate) use self::run::RunArgs;
 
 const HELP: &str = "\
@@ -60,4 +62,8 @@ pub(crate) enum Verb {
 
     /// Run a host of wharf's own stack, driven by JSON lines
     Host(HostArgs),
+
+    /// Show the endpoints of this host and who holds them
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
 }

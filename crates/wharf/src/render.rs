@@ -10,6 +10,7 @@ pub(crate) mod column;
 pub(crate) mod csv;
 pub(crate) mod json;
 pub(crate) mod measure;
+pub(crate) mod page;
 pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod text;
