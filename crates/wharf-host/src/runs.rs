@@ -14,6 +14,7 @@ mod status;
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
@@ -191,6 +192,34 @@ pub fn flows(runs: &[Run]) -> Result<Vec<Flow>, RunsError> {
         flows.append(&mut of_run);
     }
     Ok(flows)
+}
+
+/// What a run's rules say of something that it would reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// Whether they allow it.
+    pub is_allowed: bool,
+    /// The rule that says so; `None` for the default.
+    pub rule: Option<String>,
+}
+
+/// Asks a run what its rules say. `None` where it has none, or does not answer.
+pub fn decide(run: &Run, protocol: &str, name: Option<&str>, address: IpAddr, port: u16) -> Option<Decided> {
+    let addresses = [address.to_string()];
+    let question = serde_json::json!({
+        "do": "decide", "protocol": protocol, "name": name, "addresses": addresses, "port": port,
+    });
+    let socket = unix::connect(run.socket.as_bytes()).ok()?;
+    let call = conversation::Call::new(socket, &format!("{question}\n"), STATUS_MAX);
+    let answer = conversation::hold(vec![call], STATUS_PATIENCE).pop()??;
+    let document: serde_json::Value = serde_json::from_slice(&answer).ok()?;
+    let rule = |of: &serde_json::Value| of["rule"].as_str().map(str::to_owned);
+    let look_up = &document["look_up"];
+    if look_up["allowed"] == false {
+        return Some(Decided { is_allowed: false, rule: rule(look_up) });
+    }
+    let judged = document["addresses"].get(0)?;
+    Some(Decided { is_allowed: judged["allowed"].as_bool()?, rule: rule(judged) })
 }
 
 /// The names of control sockets in the kernel's list of UNIX sockets.
