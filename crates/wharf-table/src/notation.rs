@@ -15,11 +15,13 @@ mod cidr;
 mod endpoint;
 mod port;
 mod publish;
+mod rule;
 
 pub use cidr::{Cidr, CidrError};
 pub use endpoint::{EndpointError, parse_endpoint};
 pub use port::{PortError, PortSpec, parse_port};
 pub use publish::{PublishError, PublishSpec};
+pub use rule::TargetError;
 
 use crate::port::Port;
 use crate::tuple::Protocol;

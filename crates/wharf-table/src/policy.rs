@@ -4,6 +4,15 @@
 //! own loopback, link-local ranges, the metadata services of clouds, and addresses that are no unicast destination.
 //! An IPv6 address that carries an IPv4 address for a translator (NAT64, 6to4) is judged by both.
 
+mod hostname;
+mod index;
+mod rule;
+mod rules;
+
+pub use hostname::{Hostname, HostnameError, NamePattern};
+pub use rule::{Action, Hidden, Limits, Peer, Rule, Target};
+pub use rules::{Decision, Loopback, Outcome, Question, RuleId, Rules, Shown};
+
 use alloc::vec::Vec;
 use core::fmt;
 
