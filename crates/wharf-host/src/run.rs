@@ -10,6 +10,7 @@ mod datagrams;
 mod descriptors;
 mod draining;
 mod echo;
+mod guard;
 mod lane;
 mod lanes;
 mod log;

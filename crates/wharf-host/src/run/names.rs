@@ -12,6 +12,7 @@
 //!
 //! Deliberately absent: a cache (the host's resolver has one), DNSSEC validation (AD, CD and DO pass through), zone transfers.
 
+mod asked;
 mod exchange;
 mod hosts;
 mod local;
@@ -32,6 +33,7 @@ use wharf_sys::epoll::{Interest, Poller};
 use wharf_table::{Addr, Instant};
 use wharf_wire::dns::{Message, Name};
 
+use self::asked::Asked;
 use self::exchange::{Exchange, Key, Outcome, Waiter};
 use self::hosts::Hosts;
 use self::local::Local;
@@ -39,6 +41,7 @@ use self::reply::Taken;
 use self::resolv::{Order, ResolvConf};
 use self::upstream::Via;
 use self::watched::Watched;
+use super::guard::{Guard, Ruling};
 
 /// The most questions that are under way.
 const EXCHANGES_MAX: usize = 1024;
@@ -96,6 +99,10 @@ pub struct Names {
     penalties: HashMap<SocketAddr, Instant>,
     rotation: usize,
     answers: VecDeque<(ClientToken, Vec<u8>)>,
+    /// Who says which names may be asked for.
+    guard: Guard,
+    /// Names that were not answered, and why.
+    denials: VecDeque<(String, Ruling)>,
     room: Vec<u8>,
 }
 
@@ -123,8 +130,20 @@ impl Names {
             penalties: HashMap::new(),
             rotation: 0,
             answers: VecDeque::new(),
+            guard: Guard::default(),
+            denials: VecDeque::new(),
             room: Vec::new(),
         }
+    }
+
+    /// Asks `guard` from now on which names may be asked for, and tells it what is answered.
+    pub(super) fn guard(&mut self, guard: Guard) {
+        self.guard = guard;
+    }
+
+    /// A name that was not answered, or would not have been, and why.
+    pub(super) fn poll_denial(&mut self) -> Option<(String, Ruling)> {
+        self.denials.pop_front()
     }
 
     /// Takes a message that came from a client. Whether there will be an answer, by [`Names::poll_answer`], sooner or later:
@@ -142,12 +161,18 @@ impl Names {
             Taken::Query(query, question) => {
                 self.hosts.refresh();
                 let limit = reply::limit(&query, transport);
-                match self.local.answer(self.hosts.value(), &question) {
-                    Some(answer) => self.answers.push_back((client, reply::local(&query, answer, limit))),
-                    None => {
-                        let waiter = Waiter { client, id: query.header().id, limit };
-                        self.forward(now, &query, waiter, transport);
+                match self.examine(now, &query, &question) {
+                    Asked::No(answer) => {
+                        self.answers.push_back((client, reply::local(&query, answer, limit)))
                     }
+                    asked => match self.local.answer(self.hosts.value(), &question) {
+                        Some(answer) => self.answer(now, client, reply::local(&query, answer, limit)),
+                        None => {
+                            let spelled = asked.spelled(&question);
+                            let waiter = Waiter { client, id: query.header().id, limit, spelled };
+                            self.forward(now, &asked.message(&query), waiter, transport);
+                        }
+                    },
                 }
             }
         }
@@ -155,8 +180,8 @@ impl Names {
     }
 
     /// Asks the host's name servers, or joins who has asked the same.
-    fn forward(&mut self, now: Instant, query: &Message<'_>, waiter: Waiter, transport: Transport) {
-        let mut bytes = query.bytes().to_vec();
+    fn forward(&mut self, now: Instant, query: &[u8], waiter: Waiter, transport: Transport) {
+        let mut bytes = query.to_vec();
         bytes[..2].fill(0);
         let via = match transport {
             Transport::Udp { .. } => Via::Udp,
@@ -164,12 +189,14 @@ impl Names {
         };
         let key: Key = (via, Rc::from(bytes));
         let shared = self.by_query.get(&key).and_then(|&index| self.exchanges.get_mut(index));
-        let joined = shared.is_some_and(|exchange| exchange.join(waiter));
+        let joined = shared.is_some_and(|exchange| exchange.join(waiter.clone()));
         if joined {
             return;
         }
         if self.exchanges.len() >= EXCHANGES_MAX || self.by_query.contains_key(&key) {
-            self.answers.push_back((waiter.client, reply::failure(query, waiter.id)));
+            if let Ok(query) = Message::parse(&key.1) {
+                self.answers.push_back((waiter.client, reply::failure(&query, waiter.id)));
+            }
             return;
         }
         self.resolv_conf.refresh();
@@ -178,7 +205,7 @@ impl Names {
         let outcome = exchange.ask_next(now, &mut self.random);
         let index = self.exchanges.insert(exchange);
         self.by_query.insert(key, index);
-        self.on_outcome(index, outcome);
+        self.on_outcome(now, index, outcome);
     }
 
     /// The name servers, those last that did not answer lately.
@@ -204,7 +231,7 @@ impl Names {
         let outcome = exchange.on_ready(now, &mut self.room, &mut self.random);
         if outcome != Outcome::Waiting {
             self.deadlines.remove(&(deadline, index));
-            self.on_outcome(index, outcome);
+            self.on_outcome(now, index, outcome);
         }
     }
 
@@ -217,7 +244,7 @@ impl Names {
                 self.penalties.insert(server, now + PENALTY);
             }
             let outcome = exchange.ask_next(now, &mut self.random);
-            self.on_outcome(index, outcome);
+            self.on_outcome(now, index, outcome);
         }
     }
 
@@ -232,7 +259,7 @@ impl Names {
     }
 
     /// Waits for a new socket, or tells the clients how it ended.
-    fn on_outcome(&mut self, index: usize, outcome: Outcome) {
+    fn on_outcome(&mut self, now: Instant, index: usize, outcome: Outcome) {
         let asked = match outcome {
             Outcome::Waiting => return,
             Outcome::Asked => self.watch(index),
@@ -241,7 +268,9 @@ impl Names {
         if !asked {
             let exchange = self.exchanges.remove(index);
             self.by_query.remove(&exchange.key);
-            self.answers.extend(exchange.into_answers());
+            for (client, answer) in exchange.into_answers() {
+                self.answer(now, client, answer);
+            }
         }
     }
 

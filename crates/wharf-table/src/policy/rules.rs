@@ -12,7 +12,7 @@
 //!   shown, for one whose address was answered for such a name.
 //! - Where a protocol hides the name, a rule that allows it stands for the flow only if it says so ([`Hidden::Lenient`]).
 //!
-//! What is never open unless it is named (the host's loopback, metadata services) is the [`Policy`](super::Policy)'s.
+//! What is never open unless it is named (the host's loopback, metadata services) comes as the question's [`Ground`].
 
 use alloc::vec::Vec;
 
@@ -48,8 +48,8 @@ pub struct Question<'a> {
     pub addr: Addr,
     /// The port; anything for ICMP.
     pub port: u16,
-    /// That the address stands for the host's loopback.
-    pub host: Loopback,
+    /// Whether the address is open to who is allowed everything.
+    pub ground: Ground,
     /// The names for which this address was answered, as far as that still counts.
     pub names: &'a [Hostname],
     /// What the flow shows of a name.
@@ -58,13 +58,15 @@ pub struct Question<'a> {
     pub program: Option<&'a str>,
 }
 
-/// Whether an address inside the run stands for the host's own loopback.
+/// Whether an address is open by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loopback {
-    /// It does.
-    OfHost,
-    /// It does not.
-    No,
+pub enum Ground {
+    /// It is open where nothing says otherwise.
+    Open,
+    /// It stands for the host's loopback: open where `host`, or the address itself, is named.
+    Host,
+    /// It is closed unless a rule names the address or its network; names, `lan`, `any` and the default don't.
+    Closed,
 }
 
 /// What the rules answer.
@@ -192,6 +194,7 @@ impl Rules {
     fn judge(&self, concerned: &[(RuleId, &Rule)], question: &Question<'_>, shown: Shown<'_>) -> Decision {
         match concerned.iter().find(|(_, rule)| stands(rule, question, shown)) {
             Some((id, rule)) => Decision { outcome: Outcome::of(rule.action), rule: Some(*id) },
+            None if question.ground != Ground::Open => Decision { outcome: Outcome::Deny, rule: None },
             None => Decision { outcome: Outcome::of(self.default), rule: None },
         }
     }
@@ -239,13 +242,12 @@ impl Outcome {
 
 /// Whether a rule stands for a flow that shows this.
 fn stands(rule: &Rule, question: &Question<'_>, shown: Shown<'_>) -> bool {
-    let host = question.host == Loopback::OfHost;
-    let pattern = match &rule.target.peer {
-        Peer::Name(pattern) => pattern,
-        Peer::Host => return host,
-        // The host's loopback is open where it is named, and nowhere else.
-        Peer::Any | Peer::Lan if host => return false,
-        peer => return peer.contains(question.addr),
+    let pattern = match (&rule.target.peer, question.ground) {
+        (Peer::Network(network), _) => return network.contains(question.addr),
+        (Peer::Host, ground) => return ground == Ground::Host,
+        (_, Ground::Host | Ground::Closed) => return false,
+        (Peer::Name(pattern), Ground::Open) => pattern,
+        (peer, Ground::Open) => return peer.contains(question.addr),
     };
     let answered = || question.names.iter().any(|name| pattern.covers(name));
     match (rule.action, shown) {

@@ -36,12 +36,12 @@ fn ask(rules: &Rules, to: &str, names: &[&str], shown: &str) -> Outcome {
         "hidden" => Shown::Hidden,
         _ => Shown::Name(&seen),
     };
-    let host = if at.addr == Addr::v4([10, 0, 2, 4]) { Loopback::OfHost } else { Loopback::No };
+    let ground = ground_of(at.addr);
     let question = Question {
         protocol: Protocol::Tcp,
         addr: at.addr,
         port: at.port,
-        host,
+        ground,
         names: &names,
         shown,
         program: Some("curl"),
@@ -98,6 +98,24 @@ fn the_first_rule_decides() {
     assert_eq!(ask(&bound, "192.0.2.1:443", &[], "?"), Outcome::Allow);
 }
 
+/// 10.0.2.4 stands for the host, and a metadata service is closed.
+fn ground_of(addr: Addr) -> Ground {
+    match addr.v4_octets() {
+        Some([10, 0, 2, 4]) => Ground::Host,
+        Some([169, 254, ..]) => Ground::Closed,
+        _ => Ground::Open,
+    }
+}
+
+#[test]
+fn what_is_closed_by_itself_is_opened_by_its_address_only() {
+    let at = "169.254.169.254:80";
+    for texts in [&["allow any"][..], &["allow lan"], &["allow meta.test"], &["allow host"], &[]] {
+        assert_eq!(ask(&rules(texts, Action::Allow), at, &["meta.test"], "-"), Outcome::Deny, "{texts:?}");
+    }
+    assert_eq!(ask(&rules(&["allow 169.254.169.254:80"], Action::Deny), at, &[], "?"), Outcome::Allow);
+}
+
 #[test]
 fn the_hosts_loopback_is_open_where_it_is_named() {
     assert_eq!(ask(&rules(&["allow any"], Action::Deny), "10.0.2.4:80", &[], "?"), Outcome::Deny);
@@ -133,8 +151,8 @@ fn model(rules: &Rules, question: &Question<'_>) -> Outcome {
                 continue;
             }
             let stands = match (&rule.target.peer, shown, rule.action) {
-                (Peer::Host, ..) => question.host == Loopback::OfHost,
-                (Peer::Any | Peer::Lan, ..) if question.host == Loopback::OfHost => false,
+                (Peer::Host, ..) => question.ground == Ground::Host,
+                (Peer::Any | Peer::Lan | Peer::Name(_), ..) if question.ground != Ground::Open => false,
                 (Peer::Name(pattern), Shown::Name(shown), Action::Deny) => pattern.covers(shown),
                 (Peer::Name(pattern), Shown::Name(shown), Action::Allow) => {
                     pattern.covers(shown) && question.names.iter().any(|name| name == shown)
@@ -147,7 +165,7 @@ fn model(rules: &Rules, question: &Question<'_>) -> Outcome {
                 return rule.action;
             }
         }
-        rules.default_action()
+        if question.ground == Ground::Open { rules.default_action() } else { Action::Deny }
     };
     if question.shown != Shown::NotYet {
         return Outcome::of(verdict(question.shown));
@@ -196,7 +214,7 @@ proptest! {
     fn decisions_are_those_of_the_model(
         list in prop::collection::vec(any_rule(), 0..12),
         default in any::<bool>(),
-        addr in prop::sample::select(vec!["192.0.2.1", "192.0.2.9", "10.0.2.4", "10.9.9.9", "198.51.100.1"]),
+        addr in prop::sample::select(vec!["192.0.2.1", "192.0.2.9", "10.0.2.4", "169.254.169.254", "10.9.9.9", "198.51.100.1"]),
         port in prop::sample::select(vec![22u16, 80, 443]),
         names in prop::collection::btree_set(prop::sample::select(NAMES.to_vec()), 0..3),
         shown in 0usize..9,
@@ -211,8 +229,8 @@ proptest! {
             _ => Shown::Name(&seen),
         };
         let addr: Addr = addr.parse::<IpAddr>().unwrap().into();
-        let host = if addr == Addr::v4([10, 0, 2, 4]) { Loopback::OfHost } else { Loopback::No };
-        let question = Question { protocol: Protocol::Tcp, addr, port, host, names: &names, shown, program: Some("curl") };
+        let ground = ground_of(addr);
+        let question = Question { protocol: Protocol::Tcp, addr, port, ground, names: &names, shown, program: Some("curl") };
         let decision = rules.decide(&question);
         prop_assert_eq!(decision, rules.decide_slowly(&question));
         // What is certain may be judged as what is yet to be shown, never the other way round: then a byte would go out unseen.
