@@ -40,6 +40,7 @@ use self::config::{Lowered, Style};
 use self::datagrams::Datagrams;
 use self::descriptors::Descriptors;
 use self::echo::Echoes;
+use self::guard::Guard;
 use self::lane::{Lane, Linger};
 use self::lanes::{Lanes, Plan};
 use self::log::Log;
@@ -113,7 +114,9 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         start::gateway(config, &prepared.link, max_connections).map_err(failed("draw random keys"))?;
     let linger = Linger::of(config.queues);
     let addresses = Addresses { v4: config.v4, v6: config.v6 };
-    let plan = Plan { clock, log: &log, addresses, descriptors: &descriptors, stack: &gateway, linger };
+    let guard = Guard::new(config.guard.clone(), start::policy(config));
+    let (descriptors, stack) = (&descriptors, &gateway);
+    let plan = Plan { clock, log: &log, addresses, descriptors, stack, guard: &guard, linger };
     let others = Lanes::begin(&plan, std::mem::take(&mut prepared.queues))
         .map_err(failed("start the loop of another queue"))?;
     let mut stack = Stack::new(gateway, now);
@@ -124,9 +127,11 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     }
     let names = {
         let poller = poller.try_clone().map_err(failed("make the loop"))?;
-        Names::new(config.names(Token::NAMES_BASE), poller, start::random_u64_or_die)
+        let mut names = Names::new(config.names(Token::NAMES_BASE), poller, start::random_u64_or_die);
+        names.guard(guard.clone());
+        names
     };
-    let mut datagrams = Datagrams::new(addresses, descriptors.clone());
+    let mut datagrams = Datagrams::new(addresses, descriptors.clone(), guard.clone());
     let mut listeners = Vec::new();
     for port in published {
         let Published { protocol, local, inside, socket, .. } = port;
@@ -151,6 +156,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         buffers,
         addresses,
         streams: Streams::new(descriptors.clone()),
+        guard: guard.clone(),
         asked: 0,
         link_has_more: false,
         linger,
@@ -161,7 +167,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         spliced: Spliced::new(addresses, sockets, descriptors.clone()),
         descriptors: descriptors.clone(),
         datagrams,
-        echoes: Echoes::new(addresses, descriptors.clone(), seeds[1]),
+        echoes: Echoes::new(addresses, descriptors.clone(), seeds[1], guard.clone()),
         resolver: Resolver::new(names),
         listeners,
         handed_has_more: false,

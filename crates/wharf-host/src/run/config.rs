@@ -17,6 +17,7 @@ use wharf_wire::dns::Name;
 
 pub use self::error::ConfigError;
 pub use self::host_network::HostNetwork;
+pub use super::guard::{Denial, GuardConfig, Mode};
 use super::names::NamesConfig;
 use super::names::resolv::ResolvConf;
 pub use super::spawn::{LinkChoice, RootMap};
@@ -131,6 +132,8 @@ pub struct Typed {
     pub name: Option<String>,
     /// `--allow-host`.
     pub allow_host: Vec<PortSpec>,
+    /// `--allow`, `--deny`, `--default`, `--policy` and what comes of a denial.
+    pub guard: GuardConfig,
     /// `--link`.
     pub link: Option<Impairment>,
     /// `--root`.
@@ -170,6 +173,8 @@ pub struct Lowered {
     pub publish: Vec<PublishSpec>,
     /// The ports of the host's loopback that may be reached.
     pub allow_host: Vec<PortSpec>,
+    /// Who may talk to whom.
+    pub guard: GuardConfig,
     /// What is wrong with the program's link.
     pub link: Option<Impairment>,
     /// Who the program is inside.
@@ -228,6 +233,7 @@ impl Typed {
             name: self.name,
             publish: self.publish,
             allow_host: self.allow_host,
+            guard: self.guard,
             link: self.link.filter(|link| !link.is_none()),
             root: self.root.unwrap_or(RootMap::Keep),
             device: self.device.unwrap_or(LinkChoice::Auto),

@@ -36,6 +36,7 @@ use self::mapping::{Kind, Mapping};
 use self::outward::Outbox;
 use super::addresses::{Addresses, Family};
 use super::descriptors::{Descriptor, Descriptors};
+use super::guard::{Gate, Guard, Passes, Ruling};
 use super::token::Token;
 
 /// How long a mapping stays that never had a reply.
@@ -89,6 +90,7 @@ pub(super) struct Datagrams {
     deadlines: BinaryHeap<Reverse<(Instant, u32)>>,
     failures: Vec<Failure>,
     drops: DropCounters,
+    passes: Passes,
     outbox: Outbox,
     inward: Gathered<Inward>,
     batch: Option<DatagramBuffers>,
@@ -96,7 +98,7 @@ pub(super) struct Datagrams {
 }
 
 impl Datagrams {
-    pub(super) fn new(addresses: Addresses, descriptors: Descriptors) -> Datagrams {
+    pub(super) fn new(addresses: Addresses, descriptors: Descriptors, guard: Guard) -> Datagrams {
         Datagrams {
             addresses,
             descriptors,
@@ -107,6 +109,7 @@ impl Datagrams {
             deadlines: BinaryHeap::new(),
             failures: Vec::new(),
             drops: DropCounters::default(),
+            passes: Passes::new(guard, Protocol::Udp),
             outbox: Outbox::default(),
             inward: Gathered::default(),
             batch: None,
@@ -138,6 +141,9 @@ impl Datagrams {
             self.failures.push(Failure { offender: None, error, tuple, payload: datagram.payload.to_vec() });
             return self.drops.count(DropReason::NoListener);
         }
+        if self.passes.outward(now, datagram.source, datagram.destination) == Gate::Denied {
+            return self.deny(datagram);
+        }
         let key = match self.by_internal.get(&datagram.source) {
             Some(&key) => key,
             None => match self.open(now, datagram.source, poller) {
@@ -149,6 +155,20 @@ impl Datagrams {
             },
         };
         self.gather(now, key, self.addresses.outside(datagram.destination), datagram);
+    }
+
+    /// The rules keep a datagram here.
+    fn deny(&mut self, datagram: &DatagramIn<'_>) {
+        if let Some(error) = self.passes.guard().denial().error() {
+            let (tuple, payload) = (tuple_of(datagram), datagram.payload.to_vec());
+            self.failures.push(Failure { offender: None, error, tuple, payload });
+        }
+        self.drops.count(DropReason::DestinationDenied);
+    }
+
+    /// What was denied, or would have been.
+    pub(super) fn poll_denied(&mut self) -> Option<(Tuple, Box<Ruling>)> {
+        self.passes.poll_denied()
     }
 
     /// There is no socket for a newcomer: it is told so at once, as by a port that is closed.
@@ -276,8 +296,13 @@ impl Datagrams {
     fn way_inside(&mut self, now: Instant, key: u32, from: SocketAddr) -> Option<Inward> {
         let mapping = &mut self.mappings[key as usize];
         if mapping.kind == Kind::Outward {
+            let (source, destination) = (self.addresses.inside(from)?, mapping.internal);
+            if self.passes.inward(now, destination, source) == Gate::Denied {
+                self.drops.count(DropReason::DestinationDenied);
+                return None;
+            }
             mapping.replied = true;
-            return Some(Inward { source: self.addresses.inside(from)?, destination: mapping.internal });
+            return Some(Inward { source, destination });
         }
         let served = mapping.internal;
         if let Some(&alias) = self.aliases.get(&(key, from)) {

@@ -22,6 +22,7 @@ use wharf_table::{Addr, Endpoint, Instant, Protocol, Tuple};
 use super::addresses::Addresses;
 use super::datagrams::{family_of, icmp_error};
 use super::descriptors::{Descriptor, Descriptors, is_shortage};
+use super::guard::{Denial, Gate, Guard, Passes, Ruling};
 use super::token::Token;
 
 /// How long an identifier is kept after its last request (RFC 5508, REQ-2: at least 60 s).
@@ -61,10 +62,11 @@ pub(super) struct Echoes {
     batch: Option<DatagramBuffers>,
     work: Vec<u32>,
     next_ident: u16,
+    passes: Passes,
 }
 
 impl Echoes {
-    pub(super) fn new(addresses: Addresses, descriptors: Descriptors, seed: u64) -> Echoes {
+    pub(super) fn new(addresses: Addresses, descriptors: Descriptors, seed: u64, guard: Guard) -> Echoes {
         Echoes {
             addresses,
             descriptors,
@@ -75,7 +77,13 @@ impl Echoes {
             batch: None,
             work: Vec::new(),
             next_ident: seed as u16,
+            passes: Passes::new(guard, Protocol::Icmp),
         }
+    }
+
+    /// What was denied, or would have been.
+    pub(super) fn poll_denied(&mut self) -> Option<(Tuple, Box<Ruling>)> {
+        self.passes.poll_denied()
     }
 
     pub(super) fn has_work(&self) -> bool {
@@ -88,6 +96,14 @@ impl Echoes {
     /// What the host said when it gave no socket; the program has been told, and this is how it could be had.
     pub(super) fn send(&mut self, now: Instant, request: &DatagramIn<'_>, poller: &Poller) -> io::Result<()> {
         if request.payload.len() < HEADER_LEN {
+            return Ok(());
+        }
+        if self.passes.outward(now, request.source, request.destination) == Gate::Denied {
+            // A RST is nothing that a ping knows.
+            if self.passes.guard().denial() != Denial::Silent {
+                let error = IcmpError::Unreachable(Unreachable::Prohibited);
+                self.relayed.push((None, error, tuple_of(request), request.payload.to_vec()));
+            }
             return Ok(());
         }
         let key = match self.by_internal.get(&request.source) {

@@ -9,12 +9,16 @@
 //! that a panic has poisoned denies.
 
 mod answers;
+mod file;
 mod learned;
+mod look;
+mod passes;
 mod pins;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
+use wharf_stack::stack::{IcmpError, Refusal, Unreachable};
 use wharf_table::policy::{
     Action, Decision, Ground, Hostname, Outcome, Policy, Question, RuleId, Rules, Shown,
 };
@@ -23,7 +27,10 @@ use wharf_wire::dns::Message;
 
 use self::answers::Answer;
 pub(super) use self::answers::hostname;
+pub use self::file::PolicyFile;
 pub use self::learned::Learned;
+pub(super) use self::look::{Look, look};
+pub(super) use self::passes::{Gate, Passes};
 use self::pins::Pins;
 
 /// What comes of a denial.
@@ -50,6 +57,26 @@ pub enum Denial {
     Silent,
 }
 
+impl Denial {
+    /// How a stack does that to a connection that wants to open.
+    pub(super) const fn refusal(self) -> Refusal {
+        match self {
+            Denial::Prohibited => Refusal::Unreachable(Unreachable::Prohibited),
+            Denial::Refused => Refusal::Reset,
+            Denial::Silent => Refusal::Silent,
+        }
+    }
+
+    /// How it does that to a datagram.
+    pub(super) const fn error(self) -> Option<IcmpError> {
+        match self {
+            Denial::Prohibited => Some(IcmpError::Unreachable(Unreachable::Prohibited)),
+            Denial::Refused => Some(IcmpError::Unreachable(Unreachable::Port)),
+            Denial::Silent => None,
+        }
+    }
+}
+
 /// How a guard is set up.
 #[derive(Clone, Debug, Default)]
 pub struct GuardConfig {
@@ -59,6 +86,13 @@ pub struct GuardConfig {
     pub mode: Mode,
     /// What a program notices of one.
     pub denial: Denial,
+}
+
+impl GuardConfig {
+    /// Whether nothing is decided.
+    pub fn is_idle(&self) -> bool {
+        self.rules.is_open() && self.mode != Mode::Learn
+    }
 }
 
 /// What the guard says of a flow.
@@ -83,6 +117,8 @@ pub(super) struct Guard(Arc<Shared>);
 struct Shared {
     /// Nothing is decided here, so nobody has to ask.
     open: AtomicBool,
+    /// Grows when other rules come into force.
+    edition: AtomicU64,
     /// What is closed by itself.
     policy: Policy,
     denial: Denial,
@@ -126,11 +162,12 @@ impl Default for Guard {
 impl Guard {
     /// A guard for a run in which `policy` says what is closed by itself.
     pub(super) fn new(config: GuardConfig, policy: Policy) -> Guard {
+        let open = AtomicBool::new(config.is_idle());
         let GuardConfig { rules, mode, denial } = config;
-        let open = AtomicBool::new(rules.is_open() && mode != Mode::Learn);
         let (book, pins, learned) = (Book::new(rules), Pins::default(), Learned::default());
         Guard(Arc::new(Shared {
             open,
+            edition: AtomicU64::new(0),
             policy,
             denial,
             mode,
@@ -273,6 +310,12 @@ impl Guard {
             Err(poisoned) => *poisoned.into_inner() = Book::new(rules),
         }
         self.0.open.store(open, Ordering::Relaxed);
+        self.0.edition.fetch_add(1, Ordering::Release);
+    }
+
+    /// A number that changes with the rules.
+    pub(super) fn edition(&self) -> u64 {
+        self.0.edition.load(Ordering::Acquire)
     }
 
     /// How often each rule was used, and the default at last.

@@ -33,6 +33,7 @@ use wharf_table::drop::DropCounters;
 use super::addresses::Addresses;
 use super::clock::Clock;
 use super::descriptors::Descriptors;
+use super::guard::Guard;
 use super::lane::{Lane, Linger};
 use super::log::Log;
 use super::start;
@@ -49,6 +50,7 @@ pub(super) struct Plan<'a> {
     pub(super) addresses: Addresses,
     pub(super) descriptors: &'a Descriptors,
     pub(super) stack: &'a Config,
+    pub(super) guard: &'a Guard,
     pub(super) linger: Linger,
 }
 
@@ -193,6 +195,7 @@ impl Plan<'_> {
             buffers,
             addresses: self.addresses,
             streams: Streams::new(self.descriptors.clone()),
+            guard: self.guard.clone(),
             asked: 0,
             link_has_more: false,
             linger: self.linger,

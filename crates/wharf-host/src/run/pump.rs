@@ -262,6 +262,7 @@ impl Pump {
         self.on_events(now);
         self.lane.streams.work(now, &mut self.lane.stack);
         self.on_events(now);
+        self.tell_denied();
         let Lane { stack, wire, log, .. } = &mut self.lane;
         self.datagrams.work(now, stack, wire);
         self.echoes.work(stack, wire);
@@ -272,6 +273,20 @@ impl Pump {
             log.once_in_any_case("descriptors", &advice);
         }
         stack.poll_frames(now, wire);
+    }
+
+    /// Tells what was denied: flows, and names that were not answered.
+    fn tell_denied(&mut self) {
+        self.lane.tell_denied();
+        while let Some((name, ruling)) = self.resolver.names.poll_denial() {
+            self.lane.log.denied_name(&name, &ruling);
+        }
+        while let Some((tuple, ruling)) = self.datagrams.poll_denied() {
+            self.lane.log.denied(&tuple, &ruling);
+        }
+        while let Some((tuple, ruling)) = self.echoes.poll_denied() {
+            self.lane.log.denied(&tuple, &ruling);
+        }
     }
 
     fn on_events(&mut self, now: Instant) {

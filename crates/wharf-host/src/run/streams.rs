@@ -10,6 +10,7 @@
 
 mod draining;
 mod handed;
+mod held;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -26,7 +27,9 @@ use wharf_sys::socket::{self, Connecting, Family, Switch};
 use wharf_table::{Endpoint, Instant, Tuple};
 
 use self::draining::Draining;
+use self::held::Held;
 use super::descriptors::{Descriptor, Descriptors};
+use super::guard::{Guard, Ruling};
 use super::token::Token;
 
 /// Bytes moved in one direction of one stream before the next stream has its turn.
@@ -60,6 +63,8 @@ struct Stream {
     left: bool,
     /// Waits in the list of work.
     queued: bool,
+    /// What it waits for before a byte of the program goes out.
+    held: Option<Box<Held>>,
     /// What else to try where a published port is refused by the program in this family.
     fallback: Option<(Endpoint, Endpoint)>,
 }
@@ -81,14 +86,24 @@ pub(super) struct Streams {
     /// How many of them there are.
     count: usize,
     work: VecDeque<ConnId>,
+    /// Flows that have shown what is denied.
+    denied: VecDeque<(Tuple, Box<Ruling>)>,
     /// Set when the program has ended.
     draining: Option<Box<Draining>>,
 }
 
+/// Whether what the program sends is looked at before it goes out.
+pub(super) enum Hold {
+    /// It goes out as it comes.
+    No,
+    /// Until this guard knows which name is meant.
+    UntilShown(Guard),
+}
+
 impl Streams {
     pub(super) fn new(descriptors: Descriptors) -> Streams {
-        let (streams, work) = (Vec::new(), VecDeque::new());
-        Streams { descriptors, streams, count: 0, work, draining: None }
+        let (work, denied) = (VecDeque::new(), VecDeque::new());
+        Streams { descriptors, streams: Vec::new(), count: 0, work, denied, draining: None }
     }
 
     /// Whether a stream waits for its turn.
@@ -128,7 +143,7 @@ impl Streams {
         &mut self,
         now: Instant,
         id: ConnId,
-        target: SocketAddr,
+        (target, hold): (SocketAddr, Hold),
         poller: &Poller,
         stack: &mut Stack,
     ) -> Option<Tuple> {
@@ -142,7 +157,10 @@ impl Streams {
             Ok((Stream::new(socket, descriptor, Phase::Connecting), connecting))
         });
         match begun {
-            Ok((stream, connecting)) => {
+            Ok((mut stream, connecting)) => {
+                if let Hold::UntilShown(guard) = hold {
+                    stream.held = Some(Held::new(guard, stack.tuple(id).reversed()));
+                }
                 self.insert(id, stream);
                 if connecting == Connecting::Done {
                     self.on_connected(now, id, stack);
@@ -283,6 +301,9 @@ impl Streams {
 
     /// Writes what is left for the host, since no more can come; what the host does not take waits with the stream.
     fn drain_to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Drained {
+        if let Some(drained) = self.examine_rest(now, id, stack) {
+            return drained;
+        }
         let Some(stream) = self.get_mut(id) else { return Drained::Whole };
         (stream.left, stream.writable) = (true, true);
         stream.write_all_received(now, id, stack);
@@ -303,9 +324,19 @@ impl Streams {
             if stream.phase != Phase::Open {
                 continue;
             }
-            let outcome =
-                if stream.left { stream.last_turn(now, id, stack) } else { stream.turn(now, id, stack) };
-            let outcome = if drains { stream.once_drained(now, id, outcome, stack) } else { outcome };
+            let outcome = match stream.left {
+                true => Ok(stream.last_turn(now, id, stack)),
+                false if stream.held.is_none() => Ok(stream.turn(now, id, stack)),
+                false => stream.held_turn(now, id, stack),
+            };
+            let outcome = match outcome {
+                Ok(turn) if drains => stream.once_drained(now, id, turn, stack),
+                Ok(turn) => turn,
+                Err(ruling) => {
+                    self.denied.push_back((stack.tuple(id).reversed(), ruling));
+                    Turn::Broken
+                }
+            };
             match outcome {
                 Turn::Done => {}
                 Turn::Again => self.queue(id),
@@ -362,6 +393,7 @@ impl Stream {
             host_reset: false,
             left: false,
             queued: false,
+            held: None,
             fallback: None,
         }
     }
