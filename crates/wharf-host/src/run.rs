@@ -25,7 +25,9 @@ mod streams;
 pub(crate) mod token;
 pub(crate) mod wire;
 
+use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use wharf_stack::stack::Stack;
@@ -66,6 +68,14 @@ pub enum RunError {
     /// A port could not be published.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// What was used could not be written down.
+    #[error("write {}: {source}", path.display())]
+    Learned {
+        /// Where.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The loop could not be made, or could not go on.
     #[error("{what}: {source}")]
     Loop {
@@ -81,7 +91,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             RunError::Spawn(error) => error.exit_code(),
-            RunError::Claim(_) | RunError::Loop { .. } => 125,
+            RunError::Claim(_) | RunError::Learned { .. } | RunError::Loop { .. } => 125,
         }
     }
 }
@@ -132,6 +142,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         names
     };
     let mut datagrams = Datagrams::new(addresses, descriptors.clone(), guard.clone());
+    datagrams.publish_from(config.publish_from.clone());
     let mut listeners = Vec::new();
     for port in published {
         let Published { protocol, local, inside, socket, .. } = port;
@@ -170,6 +181,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         echoes: Echoes::new(addresses, descriptors.clone(), seeds[1], guard.clone()),
         resolver: Resolver::new(names),
         listeners,
+        publish_from: config.publish_from.clone(),
         handed_has_more: false,
         waiting: Vec::new(),
         spare: Some(spare),
@@ -182,7 +194,24 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     let dropped = traffic.as_mut().and_then(|traffic| traffic.sent_dropped(INTERFACE)).unwrap_or(0);
     pump.lane.stack.count_drops(DropReason::ProgramQueueFull, dropped);
     pump.finish();
+    if let Some(path) = &config.learn {
+        write_learned(path, &guard)?;
+    }
     Ok(exit)
+}
+
+/// Writes down what a run has used. The file is whole or not there.
+fn write_learned(path: &Path, guard: &Guard) -> Result<(), RunError> {
+    let failed = |source| RunError::Learned { path: path.to_owned(), source };
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let beside = PathBuf::from(name);
+    let written = fs::write(&beside, guard.learned().to_string()).and_then(|()| fs::rename(&beside, path));
+    written.map_err(|error| {
+        // What could not be renamed is not left.
+        let _ = fs::remove_file(&beside);
+        failed(error)
+    })
 }
 
 /// Tells where a port is open: always when it was chosen, else to who wants to know.

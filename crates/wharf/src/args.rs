@@ -5,7 +5,7 @@
 mod host;
 mod run;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::host::HostArgs;
 pub(crate) use self::run::RunArgs;
@@ -60,4 +60,20 @@ pub(crate) enum Verb {
 
     /// Run a host of wharf's own stack, driven by JSON lines
     Host(HostArgs),
+}
+
+impl Args {
+    /// Reads what was typed.
+    ///
+    /// # Errors
+    /// What the parser does not take, or a wish for help.
+    pub(crate) fn read() -> Result<Args, clap::Error> {
+        let mut command = Args::command();
+        let matches = command.clone().try_get_matches()?;
+        let mut args = Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        if let (Verb::Run(run), Some((_, matches))) = (&mut args.verb, matches.subcommand()) {
+            run.note_order(matches);
+        }
+        Ok(args)
+    }
 }

@@ -14,7 +14,6 @@ mod verbs;
 use std::alloc::System;
 use std::process::ExitCode;
 
-use clap::Parser;
 use wharf_host::HugePages;
 
 use self::args::{Args, Verb};
@@ -23,7 +22,7 @@ use self::args::{Args, Verb};
 static ALLOCATOR: HugePages<System> = HugePages::above(System);
 
 fn main() -> ExitCode {
-    let result = match Args::try_parse() {
+    let result = match Args::read() {
         Ok(Args { verb: Verb::Run(typed) }) => verbs::run::run(typed),
         Ok(Args { verb: Verb::Host(typed) }) => verbs::host::host(typed),
         Err(error) => exit::usage(&error),

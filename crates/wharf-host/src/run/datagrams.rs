@@ -28,6 +28,7 @@ use wharf_sys::socket;
 use wharf_sys::socket::datagram::DatagramBuffers;
 use wharf_sys::socket::error_queue::{self, ErrorOrigin, QueuedError};
 use wharf_table::drop::DropCounters;
+use wharf_table::notation::Cidr;
 use wharf_table::{Addr, DropReason, Endpoint, Instant, Protocol, Tuple};
 
 use self::gathered::Gathered;
@@ -91,6 +92,8 @@ pub(super) struct Datagrams {
     failures: Vec<Failure>,
     drops: DropCounters,
     passes: Passes,
+    /// Whose clients published ports take; empty for everybody's.
+    publish_from: Vec<Cidr>,
     outbox: Outbox,
     inward: Gathered<Inward>,
     batch: Option<DatagramBuffers>,
@@ -110,11 +113,17 @@ impl Datagrams {
             failures: Vec::new(),
             drops: DropCounters::default(),
             passes: Passes::new(guard, Protocol::Udp),
+            publish_from: Vec::new(),
             outbox: Outbox::default(),
             inward: Gathered::default(),
             batch: None,
             work: Vec::new(),
         }
+    }
+
+    /// Takes clients of published ports from these networks only; from all where there are none.
+    pub(super) fn publish_from(&mut self, networks: Vec<Cidr>) {
+        self.publish_from = networks;
     }
 
     /// Takes a published socket that serves `internal`.
@@ -141,9 +150,14 @@ impl Datagrams {
             self.failures.push(Failure { offender: None, error, tuple, payload: datagram.payload.to_vec() });
             return self.drops.count(DropReason::NoListener);
         }
-        if self.passes.outward(now, datagram.source, datagram.destination) == Gate::Denied {
-            return self.deny(datagram);
-        }
+        let pair = (datagram.source, datagram.destination);
+        let segment = Some(datagram.gso_size);
+        let waited = match self.passes.outward(now, pair, datagram.payload, segment) {
+            Gate::Passes => Vec::new(),
+            Gate::PassesAfter(waited) => waited,
+            Gate::Waits => return,
+            Gate::Denied => return self.deny(datagram),
+        };
         let key = match self.by_internal.get(&datagram.source) {
             Some(&key) => key,
             None => match self.open(now, datagram.source, poller) {
@@ -154,7 +168,11 @@ impl Datagrams {
                 }
             },
         };
-        self.gather(now, key, self.addresses.outside(datagram.destination), datagram);
+        let target = self.addresses.outside(datagram.destination);
+        for payload in &waited {
+            self.gather(now, key, target, &DatagramIn { payload, gso_size: 0, ..*datagram });
+        }
+        self.gather(now, key, target, datagram);
     }
 
     /// The rules keep a datagram here.
@@ -297,7 +315,7 @@ impl Datagrams {
         let mapping = &mut self.mappings[key as usize];
         if mapping.kind == Kind::Outward {
             let (source, destination) = (self.addresses.inside(from)?, mapping.internal);
-            if self.passes.inward(now, destination, source) == Gate::Denied {
+            if self.passes.inward(now, (destination, source)) == Gate::Denied {
                 self.drops.count(DropReason::DestinationDenied);
                 return None;
             }
@@ -310,6 +328,11 @@ impl Datagrams {
                 client.last = now;
             }
             return Some(Inward { source: alias, destination: served });
+        }
+        let addr = Addr::from(from.ip().to_canonical());
+        if !self.publish_from.is_empty() && !self.publish_from.iter().any(|network| network.contains(addr)) {
+            self.drops.count(DropReason::DestinationDenied);
+            return None;
         }
         let family = if from.is_ipv4() == served.addr.is_v4() { Family::Same } else { Family::Other };
         let (mut shown, _) = self.addresses.published(from, served.port, family)?;

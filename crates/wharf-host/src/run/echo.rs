@@ -98,7 +98,8 @@ impl Echoes {
         if request.payload.len() < HEADER_LEN {
             return Ok(());
         }
-        if self.passes.outward(now, request.source, request.destination) == Gate::Denied {
+        let pair = (request.source, request.destination);
+        if self.passes.outward(now, pair, request.payload, None) == Gate::Denied {
             // A RST is nothing that a ping knows.
             if self.passes.guard().denial() != Denial::Silent {
                 let error = IcmpError::Unreachable(Unreachable::Prohibited);

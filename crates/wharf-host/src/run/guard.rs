@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use wharf_stack::stack::{IcmpError, Refusal, Unreachable};
 use wharf_table::policy::{
-    Action, Decision, Ground, Hostname, Outcome, Policy, Question, RuleId, Rules, Shown,
+    Action, Decision, Ground, Hidden, Hostname, Outcome, Policy, Question, RuleId, Rules, Shown,
 };
 use wharf_table::{Addr, Endpoint, Instant, Protocol, Tuple};
 use wharf_wire::dns::Message;
@@ -289,15 +289,17 @@ impl Guard {
         shown: Shown<'_>,
         ground: Ground,
     ) -> Outcome {
-        if shown == Shown::NotYet && protocol == Protocol::Tcp && names.len() > 1 {
+        if shown == Shown::NotYet && protocol != Protocol::Icmp && !names.is_empty() {
             return Outcome::AllowOnceShown;
         }
+        let hidden = if shown == Shown::Hidden { Hidden::Lenient } else { Hidden::Strict };
         let name = match shown {
-            Shown::Name(name) if names.contains(name) => Some(name),
+            // The address was answered for other names: the name that is shown is not what led there.
+            Shown::Name(name) => names.iter().find(|known| *known == name),
             _ => names.last(),
         };
         if let Ok(mut learned) = self.0.learned.lock() {
-            learned.note(protocol, remote, name, ground == Ground::Host);
+            learned.note(protocol, remote, name.map(|name| (name, hidden)), ground == Ground::Host);
         }
         Outcome::Allow
     }

@@ -191,8 +191,8 @@ mod tests {
             learned.note(protocol, at.parse().unwrap(), name, false);
         };
         use wharf_table::Protocol::{Icmp, Tcp};
-        note(&mut learned, Tcp, "192.0.2.1:443", Some(&name));
-        note(&mut learned, Tcp, "192.0.2.1:80", Some(&name));
+        note(&mut learned, Tcp, "192.0.2.1:443", Some((&name, Hidden::Strict)));
+        note(&mut learned, Tcp, "192.0.2.1:80", Some((&name, Hidden::Strict)));
         note(&mut learned, Tcp, "[2001:db8::1]:22", None);
         note(&mut learned, Icmp, "192.0.2.9:7", None);
         let file = PolicyFile::parse(&learned.to_string(), &no_services).unwrap();

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use wharf_table::policy::Hostname;
+use wharf_table::policy::{Hidden, Hostname};
 use wharf_table::{Addr, Endpoint, Protocol};
 
 /// Whom a flow went to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Whom {
-    Name(Hostname),
+    Name(Hostname, Lenient),
     Host,
     Addr(Addr),
 }
+
+/// Whether the name was hidden where it could have been shown.
+type Lenient = bool;
 
 /// Everything that was used.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +34,7 @@ impl Learned {
     ) {
         let whom = match name {
             _ if is_host => Whom::Host,
-            Some(name) => Whom::Name(name.clone()),
+            Some((name, hidden)) => Whom::Name(name.clone(), hidden == Hidden::Lenient),
             None => Whom::Addr(remote.addr),
         };
         let ports = self.used.entry((whom, protocol)).or_default();
@@ -48,7 +51,7 @@ impl fmt::Display for Learned {
         for ((whom, protocol), ports) in &self.used {
             write!(f, "\n[[rule]]\nallow = \"")?;
             match whom {
-                Whom::Name(name) => write!(f, "{name}")?,
+                Whom::Name(name, _) => write!(f, "{name}")?,
                 Whom::Host => f.write_str("host")?,
                 Whom::Addr(addr) if addr.is_v4() => write!(f, "{addr}")?,
                 Whom::Addr(addr) => write!(f, "[{addr}]")?,
@@ -57,8 +60,12 @@ impl fmt::Display for Learned {
                 write!(f, "{}{port}", if index == 0 { ":" } else { "," })?;
             }
             writeln!(f, "/{protocol}\"")?;
-            if let Whom::Addr(_) = whom {
-                writeln!(f, "reason = \"by its address: no look-up led there\"")?;
+            match whom {
+                Whom::Addr(_) => writeln!(f, "reason = \"by its address: no look-up led there\"")?,
+                Whom::Name(_, true) => {
+                    writeln!(f, "hidden = \"lenient\"\nreason = \"the program hides the name\"")?
+                }
+                Whom::Name(..) | Whom::Host => {}
             }
         }
         Ok(())
