@@ -29,7 +29,7 @@ impl Learned {
         &mut self,
         protocol: Protocol,
         remote: Endpoint,
-        name: Option<&Hostname>,
+        name: Option<(&Hostname, Hidden)>,
         is_host: bool,
     ) {
         let whom = match name {
