@@ -6,8 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod host;
+pub mod pause;
 pub mod run;
+pub mod runs;
 pub mod snapshot;
 pub mod watch;
+pub mod when;
 
 pub use wharf_sys::HugePages;

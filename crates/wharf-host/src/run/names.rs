@@ -16,6 +16,7 @@ mod asked;
 mod exchange;
 mod hosts;
 mod local;
+mod remembered;
 mod reply;
 pub mod resolv;
 mod upstream;
@@ -31,12 +32,13 @@ use std::time::Duration;
 use slab::Slab;
 use wharf_sys::epoll::{Interest, Poller};
 use wharf_table::{Addr, Instant};
-use wharf_wire::dns::{Message, Name};
+use wharf_wire::dns::{AnswerData, Message, Name, Question, RecordData, RecordType};
 
 use self::asked::Asked;
 use self::exchange::{Exchange, Key, Outcome, Waiter};
 use self::hosts::Hosts;
-use self::local::Local;
+use self::local::{Local, LocalAnswer};
+use self::remembered::Remembered;
 use self::reply::Taken;
 use self::resolv::{Order, ResolvConf};
 use self::upstream::Via;
@@ -47,6 +49,8 @@ use super::guard::{Guard, Ruling};
 const EXCHANGES_MAX: usize = 1024;
 /// For how long a server that did not answer is asked last.
 const PENALTY: Duration = Duration::from_secs(30);
+/// The most addresses of one answer that are remembered.
+const ADDRESSES_OF_A_NAME: usize = 64;
 /// Room for a datagram of any size, and for the pieces of a stream.
 const ROOM: usize = 65_535;
 
@@ -103,6 +107,7 @@ pub struct Names {
     guard: Guard,
     /// Names that were not answered, and why.
     denials: VecDeque<(String, Ruling)>,
+    remembered: Remembered,
     room: Vec<u8>,
 }
 
@@ -132,6 +137,7 @@ impl Names {
             answers: VecDeque::new(),
             guard: Guard::default(),
             denials: VecDeque::new(),
+            remembered: Remembered::default(),
             room: Vec::new(),
         }
     }
@@ -166,7 +172,10 @@ impl Names {
                         self.answers.push_back((client, reply::local(&query, answer, limit)))
                     }
                     asked => match self.local.answer(self.hosts.value(), &question) {
-                        Some(answer) => self.answer(now, client, reply::local(&query, answer, limit)),
+                        Some(answer) => {
+                            self.learn_local(now, &question, &answer);
+                            self.answer(now, client, reply::local(&query, answer, limit));
+                        }
                         None => {
                             let spelled = asked.spelled(&question);
                             let waiter = Waiter { client, id: query.header().id, limit, spelled };
@@ -268,10 +277,51 @@ impl Names {
         if !asked {
             let exchange = self.exchanges.remove(index);
             self.by_query.remove(&exchange.key);
+            if let Some(answer) = exchange.answer() {
+                self.learn(now, answer);
+            }
             for (client, answer) in exchange.into_answers() {
                 self.answer(now, client, answer);
             }
         }
+    }
+
+    /// Remembers what a server's answer says of a name's addresses: also those that its other names have.
+    fn learn(&mut self, now: Instant, answer: &[u8]) {
+        let Ok(message) = Message::parse(answer) else { return };
+        let Some(question) = message.question() else { return };
+        if !matches!(question.kind, RecordType::A | RecordType::AAAA | RecordType::ANY) {
+            return;
+        }
+        let found = message.answers().filter_map(|record| match record.data {
+            RecordData::A(addr) | RecordData::Aaaa(addr) => Some((addr, record.ttl_s)),
+            _ => None,
+        });
+        let found: Vec<(Addr, u32)> = found.take(ADDRESSES_OF_A_NAME).collect();
+        let Some(ttl) = found.iter().map(|&(_, ttl)| ttl).min() else { return };
+        let (name, ttl) = (question.name.to_string(), Duration::from_secs(ttl.into()));
+        self.remembered.learn(now, &name, found.into_iter().map(|(addr, _)| addr), ttl);
+    }
+
+    /// The same of an answer that was found here, which may be kept no longer than it takes.
+    fn learn_local(&mut self, now: Instant, question: &Question<'_>, answer: &LocalAnswer) {
+        let addrs = answer.records.iter().filter_map(|record| match record {
+            AnswerData::Addr(addr) => Some(*addr),
+            _ => None,
+        });
+        self.remembered.learn(now, &question.name.to_string(), addrs, Duration::ZERO);
+    }
+
+    /// Reads again what the host says of names, before [`Names::name_of`] is asked.
+    pub fn refresh(&mut self) {
+        self.hosts.refresh();
+    }
+
+    /// The name by which a flow that began at `opened` has found `addr`: the one that was looked up here, else one of the run's own or
+    /// of the host's file, which programs read themselves.
+    pub fn name_of(&self, addr: Addr, opened: Instant) -> Option<Rc<str>> {
+        let known = || self.local.name_of(self.hosts.value(), addr).map(|name| name.to_string().into());
+        self.remembered.name(addr, opened).or_else(known)
     }
 
     fn watch(&mut self, index: usize) -> bool {

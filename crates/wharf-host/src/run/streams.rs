@@ -11,6 +11,7 @@
 mod draining;
 mod handed;
 mod held;
+mod listed;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
