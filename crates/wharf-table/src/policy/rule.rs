@@ -1,14 +1,12 @@
 //! One rule: whom it stands for, and what it says.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
 use crate::endpoint::Addr;
-use crate::notation::Cidr;
+use crate::notation::{Cidr, Ports};
 use crate::policy::hostname::NamePattern;
-use crate::port::{Port, PortRange};
 use crate::tuple::Protocol;
 
 /// What a rule says of the flows that it stands for.
@@ -93,7 +91,7 @@ pub struct Target {
     /// The other end.
     pub peer: Peer,
     /// Its ports; empty for all, and for what has no ports.
-    pub ports: Vec<PortRange>,
+    pub ports: Ports,
     /// The protocol; without one, TCP and UDP, and ICMP where no port is named.
     pub protocol: Option<Protocol>,
 }
@@ -110,8 +108,7 @@ impl Target {
     }
 
     fn has_port(&self, port: u16) -> bool {
-        self.ports.is_empty()
-            || Port::new(port).is_some_and(|port| self.ports.iter().any(|range| range.contains(port)))
+        self.ports.is_empty() || self.ports.contains(port)
     }
 
     fn is_of(&self, program: Option<&str>) -> bool {
@@ -126,8 +123,8 @@ impl fmt::Display for Target {
             write!(f, "{program}:")?;
         }
         self.peer.fmt(f)?;
-        for (index, range) in self.ports.iter().enumerate() {
-            write!(f, "{}{range}", if index == 0 { ":" } else { "," })?;
+        if !self.ports.is_empty() {
+            write!(f, ":{}", self.ports)?;
         }
         match self.protocol {
             Some(protocol) => write!(f, "/{protocol}"),
