@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use wharf_stack::stack::GatewayAddresses;
 use wharf_table::Addr;
-use wharf_table::notation::{Cidr, PortSpec, PublishSpec};
+use wharf_table::notation::{Cidr, PortSpec, Ports, PublishSpec};
 use wharf_table::policy::{Action, Peer, Rule, Rules, Target};
 use wharf_wire::dns::Name;
 
@@ -360,7 +360,8 @@ fn with_host_ports(guard: GuardConfig, ports: &[PortSpec]) -> GuardConfig {
         return guard;
     }
     let allow = |spec: &PortSpec| {
-        let (ports, protocol) = (vec![spec.ports], Some(spec.protocol));
+        let ports = Ports::range(spec.ports.first().number(), spec.ports.last().number());
+        let protocol = Some(spec.protocol);
         Rule::new(Action::Allow, Target { program: None, peer: Peer::Host, ports, protocol })
     };
     let rules = ports.iter().map(allow).chain(guard.rules.rules().iter().cloned()).collect();

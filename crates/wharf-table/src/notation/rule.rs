@@ -4,14 +4,11 @@
 //! brackets: `[2001:db8::/32]:443`.
 
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use core::fmt;
 
 use crate::endpoint::Addr;
-use crate::notation::port::{PortError, parse_ends, range};
-use crate::notation::{Cidr, CidrError, Services};
+use crate::notation::{Cidr, CidrError, PortError, Ports, Services, parse_ports};
 use crate::policy::{HostnameError, NamePattern, Peer, Target};
-use crate::port::PortRange;
 use crate::tuple::Protocol;
 
 /// What is wrong with a target.
@@ -104,8 +101,8 @@ impl Target {
             Some(part) if protocol == Some(Protocol::Icmp) => {
                 return Err(TargetError::IcmpPorts { part: part.into() });
             }
-            Some(part) => parse_ports(part, protocol.unwrap_or(Protocol::Tcp), services)?,
-            None => Vec::new(),
+            Some(part) => read_ports(part, protocol.unwrap_or(Protocol::Tcp), services)?,
+            None => Ports::NONE,
         };
         let (program, peer) = split_program(before)?;
         Ok(Target { program, peer: parse_peer(peer)?, ports, protocol })
@@ -205,16 +202,10 @@ fn parse_peer(text: &str) -> Result<Peer, TargetError> {
     NamePattern::parse(text).map(Peer::Name).map_err(TargetError::Name)
 }
 
-fn parse_ports(
-    text: &str,
-    protocol: Protocol,
-    services: Services<'_>,
-) -> Result<Vec<PortRange>, TargetError> {
-    let one = |part: &str| {
-        let (first, last) = parse_ends(part, protocol, services)?;
-        range(first, last).ok_or_else(|| PortError::Zero { part: part.to_string() })
-    };
-    text.split(',').map(|part| one(part).map_err(TargetError::Port)).collect()
+/// Ports that can be opened: 0 is none.
+fn read_ports(text: &str, protocol: Protocol, services: Services<'_>) -> Result<Ports, TargetError> {
+    let ports = parse_ports(text, protocol, services)?;
+    if ports.contains(0) { Err(PortError::Zero { part: text.into() }.into()) } else { Ok(ports) }
 }
 
 #[cfg(test)]
@@ -260,8 +251,8 @@ mod tests {
             let target = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(target.program.as_deref(), program, "{text}");
             assert_eq!(target.peer.to_string(), peer, "{text}");
-            let written: Vec<String> = target.ports.iter().map(ToString::to_string).collect();
-            assert_eq!(written.join(","), ports, "{text}");
+            let written = if target.ports.is_empty() { String::new() } else { target.ports.to_string() };
+            assert_eq!(written, ports, "{text}");
             assert_eq!(target.protocol, protocol, "{text}");
             assert_eq!(parse(&target.to_string()).as_ref(), Ok(&target), "{text} as {target}");
         }
