@@ -174,6 +174,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         buffers,
         addresses,
         streams: Streams::new(descriptors.clone()),
+        edition: guard.edition(),
         guard: guard.clone(),
         asked: 0,
         link_has_more: false,

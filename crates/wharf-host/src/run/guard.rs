@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use wharf_stack::stack::{IcmpError, Refusal, Unreachable};
 use wharf_table::policy::{
-    Action, Decision, Ground, Hidden, Hostname, Outcome, Policy, Question, RuleId, Rules, Shown,
+    Action, Decision, Ground, Hidden, Hostname, Outcome, Policy, Question, Rule, RuleId, Rules, Shown,
 };
 use wharf_table::{Addr, Endpoint, Instant, Protocol, Tuple};
 use wharf_wire::dns::Message;
@@ -108,6 +108,69 @@ pub(super) struct Ruling {
     pub(super) rule_text: Option<Box<str>>,
     /// The name that it goes to.
     pub(super) name: Option<Hostname>,
+    /// The names that its address was answered for when it was judged.
+    names: Vec<Hostname>,
+    /// What it showed then.
+    seen: Seen,
+}
+
+/// What a flow has shown, for a later judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    NotYet,
+    /// The name of the ruling.
+    Name,
+    Hidden,
+    Nothing,
+}
+
+impl Seen {
+    const fn of(shown: Shown<'_>) -> Seen {
+        match shown {
+            Shown::NotYet => Seen::NotYet,
+            Shown::Name(_) => Seen::Name,
+            Shown::Hidden => Seen::Hidden,
+            Shown::Nothing => Seen::Nothing,
+        }
+    }
+}
+
+impl Ruling {
+    /// What is said where the rules can't be read.
+    fn unreadable() -> Ruling {
+        let (rule_text, names) = (None, Vec::new());
+        Ruling {
+            outcome: Outcome::Deny,
+            denied: true,
+            rule: None,
+            rule_text,
+            name: None,
+            names,
+            seen: Seen::Nothing,
+        }
+    }
+
+    /// The rule in words, and the name.
+    pub(super) fn judged(&self) -> Option<(Box<str>, Option<Hostname>)> {
+        Some((self.rule_text.clone()?, self.name.clone()))
+    }
+
+    /// What the flow showed.
+    fn shown(&self) -> Shown<'_> {
+        match (self.seen, &self.name) {
+            (Seen::Name, Some(name)) => Shown::Name(name),
+            // Judged before a byte came, and let through: it was of no matter.
+            (Seen::Name | Seen::NotYet | Seen::Nothing, _) => Shown::Nothing,
+            (Seen::Hidden, _) => Shown::Hidden,
+        }
+    }
+}
+
+/// A rule, and how often it was used.
+pub(super) struct Hit {
+    pub(super) rule: String,
+    pub(super) reason: String,
+    pub(super) hits: u64,
 }
 
 /// Shared by all lanes.
@@ -206,6 +269,8 @@ impl Guard {
             rule,
             rule_text: book.and_then(|book| text_of(&book.rules, rule)),
             name: Some(name.clone()),
+            names: Vec::new(),
+            seen: Seen::NotYet,
         };
         let (Ok(book), Ok(pins)) = (self.0.book.read(), self.0.pins.lock()) else {
             return Err(denied(None, None));
@@ -245,11 +310,18 @@ impl Guard {
 
     /// May a flow open? The tuple is written as the program sees it: `remote` is where it goes.
     pub(super) fn decide(&self, now: Instant, tuple: &Tuple, shown: Shown<'_>) -> Ruling {
+        let names = self.0.pins.lock().map(|pins| pins.names(now, tuple.remote.addr)).unwrap_or_default();
+        self.judge(tuple, names, shown)
+    }
+
+    /// Is a flow allowed by the rules that are in force now, by what was known when it opened?
+    pub(super) fn rejudge(&self, tuple: &Tuple, before: &Ruling) -> Ruling {
+        self.judge(tuple, before.names.clone(), before.shown())
+    }
+
+    fn judge(&self, tuple: &Tuple, names: Vec<Hostname>, shown: Shown<'_>) -> Ruling {
         let Tuple { protocol, remote, .. } = *tuple;
-        let names = self.0.pins.lock().map(|pins| pins.names(now, remote.addr)).unwrap_or_default();
-        let Ok(book) = self.0.book.read() else {
-            return Ruling { outcome: Outcome::Deny, denied: true, rule: None, rule_text: None, name: None };
-        };
+        let Ok(book) = self.0.book.read() else { return Ruling::unreadable() };
         let ground = self.0.policy.ground(remote.addr);
         let question = Question {
             protocol,
@@ -277,7 +349,8 @@ impl Guard {
             Mode::DryRun if ground == Ground::Open && denied => outcome = Outcome::Allow,
             Mode::Enforce | Mode::DryRun | Mode::Learn => {}
         }
-        Ruling { outcome, denied, rule, rule_text: text_of(&book.rules, rule), name }
+        let (rule_text, seen) = (text_of(&book.rules, rule), Seen::of(shown));
+        Ruling { outcome, denied, rule, rule_text, name, names, seen }
     }
 
     /// Writes down what is used. Where the name can be shown, that is waited for.
@@ -320,15 +393,70 @@ impl Guard {
         self.0.edition.load(Ordering::Acquire)
     }
 
-    /// How often each rule was used, and the default at last.
-    pub(super) fn hits(&self) -> Vec<(String, u64)> {
+    /// How often each rule was used.
+    pub(super) fn hits(&self) -> Vec<Hit> {
         let Ok(book) = self.0.book.read() else { return Vec::new() };
         let rules = book.rules.rules().iter().zip(&book.hits);
-        let mut hits: Vec<_> =
-            rules.map(|(rule, hits)| (rule.to_string(), hits.load(Ordering::Relaxed))).collect();
-        let default = format!("default {}", book.rules.default_action());
-        hits.push((default, book.default_hits.load(Ordering::Relaxed)));
-        hits
+        let hit = |(rule, hits): (&Rule, &AtomicU64)| Hit {
+            rule: rule.to_string(),
+            reason: rule.reason.clone(),
+            hits: hits.load(Ordering::Relaxed),
+        };
+        rules.map(hit).collect()
+    }
+
+    /// What holds where no rule stands for a flow, and how often it did.
+    pub(super) fn default_hits(&self) -> (Action, u64) {
+        let Ok(book) = self.0.book.read() else { return (Action::Deny, 0) };
+        (book.rules.default_action(), book.default_hits.load(Ordering::Relaxed))
+    }
+
+    /// What comes of a denial.
+    pub(super) fn mode(&self) -> Mode {
+        self.0.mode
+    }
+
+    /// What [`Guard::may_ask`] would say, without counting it: the rule in words.
+    ///
+    /// # Errors
+    /// The rule that denies it.
+    pub(super) fn would_ask(
+        &self,
+        now: Instant,
+        name: &Hostname,
+    ) -> Result<Option<Box<str>>, Option<Box<str>>> {
+        let (Ok(book), Ok(pins)) = (self.0.book.read(), self.0.pins.lock()) else { return Err(None) };
+        let origins = pins.origins(now, name);
+        match (book.rules.may_ask(name), origins.iter().find_map(|origin| book.rules.may_ask(origin).ok())) {
+            (Ok(rule), _) | (Err(None), Some(rule)) => Ok(text_of(&book.rules, rule)),
+            (Err(rule), _) => Err(text_of(&book.rules, rule)),
+        }
+    }
+
+    /// What [`Guard::decide`] would say of a flow to an address that was answered for `name`, or that nobody has asked for.
+    pub(super) fn would_decide(
+        &self,
+        now: Instant,
+        protocol: Protocol,
+        remote: Endpoint,
+        name: Option<&Hostname>,
+    ) -> (Outcome, Option<Box<str>>) {
+        let mut names = self.0.pins.lock().map(|pins| pins.names(now, remote.addr)).unwrap_or_default();
+        names.extend(name.filter(|name| !names.contains(name)).cloned().into_iter().collect::<Vec<_>>());
+        let Ok(book) = self.0.book.read() else { return (Outcome::Deny, None) };
+        let ground = self.0.policy.ground(remote.addr);
+        let shown = name.map_or(Shown::NotYet, Shown::Name);
+        let question = Question {
+            protocol,
+            addr: remote.addr,
+            port: remote.port,
+            ground,
+            names: &names,
+            shown,
+            program: None,
+        };
+        let decision = book.rules.decide(&question);
+        (decision.outcome, text_of(&book.rules, decision.rule))
     }
 
     /// The name that an address was last answered for.

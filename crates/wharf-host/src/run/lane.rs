@@ -24,7 +24,7 @@ use super::addresses::Addresses;
 use super::clock::Clock;
 use super::guard::Guard;
 use super::log::Log;
-use super::streams::{Hold, Streams};
+use super::streams::{Admitted, Streams};
 use super::wire::Wire;
 pub(super) use linger::Linger;
 
@@ -42,6 +42,8 @@ pub(super) struct Lane {
     pub(super) addresses: Addresses,
     pub(super) streams: Streams,
     pub(super) guard: Guard,
+    /// That of the rules by which its flows were judged.
+    pub(super) edition: u64,
     /// How many connections the program has asked for here.
     pub(super) asked: u64,
     /// Whether the link may hold more frames than were read.
@@ -145,21 +147,27 @@ impl Lane {
     }
 
     /// Whether a flow may open, and what is to be seen of it first; one that may not is refused here.
-    fn ask_guard(&mut self, now: Instant, id: ConnId, tuple: &Tuple) -> Option<Hold> {
+    fn ask_guard(&mut self, now: Instant, id: ConnId, tuple: &Tuple) -> Option<Admitted> {
         if self.guard.is_open() {
-            return Some(Hold::No);
+            return Some(None);
         }
         let ruling = self.guard.decide(now, tuple, Shown::NotYet);
         if ruling.denied {
             self.log.denied(tuple, &ruling);
         }
-        match ruling.outcome {
-            Outcome::Allow => Some(Hold::No),
-            Outcome::AllowOnceShown => Some(Hold::UntilShown(self.guard.clone())),
-            Outcome::Deny => {
-                self.stack.refuse(now, id, self.guard.denial().refusal());
-                None
-            }
+        if ruling.outcome == Outcome::Deny {
+            self.stack.refuse(now, id, self.guard.denial().refusal());
+            return None;
+        }
+        Some(Some((self.guard.clone(), ruling)))
+    }
+
+    /// Ends what other rules deny that have come into force.
+    pub(super) fn follow_guard(&mut self, now: Instant) {
+        let edition = self.guard.edition();
+        if edition != self.edition {
+            self.edition = edition;
+            self.streams.rejudge(now, &self.guard, &mut self.stack);
         }
     }
 
@@ -176,10 +184,10 @@ impl Lane {
             Event::Incoming(id) => {
                 self.asked += 1;
                 let tuple = self.stack.tuple(id);
-                let Some(hold) = self.ask_guard(now, id, &tuple.reversed()) else { return };
+                let Some(admitted) = self.ask_guard(now, id, &tuple.reversed()) else { return };
                 let target = self.addresses.outside(tuple.local);
                 self.log.flow("open", tuple.reversed(), Some(target));
-                let refused = self.streams.dial(now, id, (target, hold), &self.poller, &mut self.stack);
+                let refused = self.streams.dial(now, id, (target, admitted), &self.poller, &mut self.stack);
                 refused.into_iter().for_each(|tuple| self.log.flow("refused", tuple, None));
             }
             // The one listener, for DNS, has no backlog.

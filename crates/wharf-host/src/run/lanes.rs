@@ -233,6 +233,7 @@ impl Plan<'_> {
             addresses: self.addresses,
             streams: Streams::new(self.descriptors.clone()),
             guard: self.guard.clone(),
+            edition: self.guard.edition(),
             asked: 0,
             link_has_more: false,
             linger: self.linger,

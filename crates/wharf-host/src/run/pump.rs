@@ -282,6 +282,7 @@ impl Pump {
         self.on_events(now);
         self.lane.streams.work(now, &mut self.lane.stack);
         self.on_events(now);
+        self.lane.follow_guard(now);
         self.tell_denied();
         let Lane { stack, wire, log, .. } = &mut self.lane;
         self.datagrams.work(now, stack, wire);

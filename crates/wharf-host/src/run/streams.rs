@@ -64,7 +64,7 @@ struct Stream {
     left: bool,
     /// Waits in the list of work.
     queued: bool,
-    /// What it waits for before a byte of the program goes out.
+    /// What was said of it, where somebody was asked; a byte of the program may wait for more to be said.
     held: Option<Box<Held>>,
     /// What else to try where a published port is refused by the program in this family.
     fallback: Option<(Endpoint, Endpoint)>,
@@ -93,13 +93,8 @@ pub(super) struct Streams {
     draining: Option<Box<Draining>>,
 }
 
-/// Whether what the program sends is looked at before it goes out.
-pub(super) enum Hold {
-    /// It goes out as it comes.
-    No,
-    /// Until this guard knows which name is meant.
-    UntilShown(Guard),
-}
+/// That a flow was let in, and by what. `None` where nobody was asked.
+pub(super) type Admitted = Option<(Guard, Ruling)>;
 
 impl Streams {
     pub(super) fn new(descriptors: Descriptors) -> Streams {
@@ -144,7 +139,7 @@ impl Streams {
         &mut self,
         now: Instant,
         id: ConnId,
-        (target, hold): (SocketAddr, Hold),
+        (target, admitted): (SocketAddr, Admitted),
         poller: &Poller,
         stack: &mut Stack,
     ) -> Option<Tuple> {
@@ -159,8 +154,8 @@ impl Streams {
         });
         match begun {
             Ok((mut stream, connecting)) => {
-                if let Hold::UntilShown(guard) = hold {
-                    stream.held = Some(Held::new(guard, stack.tuple(id).reversed()));
+                if let Some((guard, ruling)) = admitted {
+                    stream.held = Some(Held::new(guard, stack.tuple(id).reversed(), ruling));
                 }
                 self.insert(id, stream);
                 if connecting == Connecting::Done {
@@ -327,7 +322,7 @@ impl Streams {
             }
             let outcome = match stream.left {
                 true => Ok(stream.last_turn(now, id, stack)),
-                false if stream.held.is_none() => Ok(stream.turn(now, id, stack)),
+                false if !stream.is_held() => Ok(stream.turn(now, id, stack)),
                 false => stream.held_turn(now, id, stack),
             };
             let outcome = match outcome {

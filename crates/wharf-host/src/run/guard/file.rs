@@ -12,11 +12,12 @@
 //! deny = "*.example.net"
 //! ```
 
+use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
 use wharf_table::notation::Services;
-use wharf_table::policy::{Action, Hidden, Rule, Target};
+use wharf_table::policy::{Action, Hidden, Rule, Rules, Target};
 
 use super::Denial;
 
@@ -94,6 +95,13 @@ impl PolicyFile {
         PolicyFile::parse(&text, services).map_err(|(line, why)| format!("{shown}:{line}: {why}"))
     }
 
+    /// The rules by themselves: what is not named is denied where something is allowed, unless the file says otherwise.
+    pub fn into_rules(self) -> Rules {
+        let allows = self.rules.iter().any(|rule| rule.action == Action::Allow);
+        let default = self.default.unwrap_or(if allows { Action::Deny } else { Action::Allow });
+        Rules::new(self.rules, default)
+    }
+
     /// Reads the text of a file.
     ///
     /// # Errors
@@ -119,6 +127,41 @@ impl PolicyFile {
         });
         Ok(PolicyFile { rules, default, denied })
     }
+}
+
+impl fmt::Display for PolicyFile {
+    /// As a file, with ports as numbers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(default) = self.default {
+            writeln!(f, "default = \"{default}\"")?;
+        }
+        for rule in &self.rules {
+            let target = toml_string(&rule.target.to_string());
+            writeln!(f, "\n[[rule]]\n{} = {target}", rule.action)?;
+            if rule.hidden == Hidden::Lenient {
+                writeln!(f, "hidden = \"lenient\"")?;
+            }
+            if !rule.reason.is_empty() {
+                writeln!(f, "reason = {}", toml_string(&rule.reason))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A basic string of TOML.
+fn toml_string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            control if control.is_control() => quoted.push_str(&format!("\\u{:04X}", control as u32)),
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn lower(written: WrittenRule, services: Services<'_>) -> Result<Rule, String> {
@@ -161,6 +204,8 @@ mod tests {
         let rules: Vec<String> = file.rules.iter().map(ToString::to_string).collect();
         assert_eq!(rules, ["allow example.org:443", "deny curl:10.0.0.0/8"]);
         assert_eq!(file.rules[0].reason, "why");
+        let again = PolicyFile::parse(&file.to_string(), &no_services).unwrap();
+        assert_eq!(again.rules, file.rules, "{file}");
         assert_eq!(
             (file.rules[0].hidden, file.default, file.denied),
             (Hidden::Lenient, Some(Action::Deny), Some(Denial::Silent))

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use wharf_table::policy::{Outcome, Shown};
+use wharf_table::policy::{Hostname, Outcome, Shown};
 use wharf_table::{Endpoint, Instant, Protocol, Tuple};
 use wharf_wire::quic::{InitialReader, Quic};
 
@@ -46,9 +46,14 @@ type Pair = (Endpoint, Endpoint);
 /// A pair that is open.
 struct Open {
     used: Instant,
+    /// The rule that opened it, and the name.
+    judged: Option<Judged>,
     /// Set where its datagrams are read.
     reading: Option<Box<Reading>>,
 }
+
+/// A rule in words, and the name that was meant.
+type Judged = (Box<str>, Option<Hostname>);
 
 /// What is known of a pair whose datagrams are read.
 #[derive(Default)]
@@ -92,11 +97,11 @@ impl Passes {
         self.forget_older_rules();
         let pair = (local, remote);
         match self.open.get_mut(&pair).filter(|open| now.since(open.used) < KEPT) {
-            Some(Open { used, reading: None }) => {
+            Some(Open { used, reading: None, .. }) => {
                 *used = now;
                 Gate::Passes
             }
-            Some(Open { used, reading: Some(_) }) => {
+            Some(Open { used, reading: Some(_), .. }) => {
                 *used = now;
                 self.read(now, pair, payload, segment)
             }
@@ -108,24 +113,24 @@ impl Passes {
     fn ask(&mut self, now: Instant, pair: Pair, payload: &[u8], segment: Option<u16>) -> Gate {
         let tuple = Tuple { protocol: self.protocol, local: pair.0, remote: pair.1 };
         let ruling = self.guard.decide(now, &tuple, Shown::NotYet);
-        let outcome = ruling.outcome;
+        let (outcome, judged) = (ruling.outcome, ruling.judged());
         if ruling.denied {
             self.tell(now, tuple, ruling);
         }
         match outcome {
             Outcome::Deny => Gate::Denied,
             Outcome::Allow => {
-                self.insert(now, pair, None);
+                self.insert(now, pair, judged, None);
                 Gate::Passes
             }
             Outcome::AllowOnceShown => {
-                self.insert(now, pair, Some(Box::default()));
+                self.insert(now, pair, judged, Some(Box::default()));
                 self.read(now, pair, payload, segment)
             }
         }
     }
 
-    fn insert(&mut self, now: Instant, pair: Pair, reading: Option<Box<Reading>>) {
+    fn insert(&mut self, now: Instant, pair: Pair, judged: Option<Judged>, reading: Option<Box<Reading>>) {
         if self.open.len() >= PAIRS_MAX || self.reading >= READ_MAX {
             self.open.retain(|_, open| now.since(open.used) < KEPT);
             if self.open.len() >= PAIRS_MAX || self.is_reading() >= READ_MAX {
@@ -134,7 +139,7 @@ impl Passes {
             self.reading = self.is_reading();
         }
         self.reading += usize::from(reading.is_some());
-        self.open.insert(pair, Open { used: now, reading });
+        self.open.insert(pair, Open { used: now, judged, reading });
     }
 
     fn is_reading(&self) -> usize {
@@ -231,6 +236,11 @@ impl Passes {
         if self.denied.len() < DENIED_MAX {
             self.denied.push_back((tuple, Box::new(ruling)));
         }
+    }
+
+    /// What opened a pair.
+    pub(in crate::run) fn judged(&self, pair: Pair) -> Option<Judged> {
+        self.open.get(&pair)?.judged.clone()
     }
 
     /// Who is asked.

@@ -82,8 +82,9 @@ impl Names {
 
     /// Gives an answer to a client, when the guard has taken note of it. What can't be remembered is not said.
     pub(super) fn answer(&mut self, now: Instant, client: ClientToken, answer: Vec<u8>) {
-        let kept = self.guard.is_open()
-            || Message::parse(&answer).is_ok_and(|message| self.guard.on_answer(now, &message));
+        // Rules may come later that go by what was answered before.
+        let kept = Message::parse(&answer).is_ok_and(|message| self.guard.on_answer(now, &message));
+        let kept = kept || self.guard.is_open();
         self.answers.push_back((client, if kept { answer } else { reply::unsaid(&answer) }));
     }
 }
