@@ -1,11 +1,13 @@
 //! What does wharf do?
 //!
 //! The work behind each verb, on top of the stack and of what Linux offers. On a packet's way: between the link and the host's
-//! sockets ([`run`]), or the end of the way ([`host`]).
+//! sockets ([`run`]), or the end of the way ([`host`]). [`watch`] looks at what is there from outside.
 
 #![forbid(unsafe_code)]
 
 pub mod host;
 pub mod run;
+pub mod snapshot;
+pub mod watch;
 
 pub use wharf_sys::HugePages;

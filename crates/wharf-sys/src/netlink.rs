@@ -1,9 +1,13 @@
-//! Netlink, as far as wharf needs it: requests to rtnetlink, many in one message to the kernel.
+//! Netlink, as far as wharf needs it: requests to rtnetlink, many in one message to the kernel, and lists of what the
+//! kernel has (`sock_diag`, `interfaces`), read message by message from one buffer.
 //!
 //! An encoder of our own: what a run asks for is a dozen fixed requests, and its start-up time counts.
 
+pub mod destroyed;
+mod receive;
 pub mod route;
 pub mod rule;
+pub mod sock_diag;
 
 use std::io;
 use std::mem;
@@ -19,7 +23,9 @@ const NLM_F_ACK: u16 = 4;
 /// A new object is to be made, and it is an error if there is one already.
 pub(crate) const CREATE: u16 = 0x400 | 0x200;
 
-/// A socket to rtnetlink of the network namespace in which it was opened.
+pub use receive::Listing;
+
+/// A socket to rtnetlink, or to sock_diag, of the network namespace in which it was opened.
 #[derive(Debug)]
 pub struct Netlink(OwnedFd);
 
@@ -38,9 +44,13 @@ impl Netlink {
     /// # Errors
     /// A sandbox forbids it, or no descriptor is left.
     pub fn open() -> io::Result<Netlink> {
+        Netlink::open_family(libc::NETLINK_ROUTE)
+    }
+
+    fn open_family(family: libc::c_int) -> io::Result<Netlink> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
         // SAFETY: the call takes integers only.
-        let fd = check(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })?;
+        let fd = check(unsafe { libc::socket(libc::AF_NETLINK, kind, family) })?;
         // SAFETY: the descriptor is new and nobody else's.
         Ok(Netlink(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
@@ -55,6 +65,12 @@ impl Netlink {
             return Ok(Vec::new());
         }
         batch.ask_for_the_end();
+        self.send(batch)?;
+        self.refusals(batch.starts.len())
+    }
+
+    /// Hands a batch to the kernel.
+    fn send(&self, batch: &Batch) -> io::Result<()> {
         // SAFETY: the address is plain integers, for which zero is valid; zero names the kernel.
         let mut kernel: libc::sockaddr_nl = unsafe { mem::zeroed() };
         kernel.nl_family = libc::AF_NETLINK as u16;
@@ -71,7 +87,7 @@ impl Netlink {
                 size,
             )
         })?;
-        self.refusals(batch.starts.len())
+        Ok(())
     }
 
     /// Reads until the answer to the last of `count` requests, the only one that is answered when it succeeds.

@@ -1,5 +1,6 @@
 //! What `/proc` tells: who holds a port, the host's limits, and what a network's interfaces count.
 
+pub mod descriptors;
 pub mod limits;
 pub mod owner;
 pub mod traffic;

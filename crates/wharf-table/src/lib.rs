@@ -26,6 +26,7 @@ mod port_set;
 pub mod registry;
 pub mod request;
 pub mod rows;
+pub mod selector;
 mod slots;
 pub mod table;
 pub mod time;

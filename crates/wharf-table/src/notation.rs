@@ -2,6 +2,7 @@
 //!
 //! - a port: decimal, 0 to 65535, without sign, space or leading zero; or the name of a service;
 //! - a range: `8000-8010`, both ends included, upwards;
+//! - a list of both ([`Ports`]): `80,443,8000-8999`;
 //! - ports of a protocol ([`PortSpec`]): `443`, `8000-8010/udp`, `domain/udp`;
 //! - an endpoint: `192.0.2.1:443`, `[2001:db8::1]:443`;
 //! - an address with its network ([`Cidr`]): `10.0.2.100/24`, `fd00::1/64`;
@@ -14,11 +15,13 @@
 mod cidr;
 mod endpoint;
 mod port;
+mod ports;
 mod publish;
 
 pub use cidr::{Cidr, CidrError};
 pub use endpoint::{EndpointError, parse_endpoint};
 pub use port::{PortError, PortSpec, parse_port};
+pub use ports::Ports;
 pub use publish::{PublishError, PublishSpec};
 
 use crate::port::Port;

@@ -7,6 +7,7 @@
 
 mod args;
 mod exit;
+mod render;
 mod services;
 mod verbs;
 

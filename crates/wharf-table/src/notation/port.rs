@@ -75,12 +75,22 @@ pub enum PortError {
         /// The protocol whose services were asked.
         protocol: Protocol,
     },
+    /// No service of any protocol has this name.
+    UnknownName {
+        /// The offending part.
+        part: String,
+    },
     /// The registry has this name on several ports.
     Ambiguous {
         /// The offending part.
         part: String,
         /// The ports, in order.
         ports: Vec<Port>,
+    },
+    /// `80,,443`.
+    EmptyPart {
+        /// The whole list.
+        text: String,
     },
     /// `8000-7000`.
     Backwards {
@@ -128,6 +138,9 @@ impl fmt::Display for PortError {
             PortError::UnknownService { part, protocol } => {
                 write!(f, "{part:?}: no {protocol} service has this name (write its port number)")
             }
+            PortError::UnknownName { part } => {
+                write!(f, "{part:?}: no service has this name (write its port number)")
+            }
             PortError::Ambiguous { part, ports } => {
                 write!(f, "{part:?}: the service has several ports (write ")?;
                 for (index, port) in ports.iter().enumerate() {
@@ -139,6 +152,9 @@ impl fmt::Display for PortError {
                     write!(f, "{before}{port}")?;
                 }
                 f.write_str(")")
+            }
+            PortError::EmptyPart { text } => {
+                write!(f, "{text:?}: a port is missing beside a comma (write a list like 80,443,8000-8999)")
             }
             PortError::Backwards { first, last } => {
                 write!(f, "\"{last}-{first}\": a range runs upwards (write {first}-{last})")
@@ -188,7 +204,8 @@ pub(super) fn parse_number(text: &str) -> Result<u16, PortError> {
     }
 }
 
-fn is_decimal(text: &[u8]) -> bool {
+/// Whether it is digits and nothing else.
+pub(super) fn is_decimal(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
