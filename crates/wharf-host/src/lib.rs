@@ -10,5 +10,6 @@ pub mod pause;
 pub mod run;
 pub mod snapshot;
 pub mod watch;
+pub mod who;
 
 pub use wharf_sys::HugePages;

@@ -5,12 +5,14 @@
 mod host;
 mod list;
 mod run;
+mod who;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::host::HostArgs;
 pub(crate) use self::list::ListArgs;
 pub(crate) use self::run::RunArgs;
+pub(crate) use self::who::WhoArgs;
 
 const HELP: &str = "\
 {before-help}Usage: {usage}
@@ -66,4 +68,7 @@ pub(crate) enum Verb {
     /// Show the endpoints of this host and who holds them
     #[command(visible_alias = "ls")]
     List(ListArgs),
+
+    /// Tell who holds a local port, or end that
+    Who(WhoArgs),
 }
