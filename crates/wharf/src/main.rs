@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         Ok(Args { verb: Verb::Host(typed) }) => verbs::host::host(typed),
         Ok(Args { verb: Verb::List(typed) }) => verbs::list::list(typed),
         Ok(Args { verb: Verb::Who(typed) }) => verbs::who::who(typed),
+        Ok(Args { verb: Verb::Flows(typed) }) => verbs::flows::flows(typed),
+        Ok(Args { verb: Verb::Ps(typed) }) => verbs::ps::ps(typed),
         Err(error) => exit::usage(&error),
     };
     result.unwrap_or_else(|failure| failure.report())

@@ -8,7 +8,9 @@
 
 pub(crate) mod column;
 pub(crate) mod csv;
+pub(crate) mod flows;
 pub(crate) mod json;
+pub(crate) mod live;
 pub(crate) mod measure;
 pub(crate) mod page;
 pub(crate) mod screen;

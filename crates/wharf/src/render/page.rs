@@ -92,7 +92,8 @@ impl Mark {
         }
     }
 
-    const fn tone(self) -> Tone {
+    /// How the row is meant.
+    pub(crate) const fn tone(self) -> Tone {
         match self {
             Mark::None => Tone::Plain,
             Mark::New => Tone::Good,
