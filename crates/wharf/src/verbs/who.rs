@@ -9,6 +9,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use wharf_host::snapshot::Search;
 use wharf_host::who::{self, Answer};
 
 use self::target::Target;
@@ -55,7 +56,9 @@ enum Amount {
 pub(crate) fn who(args: WhoArgs) -> Result<ExitCode, Failure> {
     let local = LocalServices::default();
     let services = |name: &str, protocol| local.port(name, protocol);
-    let target = Target::parse(&args.port, args.r#in, &services).map_err(Failure::usage)?;
+    // Who ends processes must know all of them.
+    let search = if args.verbose || args.stop { Search::All } else { Search::Kin };
+    let target = Target::parse(&args.port, args.r#in, search, &services).map_err(Failure::usage)?;
     let patience = one("--after", args.after.as_deref(), seconds)?.unwrap_or(PATIENCE);
     let flows = one("--close", args.close.as_deref(), |text| end::Flows::parse(text, &services))?;
     let fitting = if args.wide { Fitting::Whole } else { Fitting::Cut };

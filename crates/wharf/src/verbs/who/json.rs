@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::time::SystemTime;
 
 use serde::Serialize;
+use wharf_host::snapshot::Searched;
 use wharf_host::who::process::{Ancestor, Process};
-use wharf_host::who::{Answer, At};
+use wharf_host::who::{Answer, At, Publication};
 
 use super::Target;
 use crate::render::View;
@@ -22,7 +23,19 @@ struct JsonWho<'a> {
     processes: Vec<JsonProcess<'a>>,
     connections: Vec<JsonRow<'a>>,
     time_wait: usize,
+    publications: Vec<JsonPublication<'a>>,
+    all_owners: bool,
     hidden: &'a [String],
+}
+
+#[derive(Serialize)]
+struct JsonPublication<'a> {
+    run: &'a str,
+    pid: u32,
+    protocol: &'a str,
+    rule: &'a str,
+    inside_port: u16,
+    inside_owners: Vec<JsonOwner<'a>>,
 }
 
 #[derive(Serialize)]
@@ -73,10 +86,23 @@ pub(super) fn write(
         processes: answer.processes.iter().map(|process| told(process, others, now)).collect(),
         connections: answer.at(&answer.connections).map(|row| JsonRow::new(view, row)).collect(),
         time_wait: answer.over.len(),
+        publications: answer.publications.iter().map(published).collect(),
+        all_owners: answer.searched != Some(Searched::Kin),
         hidden: &answer.rows.hidden,
     };
     serde_json::to_writer(&mut *out, &who)?;
     out.write_all(b"\n")
+}
+
+fn published(of: &Publication) -> JsonPublication<'_> {
+    JsonPublication {
+        run: &of.run,
+        pid: of.pid,
+        protocol: &of.published.protocol,
+        rule: &of.published.rule,
+        inside_port: of.published.inside_port,
+        inside_owners: of.inside.iter().map(|owner| JsonOwner::new(owner, None)).collect(),
+    }
 }
 
 fn told<'a>(process: &'a Process, others: View<'a>, now: SystemTime) -> JsonProcess<'a> {

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use wharf_host::who::Answer;
 use wharf_host::who::process::{OriginKind, Process};
+use wharf_host::who::{Answer, Publication};
 use wharf_table::rows::{Ownerless, Role, Row, State};
 
 use super::{Amount, Target, Telling};
@@ -138,10 +138,13 @@ fn write_why(text: &mut String, answer: &Answer, row: &Row, why: Ownerless) {
     }
 }
 
+/// Whether a process is told with another: it was started by that one, or both by one that is not told.
 fn is_worker(process: &Process, main: &Process) -> bool {
-    process.owner.parent.is_some()
-        && process.owner.parent == main.owner.pid
-        && process.owner.command == main.owner.command
+    let (worker, main) = (&process.owner, &main.owner);
+    worker.pid != main.pid
+        && worker.command == main.command
+        && worker.parent.is_some()
+        && (worker.parent == main.pid || worker.parent == main.parent)
 }
 
 /// The paragraph of a process.
@@ -184,6 +187,8 @@ fn write_process(
     field("started by", &started_by(process));
     let parents =
         process.ancestors.iter().map(|parent| format!("{} ({})", safe(&parent.command), parent.pid));
+    let published = answer.publications.iter().filter(|of| Some(of.pid) == owner.pid);
+    field("published", &listed(published.map(publication), usize::MAX));
     field("parents", &listed(parents, usize::MAX));
     let workers = answer.processes.iter().filter(|other| is_worker(other, process));
     field("workers", &listed(workers.filter_map(|worker| worker.owner.pid).map(|pid| pid.to_string()), few));
@@ -227,6 +232,19 @@ fn started_by(process: &Process) -> String {
     push_safe(&mut said, &origin.name);
     if let Some(pid) = origin.pid {
         let _ = write!(said, " ({pid})");
+    }
+    said
+}
+
+/// `port 80 of run web, held there by python3 (93)`.
+fn publication(of: &Publication) -> String {
+    let mut said = format!("port {} of run {}", of.published.inside_port, safe(&of.run));
+    let mut before = ", held there by ";
+    for owner in &of.inside {
+        said.push_str(before);
+        push_safe(&mut said, owner.command.as_deref().unwrap_or("?"));
+        let _ = write!(said, " ({})", owner.pid.unwrap_or_default());
+        before = " and ";
     }
     said
 }
