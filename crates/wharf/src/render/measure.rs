@@ -66,6 +66,11 @@ impl Moment {
     pub(crate) fn clock(self) -> String {
         self.to_string().get(11..19).unwrap_or_default().to_owned()
     }
+
+    /// Without what is less than a second: `2026-12-01T10:31:00Z`.
+    pub(crate) fn to_the_second(self) -> String {
+        format!("{}Z", self.to_string().get(..19).unwrap_or_default())
+    }
 }
 
 impl fmt::Display for Moment {
