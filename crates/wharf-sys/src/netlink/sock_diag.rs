@@ -91,8 +91,8 @@ impl Diag {
     }
 
     /// Takes a socket of this kind that was opened elsewhere.
-    pub fn from_socket(socket: OwnedFd) -> Diag {
-        Diag { netlink: Netlink(socket), room: Room::new() }
+    pub(crate) fn from_socket(socket: OwnedFd) -> Diag {
+        Diag { netlink: Netlink::from_socket(socket), room: Room::new() }
     }
 
     /// Hands every socket that is asked for, of both families, to `each`.
