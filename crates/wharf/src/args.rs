@@ -5,6 +5,7 @@
 mod flows;
 mod host;
 mod list;
+mod policy;
 mod ps;
 mod run;
 mod who;
@@ -14,6 +15,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub(crate) use self::flows::FlowsArgs;
 pub(crate) use self::host::HostArgs;
 pub(crate) use self::list::ListArgs;
+pub(crate) use self::policy::PolicyArgs;
 pub(crate) use self::ps::PsArgs;
 pub(crate) use self::run::RunArgs;
 pub(crate) use self::who::WhoArgs;
@@ -81,6 +83,9 @@ pub(crate) enum Verb {
 
     /// List the runs that are there
     Ps(PsArgs),
+
+    /// The rules of a run, or other ones for it
+    Policy(PolicyArgs),
 }
 
 impl Args {

@@ -299,8 +299,7 @@ fn turn(client: &mut Client, now: Instant, place: u32, pump: &mut Pump, about: &
                 Err(error) => client.output().extend(error),
             },
             Some(Line::TooLong) => {
-                let error =
-                    document::error(None, "bad_request", "the request is longer than any (4096 bytes)");
+                let error = document::error(None, "bad_request", "the request is longer than any (1 MiB)");
                 client.output().extend(error);
             }
             None => {}
