@@ -222,6 +222,7 @@ mod tests {
             received: Count::default(),
             condition: Condition::Established,
             opened: Instant::ZERO,
+            judged: None,
         }
     }
 
