@@ -27,7 +27,7 @@ fn attack(lab: &Lab, options: &[&str], words: &[&str]) -> String {
 
 /// How many packets reach or leave `address` on the server's wire while an adversary inside tries something; what it prints.
 fn frames_at(lab: &Lab, address: &str, options: &[&str], words: &[&str]) -> (usize, String) {
-    let capture = lab.world.capture(&format!("host {address}"));
+    let capture = lab.world.capture(&format!("ip and host {address}"));
     let said = attack(lab, options, words);
     (capture.ask("", &["frame.number"]).len(), said)
 }

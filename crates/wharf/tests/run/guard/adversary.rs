@@ -30,7 +30,7 @@ fn by_its_address(lab: &Lab) {
     let _zone = zone(lab);
     never_arrives(lab, &["tcp", server::SECOND_V4, "22"]);
     never_arrives(lab, &["udp", server::SECOND_V4, "5000"]);
-    assert_eq!(attack(lab, &RULES, &["tcp", server::V4, "22"]), "got heard 1", "what is allowed arrives");
+    assert_eq!(attack(lab, &RULES, &["tcp", server::V4, "22"]), "got heard 2", "what is allowed arrives");
 }
 
 fn by_raw_packets(lab: &Lab) {

@@ -28,7 +28,7 @@ def got(data):
     return f"got {data.decode(errors='replace')}" if data else "no"
 
 
-def tcp(host, port, text="x"):
+def tcp(host, port, text="x\n"):
     with socket.create_connection((host, int(port))) as s:
         s.sendall(text.encode())
         return got(s.recv(100))
