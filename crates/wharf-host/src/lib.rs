@@ -6,8 +6,12 @@
 #![forbid(unsafe_code)]
 
 pub mod host;
+pub mod pause;
 pub mod run;
+pub mod runs;
 pub mod snapshot;
 pub mod watch;
+pub mod when;
+pub mod who;
 
 pub use wharf_sys::HugePages;
