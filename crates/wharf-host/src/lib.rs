@@ -5,7 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod free;
 pub mod host;
+pub mod registry;
 pub mod run;
 pub mod snapshot;
 pub mod watch;

@@ -3,11 +3,13 @@
 //! Values stay text here. The verbs read them with the notations of `wharf_table`, whose errors quote the offending part.
 
 mod host;
+mod port;
 mod run;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::host::HostArgs;
+pub(crate) use self::port::PortArgs;
 pub(crate) use self::run::RunArgs;
 
 const HELP: &str = "\
@@ -60,4 +62,7 @@ pub(crate) enum Verb {
 
     /// Run a host of wharf's own stack, driven by JSON lines
     Host(HostArgs),
+
+    /// Tell what a port is registered as, and where a name leads
+    Port(PortArgs),
 }

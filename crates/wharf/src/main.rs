@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     let result = match Args::try_parse() {
         Ok(Args { verb: Verb::Run(typed) }) => verbs::run::run(typed),
         Ok(Args { verb: Verb::Host(typed) }) => verbs::host::host(typed),
+        Ok(Args { verb: Verb::Port(typed) }) => verbs::port::port(typed),
         Err(error) => exit::usage(&error),
     };
     result.unwrap_or_else(|failure| failure.report())
