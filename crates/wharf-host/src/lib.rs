@@ -7,9 +7,13 @@
 
 pub mod free;
 pub mod host;
+pub mod pause;
 pub mod registry;
 pub mod run;
+pub mod runs;
 pub mod snapshot;
 pub mod watch;
+pub mod when;
+pub mod who;
 
 pub use wharf_sys::HugePages;

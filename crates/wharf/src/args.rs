@@ -2,15 +2,23 @@
 //!
 //! Values stay text here. The verbs read them with the notations of `wharf_table`, whose errors quote the offending part.
 
+mod flows;
 mod host;
+mod list;
 mod port;
+mod ps;
 mod run;
+mod who;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::flows::FlowsArgs;
 pub(crate) use self::host::HostArgs;
+pub(crate) use self::list::ListArgs;
 pub(crate) use self::port::PortArgs;
+pub(crate) use self::ps::PsArgs;
 pub(crate) use self::run::RunArgs;
+pub(crate) use self::who::WhoArgs;
 
 const HELP: &str = "\
 {before-help}Usage: {usage}
@@ -65,4 +73,17 @@ pub(crate) enum Verb {
 
     /// Tell what a port is registered as, and where a name leads
     Port(PortArgs),
+
+    /// Show the endpoints of this host and who holds them
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+
+    /// Tell who holds a local port, or end that
+    Who(WhoArgs),
+
+    /// Show the flows of runs: both ends inside and outside, names, owners
+    Flows(FlowsArgs),
+
+    /// List the runs that are there
+    Ps(PsArgs),
 }

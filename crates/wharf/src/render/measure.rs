@@ -1,7 +1,9 @@
-//! Spans of time and sizes, as a person reads them.
+//! Moments, spans of time and sizes.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use wharf_host::when::rfc3339;
 
 /// A span: the two largest units that it has, `3m 12s`, `2d 4h`; below a minute with one decimal, `3.2s`, `850ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +59,32 @@ const fn tenths(number: u64) -> u64 {
     (number / 1024) * 10 + ((number % 1024) * 10 + 512) / 1024
 }
 
+/// A moment in UTC, as RFC 3339 writes it: `2026-12-01T10:31:00.250Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment(pub(crate) SystemTime);
+
+impl Moment {
+    /// Its time of day: `10:31:00`.
+    pub(crate) fn clock(self) -> String {
+        self.to_string().get(11..19).unwrap_or_default().to_owned()
+    }
+
+    /// Without what is less than a second: `2026-12-01T10:31:00Z`.
+    pub(crate) fn to_the_second(self) -> String {
+        format!("{}Z", self.to_string().get(..19).unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&rfc3339(self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::UNIX_EPOCH;
 
     #[test]
     fn spans_have_two_units_at_most() {
@@ -79,5 +104,15 @@ mod tests {
         let expected =
             ["0 B", "1023 B", "1.0 KiB", "1.2 KiB", "100 KiB", "1.0 MiB", "1.0 MiB", "1.2 GiB", "16.0 EiB"];
         assert_eq!(told.map(said), expected);
+    }
+
+    #[test]
+    fn moments_have_a_day_and_a_clock() {
+        let moment = Moment(UNIX_EPOCH + Duration::from_millis(1_796_121_060_250));
+        assert_eq!(moment.to_string(), "2026-12-01T10:31:00.250Z");
+        assert_eq!(
+            (moment.clock().as_str(), moment.to_the_second().as_str()),
+            ("10:31:00", "2026-12-01T10:31:00Z")
+        );
     }
 }
