@@ -5,8 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod free;
 pub mod host;
 pub mod pause;
+pub mod registry;
 pub mod run;
 pub mod runs;
 pub mod snapshot;

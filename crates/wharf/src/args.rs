@@ -5,6 +5,7 @@
 mod flows;
 mod host;
 mod list;
+mod port;
 mod ps;
 mod run;
 mod who;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::flows::FlowsArgs;
 pub(crate) use self::host::HostArgs;
 pub(crate) use self::list::ListArgs;
+pub(crate) use self::port::PortArgs;
 pub(crate) use self::ps::PsArgs;
 pub(crate) use self::run::RunArgs;
 pub(crate) use self::who::WhoArgs;
@@ -68,6 +70,9 @@ pub(crate) enum Verb {
 
     /// Run a host of wharf's own stack, driven by JSON lines
     Host(HostArgs),
+
+    /// Tell what a port is registered as, and where a name leads
+    Port(PortArgs),
 
     /// Show the endpoints of this host and who holds them
     #[command(visible_alias = "ls")]

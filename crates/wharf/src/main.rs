@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     let result = match Args::try_parse() {
         Ok(Args { verb: Verb::Run(typed) }) => verbs::run::run(typed),
         Ok(Args { verb: Verb::Host(typed) }) => verbs::host::host(typed),
+        Ok(Args { verb: Verb::Port(typed) }) => verbs::port::port(typed),
         Ok(Args { verb: Verb::List(typed) }) => verbs::list::list(typed),
         Ok(Args { verb: Verb::Who(typed) }) => verbs::who::who(typed),
         Ok(Args { verb: Verb::Flows(typed) }) => verbs::flows::flows(typed),
