@@ -12,5 +12,6 @@ pub mod runs;
 pub mod snapshot;
 pub mod watch;
 pub mod when;
+pub mod who;
 
 pub use wharf_sys::HugePages;

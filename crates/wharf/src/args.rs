@@ -7,6 +7,7 @@ mod host;
 mod list;
 mod ps;
 mod run;
+mod who;
 
 use clap::{Parser, Subcommand};
 
@@ -15,6 +16,7 @@ pub(crate) use self::host::HostArgs;
 pub(crate) use self::list::ListArgs;
 pub(crate) use self::ps::PsArgs;
 pub(crate) use self::run::RunArgs;
+pub(crate) use self::who::WhoArgs;
 
 const HELP: &str = "\
 {before-help}Usage: {usage}
@@ -70,6 +72,9 @@ pub(crate) enum Verb {
     /// Show the endpoints of this host and who holds them
     #[command(visible_alias = "ls")]
     List(ListArgs),
+
+    /// Tell who holds a local port, or end that
+    Who(WhoArgs),
 
     /// Show the flows of runs: both ends inside and outside, names, owners
     Flows(FlowsArgs),
