@@ -9,7 +9,9 @@ use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use wharf_host::runs::{self, Publication};
 use wharf_host::who::{self, Answer};
+use wharf_table::rows::{Row, Rows};
 
 use self::target::Target;
 use super::note;
@@ -71,6 +73,16 @@ pub(crate) fn who(args: WhoArgs) -> Result<ExitCode, Failure> {
         None if args.stop && !answer.is_free() => end::stop(&target, &answer, patience, consent, telling),
         None => tell(&target, &answer, telling),
     }
+}
+
+/// The run that publishes a row, where a wharf holds it.
+fn publisher(rows: &Rows, row: &Row) -> Option<Publication> {
+    let wharfs = rows.owners(row).filter(|(owner, _)| owner.command.as_deref() == Some("wharf"));
+    let holders: Vec<u32> = wharfs.filter_map(|(owner, _)| owner.pid).collect();
+    if holders.is_empty() {
+        return None;
+    }
+    runs::publication(row.transport.name(), row.local.endpoint().socket_addr(), &holders)
 }
 
 /// Tells who holds it.

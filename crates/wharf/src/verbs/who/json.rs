@@ -4,10 +4,12 @@ use std::io::{self, Write};
 use std::time::SystemTime;
 
 use serde::Serialize;
+use wharf_host::runs::Publication;
 use wharf_host::who::process::{Ancestor, Process};
 use wharf_host::who::{Answer, At};
+use wharf_table::rows::Row;
 
-use super::Target;
+use super::{Target, publisher};
 use crate::render::View;
 use crate::render::json::{JsonOwner, JsonRow, Shown};
 use crate::render::measure::Moment;
@@ -19,10 +21,26 @@ struct JsonWho<'a> {
     address: Option<Shown<wharf_table::Addr>>,
     free: bool,
     rows: Vec<JsonRow<'a>>,
+    /// Of each of the rows that a run publishes.
+    published: Vec<JsonPublication>,
     processes: Vec<JsonProcess<'a>>,
     connections: Vec<JsonRow<'a>>,
     time_wait: usize,
     hidden: &'a [String],
+}
+
+#[derive(Serialize)]
+struct JsonPublication {
+    local: String,
+    run: String,
+    inside_port: u16,
+    rule: String,
+}
+
+fn publication(answer: &Answer, row: &Row) -> Option<JsonPublication> {
+    let Publication { run, inside_port, rule } = publisher(&answer.rows, row)?;
+    let local = row.local.endpoint().socket_addr().to_string();
+    Some(JsonPublication { local, run, inside_port, rule })
 }
 
 #[derive(Serialize)]
@@ -70,6 +88,7 @@ pub(super) fn write(
         },
         free: answer.is_free(),
         rows: answer.at(&answer.holders).map(|row| JsonRow::new(view, row)).collect(),
+        published: answer.at(&answer.holders).filter_map(|row| publication(answer, row)).collect(),
         processes: answer.processes.iter().map(|process| told(process, others, now)).collect(),
         connections: answer.at(&answer.connections).map(|row| JsonRow::new(view, row)).collect(),
         time_wait: answer.over.len(),

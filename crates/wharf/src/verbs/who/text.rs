@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
+use wharf_host::runs::Publication;
 use wharf_host::who::Answer;
 use wharf_host::who::process::{OriginKind, Process};
 use wharf_table::rows::{Ownerless, Role, Row, State};
 
-use super::{Amount, Target, Telling};
+use super::{Amount, Target, Telling, publisher};
 use crate::render::View;
 use crate::render::column::Column;
 use crate::render::measure::{Moment, Span};
@@ -105,6 +106,11 @@ fn write_holder(text: &mut String, answer: &Answer, view: &View<'_>, row: &Row, 
     }
     if let Some(backlog) = row.backlog {
         let _ = write!(text, "; {} of {} wait to be accepted", backlog.used, backlog.limit);
+    }
+    if let Some(Publication { run, inside_port, .. }) = publisher(&answer.rows, row) {
+        text.push_str("; published by run ");
+        push_safe(text, &run);
+        let _ = write!(text, " for its port {inside_port}");
     }
     if let Some(why) = row.ownerless {
         write_why(text, answer, row, why);
