@@ -11,7 +11,7 @@
 
 mod kernel;
 mod owners;
-mod processes;
+pub(crate) mod processes;
 
 use std::io;
 

@@ -6,12 +6,12 @@ use std::fs;
 use wharf_table::owner::Owner;
 
 /// Reads what `/proc` tells of processes, and the names of users once.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     users: BTreeMap<u32, String>,
 }
 
 impl Reader {
-    pub(super) fn new() -> Reader {
+    pub(crate) fn new() -> Reader {
         let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let users = text.lines().filter_map(|line| {
             let mut fields = line.split(':');
@@ -22,7 +22,7 @@ impl Reader {
     }
 
     /// The process as an owner.
-    pub(super) fn owner(&mut self, pid: u32) -> Owner {
+    pub(crate) fn owner(&mut self, pid: u32) -> Owner {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let field = |name: &str| {
             status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)

@@ -33,7 +33,15 @@ pub(crate) struct Passing {
 #[derive(Clone, Debug)]
 pub(crate) struct Doer {
     pub(crate) owner: Arc<Owner>,
-    pub(crate) network: Arc<Network>,
+    /// `None` where the process had ended before it could be asked.
+    pub(crate) network: Option<Arc<Network>>,
+}
+
+/// What is known of an endpoint before it is known in which network it is.
+#[derive(Clone, Debug)]
+pub(super) struct Hint {
+    pub(super) since: SystemTime,
+    owner: Option<Arc<Owner>>,
 }
 
 /// A socket that asks to be connected.
@@ -65,7 +73,7 @@ impl Ledger {
             return events.push(event);
         }
         // It came and went between two samples.
-        let since = self.accepted.remove(&Ends::of(&row));
+        let hint = self.somewhere.remove(&Ends::of(&row));
         let listener = self.listener(place, &row);
         row.role = match (ended.transport, row.remote, &listener) {
             (Transport::Tcp, None, _) => Role::Bound,
@@ -73,11 +81,17 @@ impl Ledger {
             (_, Some(_), Some(_)) => Role::Server,
             (_, Some(_), None) => Role::Client,
         };
+        let opener = hint.as_ref().and_then(|hint| hint.owner.clone());
+        let owners = match (opener, listener) {
+            (Some(owner), _) => Some((Kept::from([(owner.clone(), 0)]), owner.uid)),
+            (None, listener) => listener,
+        };
         let mut rows = Rows { networks: vec![network.clone()], rows: vec![row], ..Rows::default() };
-        if let Some((owners, uid)) = listener.filter(|_| row.remote.is_some()) {
+        if let Some((owners, uid)) = owners {
             give_kept(&mut rows, &owners);
             rows.rows.iter_mut().for_each(|row| row.uid = uid);
         }
+        let since = hint.map(|hint| hint.since);
         self.numbers += 1;
         let event = Event::about(rows, Change::Closed, at, Source::Kernel);
         events.push(event.numbered(self.numbers, since).counted(ended.bytes));
@@ -88,7 +102,7 @@ impl Ledger {
         match passing.state {
             State::Listen => {
                 if let Some(doer) = passing.doer.clone() {
-                    self.came(&passing, doer, Role::Listener, passing.at, events);
+                    self.came(&passing, &doer, Role::Listener, passing.at, events);
                 }
             }
             State::SynSent => {
@@ -97,35 +111,38 @@ impl Ledger {
                 }
             }
             State::Established => match self.connecting.remove(&passing.socket) {
-                Some(Connecting { doer, since }) => self.came(&passing, doer, Role::Client, since, events),
+                Some(Connecting { doer, since }) => self.came(&passing, &doer, Role::Client, since, events),
                 // A listener took it. The samples, or its end, tell in which network; this tells since when.
-                None => {
-                    let ends =
-                        Ends { transport: Transport::Tcp, local: passing.local, remote: passing.remote };
-                    self.accepted.insert(ends, passing.at);
-                }
+                None => self.hint(&passing, passing.at, None),
             },
             State::Closed => {
                 // It was not connected: its end will be told, and then it is known whose it was.
                 if let Some(Connecting { doer, since }) = self.connecting.remove(&passing.socket) {
                     let asked = Passing { state: State::SynSent, at: since, ..passing };
-                    self.came(&asked, doer, Role::Client, since, &mut Vec::new());
+                    self.came(&asked, &doer, Role::Client, since, &mut Vec::new());
                 }
             }
             _ => {}
         }
     }
 
+    /// What came is found by its ends when a sample or its end shows in which network it is.
+    fn hint(&mut self, passing: &Passing, since: SystemTime, owner: Option<Arc<Owner>>) {
+        let ends = Ends { transport: Transport::Tcp, local: passing.local, remote: passing.remote };
+        self.somewhere.insert(ends, Hint { since, owner });
+    }
+
     /// A process has opened a socket.
     fn came(
         &mut self,
         passing: &Passing,
-        doer: Doer,
+        doer: &Doer,
         role: Role,
         since: SystemTime,
         events: &mut Vec<Event>,
     ) {
-        let place = Place::of(&doer.network);
+        let Some(network) = &doer.network else { return self.hint(passing, since, Some(doer.owner.clone())) };
+        let place = Place::of(network);
         let mut row = Row::new(Transport::Tcp, End::new(passing.local), passing.state);
         row.remote = passing.remote.map(End::new);
         (row.role, row.network, row.uid) = (role, NetworkId(0), doer.owner.uid);
@@ -134,13 +151,13 @@ impl Ledger {
         if self.was_shown(place, &row, passing, events) {
             return;
         }
-        let mut rows = Rows { networks: vec![(*doer.network).clone()], rows: vec![row], ..Rows::default() };
+        let mut rows = Rows { networks: vec![(**network).clone()], rows: vec![row], ..Rows::default() };
         if let (Some(uid), Some(user)) = (doer.owner.uid, &doer.owner.user) {
             rows.users.insert(uid, user.clone());
         }
         let key = Key::Traced(passing.socket);
         self.take(key);
-        let owners: Kept = Box::new([(doer.owner, 0)]);
+        let owners: Kept = Box::new([(doer.owner.clone(), 0)]);
         events.extend(self.arrive((place, key), rows, owners, passing.at, Source::Kernel));
         if let Some(known) = self.there.get_mut(&key) {
             known.since = since;

@@ -64,7 +64,7 @@ fn passing(
     when: u64,
     pid: Option<u32>,
 ) -> Passing {
-    let doer = pid.map(|pid| Doer { owner: Arc::new(owner(pid)), network: Arc::new(here()) });
+    let doer = pid.map(|pid| Doer { owner: Arc::new(owner(pid)), network: Some(Arc::new(here())) });
     Passing { socket, state, local: endpoint(local), remote: remote.map(endpoint), at: at(when), doer }
 }
 

@@ -1,0 +1,140 @@
+//! The thread that must not be late: it hears what the kernel tells, looks processes up while they live, and takes quick
+//! samples. What it learns it sends on; it decides nothing.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant, SystemTime};
+
+use wharf_sys::Poller;
+use wharf_sys::epoll::Interest;
+use wharf_sys::netlink::destroyed::{Destroyed, Destructions};
+use wharf_sys::signal::Signals;
+use wharf_table::rows::{Network, State};
+
+use super::ledger::{Doer, Passing};
+use super::listening::Listening;
+use super::people::People;
+use super::states::{StateChange, States};
+use super::watcher::News;
+
+/// The token of signals; all else only wakes the loop.
+const SIGNAL: u64 = 1;
+const NEWS: u64 = 0;
+
+/// Everything that tells by itself.
+pub(super) struct Quick {
+    pub(super) states: Option<States>,
+    pub(super) ends: Vec<(Arc<Network>, Destructions)>,
+    pub(super) listening: Vec<Listening>,
+    pub(super) every: Duration,
+    pub(super) signals: Option<Signals>,
+    pub(super) networks: Vec<Arc<Network>>,
+}
+
+impl Quick {
+    /// Runs until nobody listens any more.
+    pub(super) fn run(mut self, to: &Sender<News>) {
+        if let Err(error) = self.turn_until_unheard(to) {
+            // Nobody listens any more, or the error reaches who does.
+            let _ = to.send(News::Failed(error));
+        }
+    }
+
+    fn turn_until_unheard(&mut self, to: &Sender<News>) -> io::Result<()> {
+        let mut people = People::new();
+        let mut poller = self.poller()?;
+        let mut next = Instant::now();
+        loop {
+            let signalled = {
+                let wait = next.saturating_duration_since(Instant::now());
+                poller.wait(Some(wait))?.fold(false, |before, ready| before || ready.token == SIGNAL)
+            };
+            if signalled && self.signals.as_ref().is_some_and(|signals| matches!(signals.read(), Ok(Some(_))))
+            {
+                let _ = to.send(News::AskedToEnd);
+            }
+            let mut news = self.told(&mut people);
+            let now = Instant::now();
+            if now >= next {
+                next = now + self.every;
+                let at = SystemTime::now();
+                for listening in &mut self.listening {
+                    news.extend(listening.fresh(&mut people)?.into_iter().map(|rows| News::Seen(rows, at)));
+                }
+            }
+            for one in news {
+                if to.send(one).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn poller(&self) -> io::Result<Poller> {
+        let poller = Poller::new(16)?;
+        for ring in self.states.iter().flat_map(States::descriptors) {
+            poller.add(ring, NEWS, Interest::Read)?;
+        }
+        for (_, ends) in &self.ends {
+            poller.add(ends.as_fd(), NEWS, Interest::Read)?;
+        }
+        if let Some(signals) = &self.signals {
+            poller.add(signals.as_fd(), SIGNAL, Interest::Read)?;
+        }
+        Ok(poller)
+    }
+
+    /// What the kernel has told since the last time.
+    fn told(&mut self, people: &mut People) -> Vec<News> {
+        let (ended, mut lost) = self.ended();
+        // What is read second holds all that came before what was read first, and so an end never precedes its beginning.
+        let (changes, dropped) = self.states.as_mut().map(States::read).unwrap_or_default();
+        lost += dropped;
+        let mut news: Vec<_> =
+            changes.into_iter().filter_map(|change| self.passing(change, people)).map(News::Passed).collect();
+        news.extend(ended);
+        if lost > 0 {
+            news.push(News::Lost(lost));
+        }
+        news
+    }
+
+    fn ended(&mut self) -> (Vec<News>, u64) {
+        let (mut news, mut lost) = (Vec::new(), 0);
+        for (network, ends) in &mut self.ends {
+            let at = SystemTime::now();
+            let mut each = |ended: Destroyed| news.push(News::Ended(network.clone(), ended, at));
+            // Of an overflow the kernel does not say how many were lost. What is behind it is read on.
+            while ends.read(&mut each).is_err() {
+                lost += 1;
+            }
+        }
+        (news, lost)
+    }
+
+    /// A change with its process, looked up at once. `None` for one of a network that is not watched.
+    fn passing(&self, change: StateChange, people: &mut People) -> Option<Passing> {
+        let person = match change.state {
+            State::Listen => Some(people.now(change.pid)),
+            State::SynSent => Some(people.recent(change.pid)),
+            // These happen when a packet comes, and whoever is interrupted by it has no part in it.
+            State::Established | State::Closed => None,
+            _ => return None,
+        };
+        let network = person.as_ref().and_then(|person| person.network);
+        let watched = network.and_then(|number| self.networks.iter().find(|one| one.inode == number));
+        if network.is_some() && watched.is_none() {
+            return None;
+        }
+        Some(Passing {
+            socket: change.socket,
+            state: change.state,
+            local: change.local,
+            remote: change.remote,
+            at: change.at,
+            doer: person.map(|person| Doer { owner: person.owner, network: watched.cloned() }),
+        })
+    }
+}

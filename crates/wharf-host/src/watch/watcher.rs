@@ -1,0 +1,168 @@
+//! Who watches: starts the threads, feeds the ledger with what they send, and hands events on.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use thiserror::Error;
+use wharf_sys::netlink::destroyed::{Destroyed, Destructions};
+use wharf_sys::netlink::sock_diag::Diag;
+use wharf_sys::signal::Signals;
+use wharf_table::rows::{Network, Rows};
+
+use super::event::Event;
+use super::ledger::{Ledger, Passing};
+use super::limits::Limits;
+use super::listening::{Listening, Which};
+use super::quick::Quick;
+use super::states::States;
+use super::whole::Whole;
+use crate::snapshot::{Ask, Networks, SnapshotError};
+
+/// How often what listens is looked at, where the kernel does not tell of it.
+pub const QUICK: Duration = Duration::from_millis(20);
+
+/// What is to be watched, and how closely.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which networks.
+    pub networks: Networks,
+    /// How often everything is looked at.
+    pub every: Duration,
+    /// How often what listens is looked at, where the kernel does not tell.
+    pub quick: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { networks: Networks::Here, every: Duration::from_secs(1), quick: QUICK }
+    }
+}
+
+/// Why there is nothing to watch.
+#[derive(Debug, Error)]
+pub enum WatchError {
+    /// Nothing can be listed.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A thread, a descriptor or a signal can't be had, or the kernel stopped to answer.
+    #[error("watch the sockets of this host: {0} (is the limit of open files too low?)")]
+    System(#[from] io::Error),
+}
+
+/// What the threads send.
+pub(super) enum News {
+    /// All that is there, begun at this time.
+    Whole(Rows, SystemTime),
+    Passed(Passing),
+    Ended(Arc<Network>, Destroyed, SystemTime),
+    Seen(Rows, SystemTime),
+    /// So many of the kernel's messages were lost.
+    Lost(u64),
+    AskedToEnd,
+    Failed(io::Error),
+    Unlisted(SnapshotError),
+}
+
+/// How a turn of watching ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Go on.
+    On,
+    /// A signal asked to end.
+    AskedToEnd,
+}
+
+/// Watches the endpoints of this host.
+pub struct Watcher {
+    news: Receiver<News>,
+    ledger: Ledger,
+    limits: Limits,
+}
+
+impl Watcher {
+    /// Begins to watch. `signals` end a turn when one comes.
+    ///
+    /// # Errors
+    /// [`WatchError`].
+    pub fn start(config: &Config, signals: Option<Signals>) -> Result<Watcher, WatchError> {
+        let (to, news) = mpsc::channel();
+        // First the kernel is heard and then everything looked at: what happens in between is known from one of the two.
+        let mut whole = Whole::new(Ask { networks: config.networks.clone(), ..Ask::default() });
+        let states = States::listen();
+        let networks = whole.networks()?;
+        let mut limits = Limits::new(config, &states);
+        let which = if states.is_ok() { Which::Udp } else { Which::Both };
+        let mut quick = Quick {
+            states: states.ok(),
+            ends: Vec::new(),
+            listening: Vec::new(),
+            every: config.quick,
+            signals,
+            networks: networks.clone(),
+        };
+        for network in networks {
+            match Destructions::listen() {
+                Ok(ends) => quick.ends.push((network.clone(), ends)),
+                Err(_) => limits.ends_are_missed(),
+            }
+            quick.listening.push(Listening::new(network, Diag::open()?, which));
+        }
+        spawn("wharf-quick", &to, move |to| quick.run(to))?;
+        let begun = SystemTime::now();
+        let (rows, mut ledger) = (whole.first()?, Ledger::new());
+        limits.hidden(&rows);
+        ledger.sample(rows, begun, &mut Vec::new());
+        let every = config.every;
+        spawn("wharf-whole", &to, move |to| whole.run(every, to))?;
+        Ok(Watcher { news, ledger, limits })
+    }
+
+    /// What may be missed, for whoever reads the events.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What is there.
+    pub fn present(&self) -> impl Iterator<Item = Event> + '_ {
+        self.ledger.present()
+    }
+
+    /// Waits until something happens or it is `until`, and tells what happened.
+    ///
+    /// # Errors
+    /// The kernel stopped to answer.
+    pub fn turn(&mut self, until: Instant, events: &mut Vec<Event>) -> Result<Turn, WatchError> {
+        let wait = until.saturating_duration_since(Instant::now());
+        let mut next = match self.news.recv_timeout(wait) {
+            Ok(news) => Some(news),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
+            }
+        };
+        while let Some(news) = next {
+            match news {
+                News::Whole(rows, begun) => self.ledger.sample(rows, begun, events),
+                News::Passed(passing) => self.ledger.passed(passing, events),
+                News::Ended(network, ended, at) => self.ledger.ended(&network, ended, at, events),
+                News::Seen(rows, at) => self.ledger.seen(rows, at, events),
+                News::Lost(count) => self.limits.lost(count),
+                News::AskedToEnd => return Ok(Turn::AskedToEnd),
+                News::Failed(error) => return Err(error.into()),
+                News::Unlisted(error) => return Err(error.into()),
+            }
+            // No more than a handful at once, so that whoever prints keeps up.
+            next = if events.len() < 1024 { self.news.try_recv().ok() } else { None };
+        }
+        Ok(Turn::On)
+    }
+}
+
+/// A thread that ends when nobody hears it any more.
+fn spawn(name: &str, to: &Sender<News>, run: impl FnOnce(&Sender<News>) + Send + 'static) -> io::Result<()> {
+    let to = to.clone();
+    thread::Builder::new().name(name.into()).spawn(move || run(&to)).map(drop)
+}
