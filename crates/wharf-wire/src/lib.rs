@@ -17,17 +17,23 @@ extern crate std;
 
 pub mod arp;
 pub mod checksum;
+mod cursor;
 pub mod dhcpv4;
 pub mod dns;
 pub mod ethernet;
+pub mod host_name;
+pub mod http;
 pub mod icmpv4;
 pub mod icmpv6;
 pub mod ipv4;
 pub mod ipv6;
 pub mod malformed;
 pub mod ndp;
+pub mod quic;
 pub mod quoted;
+pub mod shown;
 pub mod tcp;
+pub mod tls;
 pub mod udp;
 
 pub use ethernet::{EtherType, HardwareAddr};

@@ -10,7 +10,7 @@ use wharf_table::Addr;
 pub enum Malformed {
     /// Fewer bytes than the smallest form of the format has.
     TooShort,
-    /// The version nibble of an IP header is not that of the format.
+    /// The version nibble of an IP header, or another version, is not that of the format.
     Version,
     /// The header length field points before the end of the fixed part or beyond the bytes.
     HeaderLength,
@@ -51,6 +51,20 @@ pub enum Malformed {
     Name,
     /// The magic cookie or the message type of a DHCP message is missing (RFC 2131, section 3; RFC 2132, section 9.6).
     NotDhcp,
+    /// More than is held of what a client shows first.
+    TooLong,
+    /// Two names where one is due, or the same said in two ways: which of them counts is up to who reads it.
+    TwoNames,
+    /// A line of the head of an HTTP request that is none, or that some servers read as another (RFC 9112, section 2.2).
+    Line,
+    /// A packet that is sealed with none of the keys that it may have (RFC 9001, section 5.2), or with two of them.
+    Sealed,
+    /// Two versions of the bytes at one place of a stream (RFC 9000, section 2.2).
+    Overlap,
+    /// A frame that an Initial packet must not hold (RFC 9000, section 12.4).
+    Frame,
+    /// Packets of two connections in one datagram (RFC 9000, section 12.2), or more that begin at once in a flow than anyone needs.
+    Crowded,
 }
 
 /// What the sender of an unknown IPv6 option wants to hear of it (RFC 8200, section 4.2).
@@ -88,7 +102,7 @@ impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Malformed::TooShort => "too short",
-            Malformed::Version => "wrong IP version",
+            Malformed::Version => "wrong version",
             Malformed::HeaderLength => "wrong header length",
             Malformed::Length => "wrong length",
             Malformed::HeaderChecksum => "wrong header checksum",
@@ -105,6 +119,13 @@ impl fmt::Display for Malformed {
             Malformed::HeaderChainSplit => "headers continue behind the first fragment",
             Malformed::Name => "malformed name",
             Malformed::NotDhcp => "not a DHCP message",
+            Malformed::TooLong => "too long",
+            Malformed::TwoNames => "two names",
+            Malformed::Line => "malformed line",
+            Malformed::Sealed => "wrong keys",
+            Malformed::Overlap => "different bytes for one place",
+            Malformed::Frame => "frame out of place",
+            Malformed::Crowded => "too many connections",
         })
     }
 }
