@@ -4,7 +4,7 @@ use std::io;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use wharf_sys::netlink::sock_diag::{Diag, Extra, Kind, Socket, tcp_state};
+use wharf_sys::netlink::sock_diag::{Diag, Extra, Kind, Query, Socket, tcp_state};
 use wharf_table::rows::{Backlog, DetailId, NetworkId, Ownerless, Role, Row, Rows, State, Transport};
 
 use crate::snapshot::Details;
@@ -29,14 +29,15 @@ const KINDS: [(Kind, Transport); 4] = [
 pub(super) fn list(diag: &mut Diag, network: NetworkId, details: Details, rows: &mut Rows) -> io::Result<()> {
     for (kind, transport) in KINDS {
         let extra = if details == Details::Asked && kind == Kind::Tcp { Extra::Tcp } else { Extra::None };
-        diag.list(kind, ALL_STATES, extra, |socket| add(&socket, transport, network, rows))?;
+        let query = Query { kind, states: ALL_STATES, extra, local_ports: &[(0, u16::MAX)] };
+        diag.list(&query, |socket| add(&socket, transport, network, rows))?;
     }
     Ok(())
 }
 
 /// Appends one socket.
 fn add(socket: &Socket<'_>, transport: Transport, network: NetworkId, rows: &mut Rows) {
-    let Some(state) = state(socket, transport) else { return };
+    let Some(state) = tcp_state(socket.state()) else { return };
     let mut row = Row::new(transport, socket.local(), state);
     let extras = socket.extras();
     row.network = network;
@@ -66,16 +67,6 @@ fn add(socket: &Socket<'_>, transport: Transport, network: NetworkId, rows: &mut
         row.detail = Some(id);
     }
     rows.rows.push(row);
-}
-
-/// The state by the kernel's number.
-fn state(socket: &Socket<'_>, transport: Transport) -> Option<State> {
-    match (transport, tcp_state(socket.state())?) {
-        (Transport::Tcp | Transport::Mptcp, state) => Some(state),
-        // Without connections the kernel calls a socket closed that is not connected.
-        (_, State::Closed) => Some(State::Bound),
-        (_, state) => Some(state),
-    }
 }
 
 /// Says of every row which part it plays, by the listeners of its network.

@@ -24,6 +24,8 @@ pub enum Listing {
     Whole,
     /// It changed while it was read: it can lack something, or have something twice.
     Changed,
+    /// The kernel has no such list: a protocol that it does not know, or can't list.
+    Absent,
 }
 
 /// One message.
@@ -42,6 +44,17 @@ impl Room {
     pub(super) fn new() -> Room {
         Room(vec![0; ROOM_BYTES])
     }
+
+    /// What the kernel answers next.
+    fn receive(&mut self, from: &Netlink) -> io::Result<&[u8]> {
+        loop {
+            match rustix::net::recv(&from.0, &mut self.0[..], RecvFlags::empty()) {
+                Ok((length, _)) => return Ok(self.0.get(..length).unwrap_or_default()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }
 
 impl Netlink {
@@ -58,12 +71,7 @@ impl Netlink {
         self.send(request)?;
         let mut listing = Listing::Whole;
         loop {
-            let length = match rustix::net::recv(&self.0, &mut room.0[..], RecvFlags::empty()) {
-                Ok((length, _)) => length,
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let mut rest = room.0.get(..length).unwrap_or_default();
+            let mut rest = room.receive(self)?;
             while let Some((message, next)) = split_message(rest) {
                 rest = next;
                 if message.flags & INTERRUPTED != 0 {
@@ -78,6 +86,29 @@ impl Netlink {
                     _ => each(message),
                 }
             }
+        }
+    }
+
+    /// Asks for one object, or for one deed that is acknowledged, and hands the answer to `read`. `None` where there is none.
+    ///
+    /// # Errors
+    /// The kernel's refusal, `ENOENT` aside.
+    pub(super) fn one<T>(
+        &self,
+        request: &Batch,
+        room: &mut Room,
+        read: impl FnOnce(Message<'_>) -> Option<T>,
+    ) -> io::Result<Option<T>> {
+        self.send(request)?;
+        let bytes = room.receive(self)?;
+        let Some((message, _)) = split_message(bytes) else { return Ok(None) };
+        if message.kind != NLMSG_ERROR {
+            return Ok(read(message));
+        }
+        match array(message.body, 0).map_or(0, i32::from_ne_bytes) {
+            0 => Ok(read(message)),
+            number if number == -libc::ENOENT => Ok(None),
+            number => Err(error(-number)),
         }
     }
 }

@@ -3,33 +3,22 @@
 //! A [`Diag`] belongs to the namespace in which it was opened, and can be used from any other. What it hands out are views of
 //! the bytes that the kernel wrote: nothing is allocated for a socket.
 
+mod filter;
+mod request;
 mod socket;
 
 use std::io;
+use std::os::fd::OwnedFd;
 
-use super::receive::{DUMP, Room};
-use super::{Batch, Listing, Netlink};
+use wharf_table::rows::End;
 
-pub use socket::{Extras, Socket, TcpInfo, tcp_state};
-use socket::{INET_DIAG_CONG, INET_DIAG_INFO};
+use super::receive::Room;
+use super::{Listing, Netlink};
 
-/// Asks for sockets of both families at once, and only TCP ones: the older request of the two.
-const TCPDIAG_GETSOCK: u16 = 18;
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
-/// The protocol by a number that does not fit the request (`INET_DIAG_REQ_PROTOCOL`).
-const REQ_PROTOCOL: u16 = 3;
-const IPPROTO_MPTCP: u32 = 262;
-/// Stands in the request where the attribute has the number: a kernel that does not know the attribute has no sockets of it.
-const NO_PROTOCOL: u8 = 0xfe;
+pub use socket::{Extras, Socket, TcpInfo, state_bits, tcp_state};
 
-/// What a list is to tell beside ends, state and owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extra {
-    /// Nothing that costs.
-    None,
-    /// `tcp_info` and the name of the congestion control.
-    Tcp,
-}
+/// The number of a socket about which nothing else is known than its ends (`INET_DIAG_NOCOOKIE`, twice).
+pub const ANY_COOKIE: u64 = u64::MAX;
 
 /// The protocols whose sockets can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,18 +39,39 @@ pub enum Kind {
     Raw,
 }
 
-impl Kind {
-    const fn number(self) -> u8 {
-        match self {
-            Kind::Tcp => 6,
-            Kind::Mptcp => NO_PROTOCOL,
-            Kind::Udp => 17,
-            Kind::UdpLite => 136,
-            Kind::Sctp => 132,
-            Kind::Dccp => 33,
-            Kind::Raw => 255,
-        }
-    }
+/// What is to be told beside ends, state, queues and numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// Nothing that costs.
+    None,
+    /// `tcp_info` and the name of the congestion control.
+    Tcp,
+}
+
+/// Which sockets are listed.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// Of which protocol.
+    pub kind: Kind,
+    /// In which states, a bit for each ([`state_bits`]).
+    pub states: u32,
+    /// With what.
+    pub extra: Extra,
+    /// With which local ports, ranges of them with both ends. The kernel may list others when there are many ranges.
+    pub local_ports: &'a [(u16, u16)],
+}
+
+/// One socket by its ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Its protocol.
+    pub kind: Kind,
+    /// Its local end; the zone is the interface that it is tied to.
+    pub local: End,
+    /// Its remote end; without one it is a listener, or whoever receives from anybody.
+    pub remote: Option<End>,
+    /// Its cookie, or [`ANY_COOKIE`].
+    pub cookie: u64,
 }
 
 /// Lists the sockets of one network namespace.
@@ -80,41 +90,75 @@ impl Diag {
         Ok(Diag { netlink: Netlink::open_family(libc::NETLINK_SOCK_DIAG)?, room: Room::new() })
     }
 
-    /// Hands every socket of this protocol, of both families, to `each`. A protocol that the kernel does not have, or does not
-    /// list, has none.
+    /// Takes a socket of this kind that was opened elsewhere.
+    pub fn from_socket(socket: OwnedFd) -> Diag {
+        Diag { netlink: Netlink(socket), room: Room::new() }
+    }
+
+    /// Hands every socket that is asked for, of both families, to `each`.
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub fn list(
-        &mut self,
-        kind: Kind,
-        states: u32,
-        extra: Extra,
-        mut each: impl FnMut(Socket<'_>),
-    ) -> io::Result<Listing> {
-        let mut listing = Listing::Whole;
-        let families: &[i32] = if kind == Kind::Tcp { &[0] } else { &[libc::AF_INET, libc::AF_INET6] };
-        for &family in families {
-            let mut batch = Batch::new();
-            let asked = request(kind, family, states, extra);
-            let message = if kind == Kind::Tcp { TCPDIAG_GETSOCK } else { SOCK_DIAG_BY_FAMILY };
-            batch.request(message, DUMP, &asked, |put| {
-                if kind == Kind::Mptcp {
-                    put.put(REQ_PROTOCOL, &IPPROTO_MPTCP.to_ne_bytes());
-                }
-            });
-            let end = self.netlink.list(&batch, &mut self.room, |message| {
+    pub fn list(&mut self, query: &Query<'_>, mut each: impl FnMut(Socket<'_>)) -> io::Result<Listing> {
+        let mut listing = Listing::Absent;
+        if query.local_ports.is_empty() || query.states == 0 {
+            return Ok(Listing::Whole);
+        }
+        for &family in request::families(query.kind) {
+            let request = request::list(query, family);
+            let end = self.netlink.list(&request, &mut self.room, |message| {
                 Socket::parse(message.body).into_iter().for_each(&mut each);
             });
-            match end {
-                Ok(Listing::Whole) => {}
-                Ok(Listing::Changed) => listing = Listing::Changed,
-                Err(error) if is_absent(&error) => {}
-                Err(error) => return Err(error),
+            match (end, listing) {
+                (Ok(Listing::Changed), _) => listing = Listing::Changed,
+                (Ok(_), Listing::Absent) => listing = Listing::Whole,
+                (Ok(_), _) => {}
+                // Of a kernel without IPv6 only that half is missing.
+                (Err(error), _) if is_absent(&error) => {}
+                (Err(error), _) => return Err(error),
             }
         }
         Ok(listing)
     }
+
+    /// Looks one socket up: the connection between these ends, or without a remote end the listener that would take one. Hands
+    /// it to `read`; `None` where there is none. Not for [`Kind::Mptcp`].
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn find<T>(
+        &mut self,
+        wanted: &Wanted,
+        extra: Extra,
+        read: impl FnOnce(Socket<'_>) -> T,
+    ) -> io::Result<Option<T>> {
+        let request = request::find(wanted, extra);
+        self.netlink.one(&request, &mut self.room, |message| Socket::parse(message.body).map(read))
+    }
+
+    /// Ends a socket as if its network had failed: its program gets `ECONNABORTED`, the peer of a TCP connection a reset. Says
+    /// whether there was such a socket.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_NET_ADMIN in the network, `EOPNOTSUPP` where the kernel can't (`CONFIG_INET_DIAG_DESTROY`).
+    pub fn destroy(&mut self, wanted: &Wanted) -> io::Result<Destroyed> {
+        let request = request::destroy(wanted);
+        let found = self.netlink.one(&request, &mut self.room, |_| Some(()));
+        match found {
+            Ok(Some(())) => Ok(Destroyed::Ended),
+            Ok(None) => Ok(Destroyed::NotThere),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What became of a socket that was to be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destroyed {
+    /// It is ended.
+    Ended,
+    /// There was none, or another with the same ends.
+    NotThere,
 }
 
 /// Whether the kernel says that it has no such protocol, or can't list it.
@@ -123,15 +167,5 @@ fn is_absent(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|number| absent.contains(&number))
 }
 
-/// `inet_diag_req_v2`, or for TCP `inet_diag_req`: they differ in their first bytes and in where the states stand.
-fn request(kind: Kind, family: i32, states: u32, extra: Extra) -> Vec<u8> {
-    let extensions: u8 = match extra {
-        Extra::None => 0,
-        Extra::Tcp => 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_CONG - 1),
-    };
-    let id = [0; 48];
-    if kind == Kind::Tcp {
-        return [&[0, 0, 0, extensions][..], &id, &states.to_ne_bytes(), &[0; 4]].concat();
-    }
-    [&[family as u8, kind.number(), extensions, 0][..], &states.to_ne_bytes(), &id].concat()
-}
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,5 @@
 //! One socket, as the kernel tells of it: `inet_diag_msg` and its attributes.
 
-use std::ops::Deref;
-
 use wharf_table::rows::{CongestionState, End, State, TcpDetail};
 use wharf_table::{Addr, Endpoint};
 
@@ -148,7 +146,8 @@ impl<'a> Socket<'a> {
     }
 }
 
-/// The state of a TCP socket, or of one whose states have the same numbers. `None` for a number that is new.
+/// The state of a socket. `None` for a number that is new. The numbers are TCP's, for others as well: a UDP socket is
+/// bound, or established when it is connected.
 pub fn tcp_state(number: u8) -> Option<State> {
     Some(match number {
         1 => State::Established,
@@ -157,27 +156,24 @@ pub fn tcp_state(number: u8) -> Option<State> {
         4 => State::FinWait1,
         5 => State::FinWait2,
         6 => State::TimeWait,
-        7 => State::Closed,
         8 => State::CloseWait,
         9 => State::LastAck,
         10 => State::Listen,
         11 => State::Closing,
-        13 => State::Bound,
+        // What is listed as closed has a port; it is asked for by the other number.
+        7 | 13 => State::Bound,
         _ => return None,
     })
+}
+
+/// The bits that ask the kernel for TCP sockets in this state.
+pub fn state_bits(state: State) -> u32 {
+    (1..=13).filter(|&number| tcp_state(number) == Some(state)).fold(0, |bits, number| bits | 1 << number)
 }
 
 /// `tcp_info` in the bytes that the kernel wrote. It has grown with the kernel, at its end.
 #[derive(Clone, Copy, Debug)]
 pub struct TcpInfo<'a>(&'a [u8]);
-
-impl Deref for TcpInfo<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.0
-    }
-}
 
 impl TcpInfo<'_> {
     fn word(&self, at: usize) -> u32 {
