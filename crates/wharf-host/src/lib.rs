@@ -9,5 +9,6 @@ pub mod host;
 pub mod run;
 pub mod snapshot;
 pub mod watch;
+pub mod when;
 
 pub use wharf_sys::HugePages;

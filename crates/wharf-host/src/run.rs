@@ -6,10 +6,12 @@
 mod addresses;
 pub(crate) mod clock;
 pub mod config;
+pub(crate) mod control;
 mod datagrams;
 mod descriptors;
 mod draining;
 mod echo;
+mod flows;
 mod lane;
 mod lanes;
 mod log;
@@ -36,6 +38,7 @@ use wharf_table::{DropReason, Protocol};
 use self::addresses::Addresses;
 use self::clock::Clock;
 use self::config::{Lowered, Style};
+use self::control::{About, Control};
 use self::datagrams::Datagrams;
 use self::descriptors::Descriptors;
 use self::echo::Echoes;
@@ -101,6 +104,10 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     prepared.warnings.iter().for_each(|warning| log.warning(warning));
     let published = publish::claim(&config.publish, config.families)?;
     published.iter().for_each(|port| announce(port, &mut log, config.style));
+    let control = Control::open(About::new(config, &published, prepared.link.kind()));
+    if let Err(error) = &control {
+        log.warning(&format!("others can't ask what the run does: {error}"));
+    }
 
     let clock = Clock::start();
     let (poller, buffers) = start::engine().map_err(failed("make the loop"))?;
@@ -162,6 +169,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         datagrams,
         echoes: Echoes::new(addresses, descriptors.clone(), seeds[1]),
         resolver: Resolver::new(names),
+        control: control.ok(),
         listeners,
         handed_has_more: false,
         waiting: Vec::new(),

@@ -317,6 +317,11 @@ impl Connection {
         self.tuple
     }
 
+    /// Whether the peer has opened it.
+    pub const fn is_passive(&self) -> bool {
+        self.passive
+    }
+
     /// The shift of the windows that the peer is told.
     #[cfg(test)]
     pub(crate) const fn window_shift(&self) -> u8 {

@@ -43,6 +43,8 @@ unsafe impl Plain for u16 {}
 unsafe impl Plain for u32 {}
 // SAFETY: two integers of the same size, so no padding.
 unsafe impl Plain for libc::tpacket_stats {}
+// SAFETY: three integers of four bytes: no padding.
+unsafe impl Plain for libc::ucred {}
 // SAFETY: integers of one size, so no padding.
 unsafe impl<const N: usize> Plain for [u64; N] {}
 

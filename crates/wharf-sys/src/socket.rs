@@ -8,6 +8,7 @@ mod control_message;
 pub mod datagram;
 pub mod error_queue;
 pub mod foreign;
+pub mod unix;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -222,6 +223,32 @@ pub fn acknowledged_bytes(socket: impl AsFd) -> io::Result<u64> {
     const BYTES_ACKED: usize = 15;
     let info = call::option::<[u64; BYTES_ACKED + 1]>(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_INFO)?;
     Ok(info[BYTES_ACKED])
+}
+
+/// What the kernel knows at a glance of a TCP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// The state, by the kernel's number (`TCP_ESTABLISHED` is 1).
+    pub state: u8,
+    /// Segments that were sent.
+    pub segments_sent: u32,
+    /// Segments that came.
+    pub segments_received: u32,
+}
+
+/// State and segments of a TCP socket (RFC 4898).
+///
+/// # Errors
+/// It is no TCP socket, or the kernel is older than 4.2.
+pub fn glance(socket: impl AsFd) -> io::Result<Glance> {
+    /// Where `tcpi_segs_out` and `tcpi_segs_in` stand in `struct tcp_info`, in words of eight bytes: in one, behind a word of flags,
+    /// 24 integers of four bytes, and four of eight (linux/tcp.h).
+    const SEGMENTS: usize = 17;
+    let info = call::option::<[u64; SEGMENTS + 1]>(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_INFO)?;
+    let [state, ..] = info[0].to_ne_bytes();
+    let [a, b, c, d, e, f, g, h] = info[SEGMENTS].to_ne_bytes();
+    let (sent, received) = (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]));
+    Ok(Glance { state, segments_sent: sent, segments_received: received })
 }
 
 /// Makes the close of a TCP socket a RST: what is not sent is thrown away.

@@ -22,6 +22,11 @@ impl Addresses {
         self.of_family(addr.is_v4()).is_some_and(|of| addr == of.gateway || addr == of.dns)
     }
 
+    /// Whether an address stands for the host's loopback.
+    pub(super) fn stands_for_host(&self, addr: Addr) -> bool {
+        self.of_family(addr.is_v4()).is_some_and(|of| of.host == addr)
+    }
+
     /// Where the host goes for a destination of the program: what stands for the host's loopback becomes loopback.
     pub(super) fn outside(&self, destination: Endpoint) -> SocketAddr {
         let stands_for_host = |of: Option<GatewayAddresses>| of.is_some_and(|of| of.host == destination.addr);

@@ -8,6 +8,7 @@
 //! Invariant: a mapping is found by the program's endpoint and by its socket's index, and both vanish together.
 
 mod gathered;
+mod listed;
 mod mapping;
 mod outward;
 
@@ -31,11 +32,13 @@ use wharf_table::drop::DropCounters;
 use wharf_table::{Addr, DropReason, Endpoint, Instant, Protocol, Tuple};
 
 use self::gathered::Gathered;
+pub(super) use self::listed::ClientKey;
 pub(super) use self::mapping::family_of;
 use self::mapping::{Kind, Mapping};
 use self::outward::Outbox;
 use super::addresses::{Addresses, Family};
 use super::descriptors::{Descriptor, Descriptors};
+use super::flows::Count;
 use super::token::Token;
 
 /// How long a mapping stays that never had a reply.
@@ -57,7 +60,11 @@ const QUOTED_MAX: usize = 1280;
 struct Client {
     mapping: u32,
     address: SocketAddr,
+    opened: Instant,
     last: Instant,
+    /// From the program, and to it.
+    sent: Count,
+    received: Count,
 }
 
 /// What has to be said to the program about a datagram that it sent.
@@ -129,6 +136,7 @@ impl Datagrams {
     pub(super) fn send(&mut self, now: Instant, datagram: &DatagramIn<'_>, poller: &Poller) {
         if let Some(client) = self.clients.get_mut(&(datagram.source, datagram.destination)) {
             client.last = now;
+            client.sent.add(datagram.payload.len(), datagram.gso_size);
             let (mapping, address) = (client.mapping, client.address);
             return self.gather(now, mapping, address, datagram);
         }
@@ -224,8 +232,9 @@ impl Datagrams {
                             let lost = self.mappings[key as usize].newly_overflowed(overflowed);
                             self.drops.count_many(DropReason::HostQueueFull, lost.into());
                         }
-                        let Some(way) = self.way_inside(now, key, received.from) else { continue };
                         let gso_size = received.segment.unwrap_or(0);
+                        let size = (received.bytes.len(), gso_size);
+                        let Some(way) = self.way_inside(now, key, received.from, size) else { continue };
                         self.deliver(way, received.bytes, gso_size, stack, wire);
                     }
                     self.flush_inward(stack, wire);
@@ -272,17 +281,25 @@ impl Datagrams {
         }
     }
 
-    /// From whom and for whom a datagram is that a socket received, as the program sees it.
-    fn way_inside(&mut self, now: Instant, key: u32, from: SocketAddr) -> Option<Inward> {
+    /// From whom and for whom a datagram is that a socket received, as the program sees it; it counts with its bytes and the
+    /// size of those that came as one.
+    fn way_inside(
+        &mut self,
+        now: Instant,
+        key: u32,
+        from: SocketAddr,
+        (bytes, gso_size): (usize, u16),
+    ) -> Option<Inward> {
         let mapping = &mut self.mappings[key as usize];
         if mapping.kind == Kind::Outward {
-            mapping.replied = true;
+            mapping.on_received(now, bytes, gso_size);
             return Some(Inward { source: self.addresses.inside(from)?, destination: mapping.internal });
         }
         let served = mapping.internal;
         if let Some(&alias) = self.aliases.get(&(key, from)) {
             if let Some(client) = self.clients.get_mut(&(served, alias)) {
                 client.last = now;
+                client.received.add(bytes, gso_size);
             }
             return Some(Inward { source: alias, destination: served });
         }
@@ -301,7 +318,11 @@ impl Datagrams {
                 return None;
             }
         }
-        self.clients.insert((served, shown), Client { mapping: key, address: from, last: now });
+        let mut received = Count::default();
+        received.add(bytes, gso_size);
+        let sent = Count::default();
+        let client = Client { mapping: key, address: from, opened: now, last: now, sent, received };
+        self.clients.insert((served, shown), client);
         self.aliases.insert((key, from), shown);
         self.deadlines.push(Reverse((now + REPLIED, key)));
         Some(Inward { source: shown, destination: served })

@@ -3,6 +3,8 @@
 //! A ping socket (`SOCK_DGRAM`, `IPPROTO_ICMP`) needs the user's group in `net.ipv4.ping_group_range`; the kernel gives it
 //! an identifier of its own, so the program's is put back into what returns (RFC 5508, section 3).
 
+mod listed;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, IoSlice};
@@ -22,6 +24,7 @@ use wharf_table::{Addr, Endpoint, Instant, Protocol, Tuple};
 use super::addresses::Addresses;
 use super::datagrams::{family_of, icmp_error};
 use super::descriptors::{Descriptor, Descriptors, is_shortage};
+use super::flows::Count;
 use super::token::Token;
 
 /// How long an identifier is kept after its last request (RFC 5508, REQ-2: at least 60 s).
@@ -46,7 +49,13 @@ struct Mapping {
     internal: Endpoint,
     /// The identifier on the wire outside; a raw socket's own choice.
     ident: u16,
+    opened: Instant,
     last_sent: Instant,
+    /// Who was asked last.
+    last_to: Addr,
+    /// Requests of the program, and the replies to it.
+    sent: Count,
+    received: Count,
     hop_limit: u8,
 }
 
@@ -99,6 +108,8 @@ impl Echoes {
         };
         let mapping = &mut self.mappings[key as usize];
         mapping.last_sent = now;
+        mapping.last_to = request.destination.addr;
+        mapping.sent.add(request.payload.len(), 0);
         mapping.set_hop_limit(request.hop_limit);
         let mut message = request.payload.to_vec();
         message[4..6].copy_from_slice(&mapping.ident.to_be_bytes());
@@ -156,7 +167,11 @@ impl Echoes {
             kind,
             internal,
             ident,
+            opened: now,
             last_sent: now,
+            last_to: internal.addr,
+            sent: Count::default(),
+            received: Count::default(),
             hop_limit: 0,
         });
         self.by_internal.insert(internal, key);
@@ -185,7 +200,7 @@ impl Echoes {
     fn receive<F: FrameSink>(&mut self, key: u32, stack: &mut Stack, wire: &mut F) {
         let mut batch = self.batch.take().unwrap_or_else(|| DatagramBuffers::new(BATCH, MESSAGE_MAX));
         for _ in 0..BATCHES_A_TURN {
-            let mapping = &self.mappings[key as usize];
+            let mapping = &mut self.mappings[key as usize];
             let Ok(count) = batch.receive(&mapping.socket) else {
                 self.read_errors(key);
                 continue;
@@ -193,6 +208,7 @@ impl Echoes {
             for received in batch.iter() {
                 if let Some((source, message)) = mapping.reply(&self.addresses, received.from, received.bytes)
                 {
+                    mapping.received.add(message.len(), 0);
                     let destination = Endpoint::new(mapping.internal.addr, 0);
                     let payload = &message;
                     let datagram = DatagramOut {

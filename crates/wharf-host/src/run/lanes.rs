@@ -19,10 +19,12 @@
 mod handed;
 mod side;
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -32,6 +34,7 @@ use wharf_table::drop::DropCounters;
 
 use super::addresses::Addresses;
 use super::clock::Clock;
+use super::control::{Ask, Reply};
 use super::descriptors::Descriptors;
 use super::lane::{Lane, Linger};
 use super::log::Log;
@@ -66,6 +69,10 @@ pub(super) struct Lanes {
     threads: Vec<Option<JoinHandle<io::Result<Account>>>>,
     end: Arc<End>,
     inlet: Inlet,
+    /// Where each is asked what it does.
+    asks: Vec<Sender<Ask>>,
+    /// What they have answered.
+    replies: VecDeque<Reply>,
     /// How many have nothing of the program's any more, once it has ended.
     drained: usize,
 }
@@ -79,13 +86,16 @@ impl Lanes {
         if queues.is_empty() {
             return Ok(None);
         }
-        let end = Arc::new(End { bell: bell()?, word: AtomicU8::new(DELIVER) });
+        let end = Arc::new(End { bell: bell()?, word: AtomicU8::new(CARRY) });
         let (outlet, inlet) = handed::pair(bell()?);
-        let mut lanes = Lanes { threads: Vec::new(), end, inlet, drained: 0 };
+        let mut lanes =
+            Lanes { threads: Vec::new(), end, inlet, asks: Vec::new(), replies: VecDeque::new(), drained: 0 };
         for (index, link) in queues.into_iter().enumerate() {
             let lane = plan.lane(link)?;
             let descriptors = plan.descriptors.clone();
-            let side = Side::new(lane, outlet.clone(), descriptors, Arc::clone(&lanes.end), index)?;
+            let (ask, asks) = mpsc::channel();
+            let side = Side::new(lane, outlet.clone(), descriptors, Arc::clone(&lanes.end), asks, index)?;
+            lanes.asks.push(ask);
             let thread = thread::Builder::new().name(format!("wharf-queue-{}", index + 2));
             lanes.threads.push(Some(thread.spawn(move || side.run())?));
         }
@@ -105,11 +115,36 @@ impl Lanes {
         loop {
             match self.inlet.poll() {
                 Some(Message::Frames(frames)) => return Ok(Some(frames)),
+                Some(Message::Reply(reply)) => self.replies.push_back(reply),
                 Some(Message::Drained) => self.drained += 1,
                 Some(Message::Ended(index)) => return Err(self.failure(index)),
                 None => return Ok(None),
             }
         }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.asks.len()
+    }
+
+    /// Asks one of them; `false` when there is none with this index, or it has ended. The [reply](Lanes::poll_reply) comes later.
+    pub(super) fn ask(&self, index: usize, ask: Ask) -> bool {
+        let asked = self.asks.get(index).is_some_and(|asks| asks.send(ask).is_ok());
+        if asked {
+            ring(&self.end.bell);
+        }
+        asked
+    }
+
+    /// What one of them has answered.
+    pub(super) fn poll_reply(&mut self) -> Option<Reply> {
+        self.replies.pop_front()
+    }
+
+    /// Whether one of them has answered.
+    pub(super) fn has_reply(&self) -> bool {
+        !self.replies.is_empty()
     }
 
     /// The program has ended: what it sent is to be delivered.
@@ -144,16 +179,18 @@ impl Lanes {
     }
 }
 
-/// What the first lane says to the others when the program has ended.
+/// What the first lane says to the others: that the program has ended. The bell rings as well for what each is asked.
 struct End {
     bell: OwnedFd,
     word: AtomicU8,
 }
 
+/// Go on as before.
+const CARRY: u8 = 0;
 /// Deliver what the program sent.
-const DELIVER: u8 = 0;
+const DELIVER: u8 = 1;
 /// End at once.
-const END: u8 = 1;
+const END: u8 = 2;
 
 impl End {
     fn tell(&self, word: u8) {

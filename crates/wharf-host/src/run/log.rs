@@ -20,7 +20,7 @@ pub(super) enum Path {
 
 impl Path {
     /// The stable name, as JSON and logs print it.
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Path::Frames => "frames",
             Path::Splice => "splice",

@@ -15,6 +15,7 @@
 mod exchange;
 mod hosts;
 mod local;
+mod remembered;
 mod reply;
 pub mod resolv;
 mod upstream;
@@ -30,11 +31,12 @@ use std::time::Duration;
 use slab::Slab;
 use wharf_sys::epoll::{Interest, Poller};
 use wharf_table::{Addr, Instant};
-use wharf_wire::dns::{Message, Name};
+use wharf_wire::dns::{AnswerData, Message, Name, Question, RecordData, RecordType};
 
 use self::exchange::{Exchange, Key, Outcome, Waiter};
 use self::hosts::Hosts;
-use self::local::Local;
+use self::local::{Local, LocalAnswer};
+use self::remembered::Remembered;
 use self::reply::Taken;
 use self::resolv::{Order, ResolvConf};
 use self::upstream::Via;
@@ -44,6 +46,8 @@ use self::watched::Watched;
 const EXCHANGES_MAX: usize = 1024;
 /// For how long a server that did not answer is asked last.
 const PENALTY: Duration = Duration::from_secs(30);
+/// The most addresses of one answer that are remembered.
+const ADDRESSES_OF_A_NAME: usize = 64;
 /// Room for a datagram of any size, and for the pieces of a stream.
 const ROOM: usize = 65_535;
 
@@ -96,6 +100,7 @@ pub struct Names {
     penalties: HashMap<SocketAddr, Instant>,
     rotation: usize,
     answers: VecDeque<(ClientToken, Vec<u8>)>,
+    remembered: Remembered,
     room: Vec<u8>,
 }
 
@@ -123,6 +128,7 @@ impl Names {
             penalties: HashMap::new(),
             rotation: 0,
             answers: VecDeque::new(),
+            remembered: Remembered::default(),
             room: Vec::new(),
         }
     }
@@ -143,7 +149,10 @@ impl Names {
                 self.hosts.refresh();
                 let limit = reply::limit(&query, transport);
                 match self.local.answer(self.hosts.value(), &question) {
-                    Some(answer) => self.answers.push_back((client, reply::local(&query, answer, limit))),
+                    Some(answer) => {
+                        self.learn_local(now, &question, &answer);
+                        self.answers.push_back((client, reply::local(&query, answer, limit)));
+                    }
                     None => {
                         let waiter = Waiter { client, id: query.header().id, limit };
                         self.forward(now, &query, waiter, transport);
@@ -178,7 +187,7 @@ impl Names {
         let outcome = exchange.ask_next(now, &mut self.random);
         let index = self.exchanges.insert(exchange);
         self.by_query.insert(key, index);
-        self.on_outcome(index, outcome);
+        self.on_outcome(now, index, outcome);
     }
 
     /// The name servers, those last that did not answer lately.
@@ -204,7 +213,7 @@ impl Names {
         let outcome = exchange.on_ready(now, &mut self.room, &mut self.random);
         if outcome != Outcome::Waiting {
             self.deadlines.remove(&(deadline, index));
-            self.on_outcome(index, outcome);
+            self.on_outcome(now, index, outcome);
         }
     }
 
@@ -217,7 +226,7 @@ impl Names {
                 self.penalties.insert(server, now + PENALTY);
             }
             let outcome = exchange.ask_next(now, &mut self.random);
-            self.on_outcome(index, outcome);
+            self.on_outcome(now, index, outcome);
         }
     }
 
@@ -232,7 +241,7 @@ impl Names {
     }
 
     /// Waits for a new socket, or tells the clients how it ended.
-    fn on_outcome(&mut self, index: usize, outcome: Outcome) {
+    fn on_outcome(&mut self, now: Instant, index: usize, outcome: Outcome) {
         let asked = match outcome {
             Outcome::Waiting => return,
             Outcome::Asked => self.watch(index),
@@ -241,8 +250,49 @@ impl Names {
         if !asked {
             let exchange = self.exchanges.remove(index);
             self.by_query.remove(&exchange.key);
+            if let Some(answer) = exchange.answer() {
+                self.learn(now, answer);
+            }
             self.answers.extend(exchange.into_answers());
         }
+    }
+
+    /// Remembers what a server's answer says of a name's addresses: also those that its other names have.
+    fn learn(&mut self, now: Instant, answer: &[u8]) {
+        let Ok(message) = Message::parse(answer) else { return };
+        let Some(question) = message.question() else { return };
+        if !matches!(question.kind, RecordType::A | RecordType::AAAA | RecordType::ANY) {
+            return;
+        }
+        let found = message.answers().filter_map(|record| match record.data {
+            RecordData::A(addr) | RecordData::Aaaa(addr) => Some((addr, record.ttl_s)),
+            _ => None,
+        });
+        let found: Vec<(Addr, u32)> = found.take(ADDRESSES_OF_A_NAME).collect();
+        let Some(ttl) = found.iter().map(|&(_, ttl)| ttl).min() else { return };
+        let (name, ttl) = (question.name.to_string(), Duration::from_secs(ttl.into()));
+        self.remembered.learn(now, &name, found.into_iter().map(|(addr, _)| addr), ttl);
+    }
+
+    /// The same of an answer that was found here, which may be kept no longer than it takes.
+    fn learn_local(&mut self, now: Instant, question: &Question<'_>, answer: &LocalAnswer) {
+        let addrs = answer.records.iter().filter_map(|record| match record {
+            AnswerData::Addr(addr) => Some(*addr),
+            _ => None,
+        });
+        self.remembered.learn(now, &question.name.to_string(), addrs, Duration::ZERO);
+    }
+
+    /// Reads again what the host says of names, before [`Names::name_of`] is asked.
+    pub fn refresh(&mut self) {
+        self.hosts.refresh();
+    }
+
+    /// The name by which a flow that began at `opened` has found `addr`: the one that was looked up here, else one of the run's own or
+    /// of the host's file, which programs read themselves.
+    pub fn name_of(&self, addr: Addr, opened: Instant) -> Option<Rc<str>> {
+        let known = || self.local.name_of(self.hosts.value(), addr).map(|name| name.to_string().into());
+        self.remembered.name(addr, opened).or_else(known)
     }
 
     fn watch(&mut self, index: usize) -> bool {

@@ -41,6 +41,8 @@ pub struct Published {
     pub inside: Port,
     /// Whether the port was written or chosen.
     pub choice: Choice,
+    /// The option that asked for it.
+    pub spec: PublishSpec,
     /// The socket; a TCP one listens. It never blocks.
     pub socket: OwnedFd,
 }
@@ -88,8 +90,8 @@ pub fn claim(specs: &[PublishSpec], families: Families) -> Result<Vec<Published>
                 None => claim_any(spec, &addresses)?,
             };
             let choice = if host.is_some() { Choice::Written } else { Choice::Found };
-            let published =
-                |(local, socket)| Published { protocol: spec.protocol(), local, inside, choice, socket };
+            let (protocol, spec) = (spec.protocol(), *spec);
+            let published = |(local, socket)| Published { protocol, local, inside, choice, spec, socket };
             claimed.extend(found.into_iter().map(published));
         }
     }

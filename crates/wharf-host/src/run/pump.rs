@@ -18,6 +18,7 @@ use wharf_sys::socket;
 use wharf_table::{DropReason, Endpoint, Instant, Protocol, Tuple};
 
 use super::addresses::Family;
+use super::control::Control;
 use super::datagrams::Datagrams;
 use super::descriptors::Descriptors;
 use super::draining::Ending;
@@ -57,6 +58,8 @@ pub(super) struct Pump {
     pub(super) datagrams: Datagrams,
     pub(super) echoes: Echoes,
     pub(super) resolver: Resolver,
+    /// Where others ask what the run does; none where it could not be opened.
+    pub(super) control: Option<Control>,
     pub(super) listeners: Vec<Listener>,
     /// Whether other lanes may have more for this one.
     pub(super) handed_has_more: bool,
@@ -107,6 +110,9 @@ impl Pump {
         if let Some(others) = &self.others {
             poller.add(others.bell(), Token::Handed.into(), Interest::Read)?;
         }
+        if let Some(control) = &self.control {
+            control.register(poller)?;
+        }
         for (index, listener) in self.listeners.iter().enumerate() {
             poller.add(&listener.socket, Token::Listener(index as u32).into(), Interest::Read)?;
         }
@@ -152,6 +158,9 @@ impl Pump {
             self.read_handed(now)?;
             self.on_timeouts(now);
             self.settle(now);
+            if self.is_asked(now) {
+                self.serve_control(now);
+            }
             if let Some(exit) = self.poll_ended(now) {
                 return Ok(exit);
             }
@@ -165,7 +174,8 @@ impl Pump {
             || self.handed_has_more
             || self.spliced.has_work()
             || self.datagrams.has_work()
-            || self.echoes.has_work();
+            || self.echoes.has_work()
+            || self.control.as_ref().is_some_and(Control::has_work);
         if busy {
             return Some(Duration::ZERO);
         }
@@ -174,6 +184,7 @@ impl Pump {
             self.datagrams.poll_timeout(),
             self.echoes.poll_timeout(),
             self.resolver.names.poll_timeout(),
+            self.control.as_ref().and_then(Control::poll_timeout),
             self.ending_timeout(),
         ];
         let next = self.lane.deadline(others)?;
@@ -195,6 +206,11 @@ impl Pump {
             Token::Sockets => self.spliced.on_sockets(now, &self.lane.poller),
             Token::Datagram(key) => self.datagrams.on_ready(key, ready),
             Token::Echo(key) => self.echoes.on_ready(key, ready),
+            Token::Control(place) => {
+                if let Some(control) = &mut self.control {
+                    control.on_ready(place, ready);
+                }
+            }
             Token::Handed => self.handed_has_more = true,
             // That is for others.
             Token::End => {}

@@ -362,6 +362,11 @@ impl Sandbox {
         }
     }
 
+    /// The number of the run's init on the host.
+    pub fn init_pid(&self) -> u32 {
+        self.init.child.pid
+    }
+
     /// The program's process number on the host; `None` when it has ended.
     pub fn program_pid(&self) -> Option<u32> {
         self.program.pid()

@@ -17,6 +17,7 @@
 mod draining;
 mod flow;
 mod half;
+mod listed;
 mod rush;
 mod stock;
 
@@ -192,7 +193,7 @@ impl Spliced {
             return self.returned.push(client);
         };
         self.serials = self.serials.wrapping_add(1);
-        let key = self.flows.insert(Flow::new(client, self.serials, [one, other])) as u32;
+        let key = self.flows.insert(Flow::new(now, client, self.serials, [one, other])) as u32;
         self.connect(now, key, poller);
     }
 

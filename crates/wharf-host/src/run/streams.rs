@@ -10,6 +10,7 @@
 
 mod draining;
 mod handed;
+mod listed;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};

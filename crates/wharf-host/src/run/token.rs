@@ -31,6 +31,8 @@ pub(crate) enum Token {
     Spliced(u32, End),
     /// Where sockets in the program's network come from.
     Sockets,
+    /// The control socket, or one who asks there.
+    Control(Option<u32>),
 }
 
 const SHIFT: u32 = 56;
@@ -56,6 +58,8 @@ impl From<Token> for u64 {
             Token::Spliced(index, End::Client) => (9, index),
             Token::Spliced(index, End::Inside) => (10, index),
             Token::Sockets => (11, 0),
+            Token::Control(None) => (14, 0),
+            Token::Control(Some(index)) => (15, index),
         };
         kind << SHIFT | u64::from(index)
     }
@@ -79,6 +83,8 @@ impl Token {
             9 => Token::Spliced(index, End::Client),
             10 => Token::Spliced(index, End::Inside),
             11 => Token::Sockets,
+            14 => Token::Control(None),
+            15 => Token::Control(Some(index)),
             _ => return None,
         })
     }

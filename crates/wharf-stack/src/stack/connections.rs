@@ -3,7 +3,7 @@
 use core::ops::Deref;
 
 use wharf_table::binding::{BindError, BindingId};
-use wharf_table::flow::{Far, FlowId, Holder, Origin};
+use wharf_table::flow::{Far, Flow, FlowId, Holder, Origin};
 use wharf_table::request::RequestId;
 use wharf_table::table::Chosen;
 use wharf_table::waiting::{Waiting, WaitingId};
@@ -88,6 +88,12 @@ impl Stack {
     /// The tuple of a connection; `local` is the stack's end.
     pub fn tuple(&self, id: ConnId) -> Tuple {
         self.connections.tuple(id.0, &self.table).expect(VALID)
+    }
+
+    /// When a connection was opened; `None` once its tuple is free for another.
+    pub fn opened(&self, id: ConnId) -> Option<Instant> {
+        let flow = self.connections.flow(id.0)?;
+        self.table.flow(flow).map(Flow::opened)
     }
 
     /// The token of the listener through which a connection came.

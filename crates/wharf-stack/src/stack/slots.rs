@@ -269,6 +269,14 @@ impl Connections {
         }
     }
 
+    /// A connection's row of the table.
+    pub(super) fn flow(&self, key: u32) -> Option<FlowId> {
+        match self.slots.value(key)? {
+            Slot::Work(work) => work.flow,
+            Slot::Parked(parked) => Some(parked.flow),
+        }
+    }
+
     /// The token of a connection's listener.
     pub(super) fn listener(&self, key: u32, table: &Table) -> Option<u32> {
         match self.slots.value(key)? {

@@ -3,8 +3,25 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
-/// Where "drop" of the transmit half stands behind the interface's name.
-const SENT_DROPPED: usize = 11;
+/// Where "drop" of the transmit half stands behind the interface's name, and the beginnings of both halves.
+const SENT_DROPPED: usize = SENT + 3;
+const RECEIVED: usize = 0;
+const SENT: usize = 8;
+
+/// What an interface has counted since it was made, frames with their headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes that left by it.
+    pub sent_bytes: u64,
+    /// Packets that did.
+    pub sent_packets: u64,
+    /// Packets that were to leave and were dropped.
+    pub sent_dropped: u64,
+    /// Bytes that came.
+    pub received_bytes: u64,
+    /// Packets that did.
+    pub received_packets: u64,
+}
 
 /// The counters of the namespace of a process. They can be read when the process has long ended; the namespace stays until
 /// this is dropped.
@@ -22,17 +39,29 @@ impl Traffic {
 
     /// How many frames that were to leave by an interface were dropped before that. `None` when it is not there.
     pub fn sent_dropped(&mut self, interface: &str) -> Option<u64> {
+        self.totals(interface).map(|totals| totals.sent_dropped)
+    }
+
+    /// What an interface has counted. `None` when it is not there.
+    pub fn totals(&mut self, interface: &str) -> Option<Totals> {
         let mut text = String::new();
         self.0.rewind().ok()?;
         self.0.read_to_string(&mut text).ok()?;
-        sent_dropped(&text, interface)
+        totals(&text, interface)
     }
 }
 
-fn sent_dropped(text: &str, interface: &str) -> Option<u64> {
-    let fields =
-        text.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| name.trim() == interface);
-    fields?.1.split_whitespace().nth(SENT_DROPPED)?.parse().ok()
+fn totals(text: &str, interface: &str) -> Option<Totals> {
+    let (_, fields) =
+        text.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| name.trim() == interface)?;
+    let field = |at| fields.split_whitespace().nth(at)?.parse().ok();
+    Some(Totals {
+        sent_bytes: field(SENT)?,
+        sent_packets: field(SENT + 1)?,
+        sent_dropped: field(SENT_DROPPED)?,
+        received_bytes: field(RECEIVED)?,
+        received_packets: field(RECEIVED + 1)?,
+    })
 }
 
 #[cfg(test)]
@@ -43,10 +72,17 @@ mod tests {
     fn reads_the_transmit_half() {
         let text = "Inter-|   Receive  |  Transmit\n face |bytes packets errs drop | bytes packets errs drop\n    \
                     lo:  1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n  eth0:21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36\n";
-        assert_eq!(sent_dropped(text, "eth0"), Some(32));
-        assert_eq!(sent_dropped(text, "lo"), Some(12));
-        assert_eq!(sent_dropped(text, "eth"), None);
-        assert_eq!(sent_dropped("eth0: 1 2", "eth0"), None);
+        let sent_dropped = |interface| totals(text, interface).map(|totals| totals.sent_dropped);
+        assert_eq!(sent_dropped("eth0"), Some(32));
+        assert_eq!(sent_dropped("lo"), Some(12));
+        assert_eq!(sent_dropped("eth"), None);
+        assert_eq!(totals("eth0: 1 2", "eth0"), None);
+        let Some(Totals {
+            sent_bytes: 29, sent_packets: 30, received_bytes: 21, received_packets: 22, ..
+        }) = totals(text, "eth0")
+        else {
+            panic!("the halves begin with bytes and packets");
+        };
     }
 
     #[test]

@@ -12,6 +12,7 @@ use wharf_sys::socket::{self, Switch};
 use wharf_table::{Endpoint, Instant};
 
 use super::super::descriptors::Descriptor;
+use super::super::flows::Count;
 use super::gathered::Gathered;
 use super::outward::{Outward, TRAINS_MAX};
 
@@ -25,7 +26,14 @@ pub(super) struct Mapping {
     /// The program's endpoint. For a published socket, the endpoint that is served.
     pub(super) internal: Endpoint,
     pub(super) kind: Kind,
+    pub(super) opened: Instant,
     pub(super) last_sent: Instant,
+    /// To whom that was; to itself as long as nothing was sent.
+    pub(super) last_to: Endpoint,
+    pub(super) last_received: Instant,
+    /// From the program, and to it: of an outward one, the clients of a published port count for themselves.
+    pub(super) sent: Count,
+    pub(super) received: Count,
     pub(super) replied: bool,
     /// How many datagrams its buffer had no room for, as the host counts them.
     overflowed: u32,
@@ -65,7 +73,12 @@ impl Mapping {
             _descriptor: descriptor,
             internal,
             kind,
+            opened: now,
             last_sent: now,
+            last_to: internal,
+            last_received: Instant::ZERO,
+            sent: Count::default(),
+            received: Count::default(),
             replied: false,
             overflowed: 0,
             hop_limit: 0,
@@ -76,6 +89,13 @@ impl Mapping {
     /// How many more than before are known to have been dropped at the socket.
     pub(super) fn newly_overflowed(&mut self, overflowed: u32) -> u32 {
         overflowed.wrapping_sub(std::mem::replace(&mut self.overflowed, overflowed))
+    }
+
+    /// A datagram has come, or many as one.
+    pub(super) fn on_received(&mut self, now: Instant, bytes: usize, gso_size: u16) {
+        self.replied = true;
+        self.last_received = now;
+        self.received.add(bytes, gso_size);
     }
 
     /// Sets the socket to how datagrams are to be sent.

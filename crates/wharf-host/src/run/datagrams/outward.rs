@@ -143,6 +143,12 @@ impl Datagrams {
     fn send_trains(&mut self, now: Instant, way: &Outward, mut trains: &[Gathered<Outward>]) {
         let mapping = &mut self.mappings[way.key as usize];
         mapping.prepare(now, way.hop_limit, way.dont_fragment);
+        mapping.last_to =
+            trains.last().and_then(Gathered::way).map_or(way.destination, |way| way.destination);
+        for train in trains {
+            let (bytes, size) = train.whole();
+            mapping.sent.add(bytes.len(), size);
+        }
         while let Some(first) = trains.first() {
             match self.mappings[way.key as usize].send_trains(trains) {
                 Ok(sent) if sent > 0 => trains = &trains[sent..],
@@ -162,7 +168,10 @@ impl Datagrams {
     }
 
     fn send_alone(&mut self, now: Instant, way: &Outward, datagram: &DatagramIn<'_>) {
-        self.mappings[way.key as usize].prepare(now, way.hop_limit, way.dont_fragment);
+        let mapping = &mut self.mappings[way.key as usize];
+        mapping.prepare(now, way.hop_limit, way.dont_fragment);
+        mapping.last_to = way.destination;
+        mapping.sent.add(datagram.payload.len(), datagram.gso_size);
         // Where the host can't cut, it may still take them one by one.
         if datagram.gso_size > 0 && self.mappings[way.key as usize].send(way.to, datagram).is_err() {
             for payload in datagram.payload.chunks(datagram.gso_size.into()) {

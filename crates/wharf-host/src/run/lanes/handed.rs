@@ -21,6 +21,7 @@ use wharf_wire::protocol;
 use wharf_wire::tcp::TcpFlags;
 
 use super::super::addresses::Addresses;
+use super::super::control::Reply;
 use super::ring;
 
 /// The most bytes on their way to the first lane: some batches of large frames.
@@ -34,6 +35,8 @@ const BATCH: usize = 32;
 pub(super) enum Message {
     /// Frames that are not the lane's.
     Frames(Frames),
+    /// What the lane was asked by who wants to know what the run does.
+    Reply(Reply),
     /// The program has ended, and the lane has delivered what it sent.
     Drained,
     /// The lane with this index has ended.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use wharf_stack::interface::FrameIn;
@@ -9,6 +10,7 @@ use wharf_stack::stack::{DatagramIn, DatagramSink, Stack};
 use wharf_sys::epoll::{Interest, Ready};
 use wharf_table::{DropReason, Instant};
 
+use super::super::control::{Ask, Content, Question, Reply};
 use super::super::descriptors::Descriptors;
 use super::super::draining::Draining;
 use super::super::lane::{self, Lane};
@@ -16,7 +18,7 @@ use super::super::streams::Streams;
 use super::super::token::Token;
 use super::super::wire::Watch;
 use super::handed::{self, Message, Outlet};
-use super::{Account, END, End};
+use super::{Account, DELIVER, END, End};
 
 /// Everything that the loop holds.
 pub(super) struct Side {
@@ -24,9 +26,17 @@ pub(super) struct Side {
     outlet: Outlet,
     descriptors: Descriptors,
     end: Arc<End>,
-    /// Set when the program has ended, until what it sent is delivered.
-    draining: Option<Draining>,
+    /// What it is asked by who wants to know what the run does.
+    asks: Receiver<Ask>,
+    /// Since the program has ended: until what it sent is delivered, and then.
+    draining: Option<Progress>,
     notice: Notice,
+}
+
+/// How far a lane is with what the program sent before it ended.
+enum Progress {
+    Draining(Draining),
+    Drained,
 }
 
 /// Tells the first lane of this one's end, by whatever it comes.
@@ -58,12 +68,13 @@ impl Side {
         outlet: Outlet,
         descriptors: Descriptors,
         end: Arc<End>,
+        asks: Receiver<Ask>,
         index: usize,
     ) -> io::Result<Side> {
         lane.wire.register(&lane.poller, Watch::Begin)?;
         lane.poller.add(&end.bell, Token::End.into(), Interest::Read)?;
         let notice = Notice { outlet: outlet.clone(), index };
-        Ok(Side { lane, outlet, descriptors, end, draining: None, notice })
+        Ok(Side { lane, outlet, descriptors, end, asks, draining: None, notice })
     }
 
     /// Runs until it is told to end, and says what came of it.
@@ -92,7 +103,7 @@ impl Side {
                         self.lane.streams.give_all_up(now, &mut self.lane.stack);
                         return Ok(());
                     }
-                    Some(Token::End) => self.draining = Some(Draining::begin(now, &mut self.lane)),
+                    Some(Token::End) => self.on_bell(now),
                     Some(token) => on_ready(&mut self.lane, now, token, event)?,
                     None => {}
                 }
@@ -104,15 +115,29 @@ impl Side {
         }
     }
 
+    /// The first lane has something to say: that the program has ended, or a question.
+    fn on_bell(&mut self, now: Instant) {
+        if self.end.word() == DELIVER && self.draining.is_none() {
+            self.draining = Some(Progress::Draining(Draining::begin(now, &mut self.lane)));
+        }
+        while let Ok(Ask { asker, question }) = self.asks.try_recv() {
+            let content = match question {
+                Question::Count => Content::Count(self.lane.count()),
+                Question::Flows { from } => Content::Flows(self.lane.page(from)),
+            };
+            self.outlet.tell(Message::Reply(Reply { asker, content }));
+        }
+    }
+
     /// Says what the first lane has to know.
     fn after_turn(&mut self, now: Instant) {
         if self.descriptors.has_advice() {
             self.outlet.wake();
         }
-        if let Some(draining) = &mut self.draining
+        if let Some(Progress::Draining(draining)) = &mut self.draining
             && draining.is_over(now, &mut self.lane)
         {
-            self.draining = None;
+            self.draining = Some(Progress::Drained);
             self.outlet.tell(Message::Drained);
         }
     }
@@ -122,7 +147,10 @@ impl Side {
         if self.lane.has_work() {
             return Some(Duration::ZERO);
         }
-        let look = self.draining.as_ref().map(Draining::next_look);
+        let look = match &self.draining {
+            Some(Progress::Draining(draining)) => Some(draining.next_look()),
+            Some(Progress::Drained) | None => None,
+        };
         self.lane.deadline([look]).map(|next| next.since(self.lane.clock.now()))
     }
 }

@@ -162,6 +162,11 @@ impl Exchange {
         self.tries.retain(|try_| *try_ != failed);
     }
 
+    /// The best that a server has answered.
+    pub(super) fn answer(&self) -> Option<&[u8]> {
+        self.best.as_deref()
+    }
+
     /// What every client is told.
     pub(super) fn into_answers(self) -> impl Iterator<Item = (ClientToken, Vec<u8>)> {
         let Exchange { key, waiters, best, .. } = self;

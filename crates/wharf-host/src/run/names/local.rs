@@ -81,7 +81,8 @@ impl Local {
         own.or_else(|| hosts.addrs(name).map(<[Addr]>::to_vec)).or_else(loopback)
     }
 
-    fn name_of<'a>(&'a self, hosts: &'a Hosts, addr: Addr) -> Option<&'a Name> {
+    /// The name of an address, the first where there are more.
+    pub(super) fn name_of<'a>(&'a self, hosts: &'a Hosts, addr: Addr) -> Option<&'a Name> {
         let own = self.names.iter().find(|(_, addrs)| addrs.contains(&addr)).map(|(name, _)| name);
         own.or_else(|| hosts.name(addr)).or_else(|| addr.is_loopback().then_some(&self.localhost))
     }

@@ -73,6 +73,8 @@ pub(super) struct Flow {
     pub(super) resetting: bool,
     /// The poller knows the client's socket.
     pub(super) registered: bool,
+    /// When the client came.
+    pub(super) opened: Instant,
     /// How far it had come when it was last looked at, once the program has ended.
     pub(super) mark: Option<((u64, u64), Instant)>,
     /// The right to its two descriptors.
@@ -80,7 +82,7 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(client: Client, serial: u32, descriptors: [Descriptor; 2]) -> Flow {
+    pub(super) fn new(now: Instant, client: Client, serial: u32, descriptors: [Descriptor; 2]) -> Flow {
         Flow {
             client: Side::new(client.socket),
             inside: None,
@@ -94,6 +96,7 @@ impl Flow {
             queued: false,
             resetting: false,
             registered: false,
+            opened: now,
             mark: None,
             _descriptors: descriptors,
         }
@@ -139,6 +142,11 @@ impl Flow {
     /// How many bytes have moved in both directions.
     pub(super) fn moved(&self) -> u64 {
         self.up.moved + self.down.moved
+    }
+
+    /// How many bytes have come from the client, and from the program.
+    pub(super) fn moved_each_way(&self) -> (u64, u64) {
+        (self.up.moved, self.down.moved)
     }
 
     /// What grows as long as the client takes something.
