@@ -6,7 +6,7 @@ use std::io;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use wharf_sys::netlink::sock_diag::{Diag, Extra, Kind, Socket};
+use wharf_sys::netlink::sock_diag::{Diag, Extra, Kind, Query, Socket};
 use wharf_table::rows::{Network, Ownerless, Role, Row, Rows, State, Transport};
 
 use super::event::give_owners;
@@ -15,6 +15,7 @@ use super::people::People;
 /// The kernel's numbers of LISTEN, and of CLOSE, which is what it calls a UDP socket without a peer.
 const LISTEN: u32 = 1 << 10;
 const WITHOUT_PEER: u32 = 1 << 7;
+const EVERY_PORT: &[(u16, u16)] = &[(0, u16::MAX)];
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,8 @@ impl Listening {
         };
         let (seen, is_first) = (&self.seen, self.samples == 0);
         for &(kind, states, transport) in kinds {
-            self.diag.list(kind, states, Extra::None, |socket| {
+            let query = Query { kind, states, extra: Extra::None, local_ports: EVERY_PORT };
+            self.diag.list(&query, |socket| {
                 let cookie = socket.cookie();
                 if now.insert(cookie) && !is_first && !seen.contains(&cookie) {
                     fresh.push(row(&socket, transport));
