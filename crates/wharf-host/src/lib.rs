@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod history;
 pub mod host;
 pub mod run;
 pub mod snapshot;
