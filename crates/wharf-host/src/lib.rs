@@ -7,7 +7,9 @@
 
 pub mod history;
 pub mod host;
+pub mod pause;
 pub mod run;
+pub mod runs;
 pub mod snapshot;
 pub mod watch;
 pub mod when;

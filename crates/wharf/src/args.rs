@@ -2,12 +2,18 @@
 //!
 //! Values stay text here. The verbs read them with the notations of `wharf_table`, whose errors quote the offending part.
 
+mod flows;
 mod host;
+mod list;
+mod ps;
 mod run;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::flows::FlowsArgs;
 pub(crate) use self::host::HostArgs;
+pub(crate) use self::list::ListArgs;
+pub(crate) use self::ps::PsArgs;
 pub(crate) use self::run::RunArgs;
 
 const HELP: &str = "\
@@ -60,4 +66,14 @@ pub(crate) enum Verb {
 
     /// Run a host of wharf's own stack, driven by JSON lines
     Host(HostArgs),
+
+    /// Show the endpoints of this host and who holds them
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+
+    /// Show the flows of runs: both ends inside and outside, names, owners
+    Flows(FlowsArgs),
+
+    /// List the runs that are there
+    Ps(PsArgs),
 }

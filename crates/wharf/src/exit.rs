@@ -68,7 +68,15 @@ pub(crate) fn usage(error: &clap::Error) -> Result<ExitCode, Failure> {
 /// Prints what was asked for.
 fn print(text: &str) -> Result<ExitCode, Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Ends after something was written to standard output.
+///
+/// # Errors
+/// [`Failure`] when it can't be written to. That its reader is gone is none.
+pub(crate) fn written(result: io::Result<()>) -> Result<ExitCode, Failure> {
+    match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::usage(format!("write to standard output: {error}")))
         }

@@ -26,6 +26,9 @@ fn main() -> ExitCode {
     let result = match Args::try_parse() {
         Ok(Args { verb: Verb::Run(typed) }) => verbs::run::run(typed),
         Ok(Args { verb: Verb::Host(typed) }) => verbs::host::host(typed),
+        Ok(Args { verb: Verb::List(typed) }) => verbs::list::list(typed),
+        Ok(Args { verb: Verb::Flows(typed) }) => verbs::flows::flows(typed),
+        Ok(Args { verb: Verb::Ps(typed) }) => verbs::ps::ps(typed),
         Err(error) => exit::usage(&error),
     };
     result.unwrap_or_else(|failure| failure.report())

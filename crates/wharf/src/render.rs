@@ -8,8 +8,11 @@
 
 pub(crate) mod column;
 pub(crate) mod csv;
+pub(crate) mod flows;
 pub(crate) mod json;
+pub(crate) mod live;
 pub(crate) mod measure;
+pub(crate) mod page;
 pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod text;

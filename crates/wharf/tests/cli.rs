@@ -209,6 +209,7 @@ Usage: wharf <VERB>
 
   run   Run a program in a network of its own
   host  Run a host of wharf's own stack, driven by JSON lines
+  list  Show the endpoints of this host and who holds them [alias: ls]
 
   -h, --help     Print help
   -V, --version  Print version

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use wharf_table::rows::{Role, Row, State, TcpDetail};
 
-pub(crate) use self::key::{Directed, Direction, usual_order};
+pub(crate) use self::key::{Direction, usual_order};
 use super::View;
 use super::measure::{Size, Span};
 use super::screen::Tone;

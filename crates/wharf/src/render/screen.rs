@@ -41,13 +41,10 @@ pub(crate) enum Fitting {
     Whole,
 }
 
-/// What is taken for the width of a terminal that doesn't tell it.
-const USUAL_WIDTH: usize = 80;
+/// What is taken for the columns and lines of a terminal that doesn't tell them.
+const USUAL_SIZE: (usize, usize) = (80, 24);
 
 impl Screen {
-    /// Something else than a terminal.
-    pub(crate) const PLAIN: Screen = Screen { width: None, colour: Colour::Off };
-
     /// Standard output. Only a terminal is asked for its size.
     pub(crate) fn of_stdout(choice: ColourChoice, fitting: Fitting) -> Screen {
         let out = io::stdout();
@@ -60,12 +57,23 @@ impl Screen {
                 is_terminal && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
             }
         };
-        let width = (is_terminal && fitting == Fitting::Cut).then(|| {
-            let size = rustix::termios::tcgetwinsize(&out).ok();
-            size.map(|size| usize::from(size.ws_col)).filter(|&width| width > 0).unwrap_or(USUAL_WIDTH)
-        });
+        let width = (is_terminal && fitting == Fitting::Cut).then(|| size().0);
         Screen { width, colour: if is_coloured { Colour::On } else { Colour::Off } }
     }
+
+    /// The same terminal with the size that it has now, and its lines.
+    pub(crate) fn again(self) -> (Screen, usize) {
+        let (width, height) = size();
+        (Screen { width: self.width.map(|_| width), ..self }, height)
+    }
+}
+
+/// Columns and lines of the terminal that standard output is.
+fn size() -> (usize, usize) {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+    let told = size.map(|size| (usize::from(size.ws_col), usize::from(size.ws_row)));
+    let (width, height) = told.unwrap_or_default();
+    (if width > 0 { width } else { USUAL_SIZE.0 }, if height > 0 { height } else { USUAL_SIZE.1 })
 }
 
 /// How a piece of text is meant.

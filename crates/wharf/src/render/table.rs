@@ -51,16 +51,16 @@ pub(crate) enum Shrink {
 /// What a table shows.
 pub(crate) trait Cells {
     /// What a line stands for.
-    type Item: Copy;
+    type Item<'a>: Copy;
 
     /// The columns.
     fn heads(&self) -> &[Head];
 
     /// Writes the cell of a column, which is empty when it is called, and says how it is meant.
-    fn cell(&self, item: Self::Item, column: usize, out: &mut String) -> Tone;
+    fn cell(&self, item: Self::Item<'_>, column: usize, out: &mut String) -> Tone;
 
     /// Writes what stands below the line, indented; nothing where nothing is to be said.
-    fn below(&self, _item: Self::Item, _out: &mut String) {}
+    fn below(&self, _item: Self::Item<'_>, _out: &mut String) {}
 }
 
 /// What a narrow terminal took from a table.
@@ -101,11 +101,11 @@ impl Taken {
 ///
 /// # Errors
 /// The writer's.
-pub(crate) fn write<C: Cells>(
+pub(crate) fn write<'a, C: Cells>(
     out: &mut impl Write,
     screen: Screen,
     cells: &C,
-    items: impl Iterator<Item = C::Item> + Clone,
+    items: impl Iterator<Item = C::Item<'a>> + Clone,
 ) -> io::Result<Taken> {
     let mut columns = measure(cells, items.clone());
     let mut taken = Taken::default();
@@ -137,7 +137,7 @@ struct Column {
 }
 
 /// The columns in which something stands, as wide as it is.
-fn measure<C: Cells>(cells: &C, items: impl Iterator<Item = C::Item>) -> Vec<Column> {
+fn measure<'a, C: Cells>(cells: &C, items: impl Iterator<Item = C::Item<'a>>) -> Vec<Column> {
     let heads = cells.heads();
     let mut widths = vec![0; heads.len()];
     let mut cell = String::new();

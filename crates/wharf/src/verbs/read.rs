@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::exit::Failure;
 
@@ -55,9 +56,32 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| format!("{text:?}: not a size (write 512K or 4M say)"))
 }
 
+/// A span in seconds, or with `ms`, `s` or `m` behind it.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0)];
+    let unit = units.iter().find_map(|&(unit, factor)| Some((text.strip_suffix(unit)?, factor)));
+    let (digits, factor) = unit.unwrap_or((text, 1.0));
+    let is_plain = digits.starts_with(|letter: char| letter.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number = is_plain.then(|| digits.parse::<f64>().ok()).flatten();
+    let span = number.and_then(|number| Duration::try_from_secs_f64(number * factor).ok());
+    span.ok_or_else(|| format!("{text:?}: not a span of time (write 0.5, 500ms, 5s or 2m say)"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use super::{seconds, size};
+    use std::time::Duration;
+
+    #[test]
+    fn spans_are_seconds_or_have_a_unit() {
+        let millis = ["1", "0.5", "500ms", "5s", "2m"].map(|text| seconds(text).map(|span| span.as_millis()));
+        assert_eq!(millis, [Ok(1_000), Ok(500), Ok(500), Ok(5_000), Ok(120_000)]);
+        for wrong in ["", "s", "-1", "+1", ".5", "1e9", "inf", "1 s", "99999999999999999999999"] {
+            let said = format!("{wrong:?}: not a span of time (write 0.5, 500ms, 5s or 2m say)");
+            assert_eq!(seconds(wrong), Err::<Duration, _>(said));
+        }
+    }
 
     #[test]
     fn sizes_are_bytes_or_powers_of_1024() {

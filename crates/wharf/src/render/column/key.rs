@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use wharf_table::Addr;
-use wharf_table::rows::{NetworkId, Role, Row, State, Transport};
+use wharf_table::rows::{Role, Row, State};
 
 use super::Column;
 use crate::render::View;
@@ -105,7 +105,5 @@ pub(crate) fn usual_order(row: &Row) -> impl Ord + use<> {
     };
     let remote = row.remote.map(|end| (end.addr, end.port));
     let is_over = row.state == State::TimeWait;
-    let key: (Role, NetworkId, bool, u16, Transport, Addr, Option<(Addr, u16)>, u16) =
-        (row.role, row.network, is_over, port, row.transport, addr, remote, row.local.port);
-    key
+    (row.role, row.network, is_over, port, row.transport, addr, remote, row.local.port)
 }

@@ -11,7 +11,7 @@ const HEADS: [Head; 4] = [
 struct Texts;
 
 impl Cells for Texts {
-    type Item = [&'static str; 4];
+    type Item<'a> = [&'static str; 4];
 
     fn heads(&self) -> &[Head] {
         &HEADS
