@@ -3,8 +3,9 @@
 //! - a port: decimal, 0 to 65535, without sign, space or leading zero; or the name of a service;
 //! - a range: `8000-8010`, both ends included, upwards;
 //! - a list of both ([`Ports`]): `80,443,8000-8999`;
-//! - ports of a protocol ([`PortSpec`]): `443`, `8000-8010/udp`, `domain/udp`;
+//! - ports of a protocol ([`PortSpec`]): `443`, `8000-8010/udp`, `domain/udp`, `tcp/443`;
 //! - an endpoint: `192.0.2.1:443`, `[2001:db8::1]:443`;
+//! - one end as people write and paste it ([`Location`]): with a zone, without a port, from ss or tcpdump, a URL;
 //! - an address with its network ([`Cidr`]): `10.0.2.100/24`, `fd00::1/64`;
 //! - what is published ([`PublishSpec`]): `[ADDRESS:]HOSTPORT[-END]:PORT[-END][/tcp|/udp]`.
 //!
@@ -14,15 +15,21 @@
 
 mod cidr;
 mod endpoint;
+mod location;
 mod port;
 mod ports;
 mod publish;
+pub mod scheme;
+pub(crate) mod split;
+mod zone;
 
 pub use cidr::{Cidr, CidrError};
 pub use endpoint::{EndpointError, parse_endpoint};
-pub use port::{PortError, PortSpec, parse_port};
+pub use location::{Host, Location, LocationError};
+pub use port::{PortError, PortSpec, parse_port, parse_ports};
 pub use ports::Ports;
 pub use publish::{PublishError, PublishSpec};
+pub use zone::Zone;
 
 use crate::port::Port;
 use crate::tuple::Protocol;

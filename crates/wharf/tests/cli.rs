@@ -174,11 +174,11 @@ $ wharf host --address 10.8.0.2/24 --clock slow
 $ wharf host --address 10.8.0.2/24 --ports 9000-8000
 2: wharf: --ports "9000-8000": a range runs upwards (write 8000-9000)
 $ wharf host --address 10.8.0.2/24 --ports all
-2: wharf: --ports "all": not a port (write a number from 1 to 65535)
+2: wharf: --ports "all": no tcp service has this name (write its port number)
 $ wharf host --address 10.8.0.2/24 --algorithm 6
 2: wharf: --algorithm "6": no such algorithm (write 1 to 5, the numbers of RFC 6056, section 3.3)
 $ wharf host --address 10.8.0.2/24 --reserve 80,x
-2: wharf: --reserve 80,x: "x": not a port (write a number from 1 to 65535)
+2: wharf: --reserve 80,x: "x": no tcp service has this name (write its port number)
 $ wharf host --address 10.8.0.2/24 --privileged-below 70000
 2: wharf: --privileged-below "70000": not a port (write a number from 0 to 65535)
 $ wharf host --address 10.8.0.2/24 --uid root

@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::notation::Services;
+use crate::notation::{Ports, Services};
 use crate::port::{Port, PortRange};
 use crate::registry;
 use crate::tuple::Protocol;
@@ -19,7 +19,7 @@ pub struct PortSpec {
 }
 
 impl PortSpec {
-    /// Reads `PORT[-END][/tcp|/udp]`; without a protocol it is TCP.
+    /// Reads `PORT[-END][/tcp|/udp]` or `[tcp/|udp/]PORT[-END]`; without a protocol it is TCP.
     ///
     /// # Errors
     /// [`PortError`], with the offending part.
@@ -192,6 +192,14 @@ pub fn parse_port(text: &str, protocol: Protocol, services: Services<'_>) -> Res
     }
 }
 
+/// Reads a list of ports and ranges of `protocol`: `80,443,8000-8999,https`.
+///
+/// # Errors
+/// [`PortError`], with the offending part.
+pub fn parse_ports(text: &str, protocol: Protocol, services: Services<'_>) -> Result<Ports, PortError> {
+    Ports::parse(text, |name| parse_port(name, protocol, services).map(Ports::single))
+}
+
 /// Reads a decimal number from 0 to 65535.
 pub(super) fn parse_number(text: &str) -> Result<u16, PortError> {
     let part = || text.to_string();
@@ -231,10 +239,12 @@ pub(super) fn range(first: u16, last: u16) -> Option<PortRange> {
     PortRange::new(Port::new(first)?, Port::new(last)?)
 }
 
-/// Splits `/tcp` or `/udp` off; without it, it is TCP.
+/// Splits `/tcp` or `/udp` off, or `tcp/` or `udp/`; without it, it is TCP.
 pub(super) fn split_protocol(text: &str) -> Result<(&str, Protocol), PortError> {
     match text.split_once('/') {
         None => Ok((text, Protocol::Tcp)),
+        Some(("tcp", ports)) if !ports.contains('/') => Ok((ports, Protocol::Tcp)),
+        Some(("udp", ports)) if !ports.contains('/') => Ok((ports, Protocol::Udp)),
         Some((ports, "tcp")) => Ok((ports, Protocol::Tcp)),
         Some((ports, "udp")) => Ok((ports, Protocol::Udp)),
         Some((ports, _)) => Err(PortError::UnknownProtocol { part: text[ports.len()..].to_string() }),

@@ -9,6 +9,8 @@ use super::*;
 use crate::endpoint::{Addr, Endpoint};
 use crate::port::PortRange;
 
+mod location;
+
 /// As an `/etc/services` might have it: a name of its own, and one that differs from the registry.
 fn local(name: &str, protocol: Protocol) -> Option<Port> {
     match (name, protocol) {
@@ -76,6 +78,8 @@ fn port_specs() {
         ("443", "443/tcp"),
         ("8000-8010/udp", "8000-8010/udp"),
         ("domain/udp", "53/udp"),
+        ("tcp/443", "443/tcp"),
+        ("udp/8000-8010", "8000-8010/udp"),
         ("http-alt", "8081/tcp"),
         ("1-65535", "1-65535/tcp"),
         ("80-80", "80/tcp"),
@@ -146,6 +150,7 @@ fn publish_specs() {
         ("8080:80", "8080:80/tcp"),
         ("8080:80/tcp", "8080:80/tcp"),
         ("53:5353/udp", "53:5353/udp"),
+        ("udp/53:5353", "53:5353/udp"),
         ("0:80", "0:80/tcp"),
         ("0:8000-8010", "0:8000-8010/tcp"),
         ("8000-8010", "8000-8010:8000-8010/tcp"),

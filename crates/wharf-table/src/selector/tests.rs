@@ -115,6 +115,12 @@ fn what_selectors_take() {
         ("local [fe80::1%2]:5353", &[5]),
         ("local fe80::1%lo", &[]),
         ("fe80::/10", &[5]),
+        ("local [fe80::1]%eth0:5353", &[5]),
+        ("local [fe80::]/64:5353", &[5]),
+        ("local 127.0.0.53%lo:53", &[]),
+        ("10.9.9.9.443", &[4]),
+        ("to https://ann@10.9.9.9/path", &[4]),
+        ("fe80::1.5353", &[5]),
         ("on 10.1.2.3", &[0, 4]),
         ("on 127.0.0.1", &[0, 1, 3]),
         ("on 127.0.0.1:80 listening", &[0]),
@@ -222,7 +228,7 @@ fn what_is_wrong_with_selectors() {
         ),
         (
             "to 10.0.0.1:",
-            "\"10.0.0.1:\", word 2 of \"to 10.0.0.1:\": \"10.0.0.1:\": a port is missing behind the colon (write 10.0.0.1:443 or [fd00::1]:443)",
+            "\"10.0.0.1:\", word 2 of \"to 10.0.0.1:\": a port is missing behind the colon (write 192.0.2.1:443, [2001:db8::1]:443 or [fe80::1%eth0]:22)",
         ),
         (
             "to [::1]443",

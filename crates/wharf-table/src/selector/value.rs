@@ -9,13 +9,15 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::endpoint::Addr;
-use crate::notation::{Cidr, PortError, Ports, Services};
+use crate::notation::split::split;
+use crate::notation::{Cidr, Host, Location, LocationError, PortError, Ports, Services};
 use crate::registry;
 use crate::rows::{State, Transport};
 use crate::selector::condition::{Condition, Place, Where};
 use crate::selector::lex::{Kind, Token};
 use crate::selector::narrow::{States, Transports};
 use crate::selector::words;
+use crate::tuple::Protocol;
 
 /// Ports, of a protocol where one was written.
 pub(super) struct Spec {
@@ -99,8 +101,8 @@ pub(super) fn ports(text: &str, services: Services<'_>) -> Result<Spec, String> 
     ports.map(|ports| Spec { ports, transports }).map_err(|error| without_part(text, &error))
 }
 
-/// What is wrong with ports, with the offending part where that is not the whole.
-fn without_part(text: &str, error: &PortError) -> String {
+/// What is wrong with a value, with the offending part where that is not the whole.
+fn without_part(text: &str, error: &dyn core::fmt::Display) -> String {
     let said = error.to_string();
     let whole = format!("{text:?}: ");
     said.strip_prefix(&whole).unwrap_or(&said).to_string()
@@ -146,55 +148,36 @@ pub(super) fn service(text: &str, services: Services<'_>) -> Result<Condition, S
     Ok(Condition::Service { tcp, udp, sctp, dccp })
 }
 
-/// `10.0.0.1`, `10.0.0.0/8`, `fe80::1%eth0`, `loopback`, with `:PORTS` behind (IPv6 in brackets); `*:80`, `:80`.
+/// `10.0.0.1`, `10.0.0.0/8`, `fe80::1%eth0`, `loopback`, with `:PORTS` behind (IPv6 in brackets); `*:80`, `:80`; and what
+/// ss, tcpdump and browsers print.
 pub(super) fn place(text: &str, services: Services<'_>) -> Result<Place, String> {
-    let (address, behind) = split_place(text)?;
-    let ports = match behind {
+    let fails = |error: LocationError| without_part(text, &error);
+    if text.contains("://") {
+        return Location::parse(text, Protocol::Tcp, services).map_err(fails).and_then(of_location);
+    }
+    let parts = split(text).map_err(fails)?;
+    let ports = match parts.ports {
         None | Some("*") => None,
         Some(ports) => Some(self::ports(ports, services)?.ports),
     };
-    let (address, zone) = match address.split_once('%') {
-        Some((_, "")) => return Err(format!("{address:?}: a zone is missing behind % (write fe80::1%eth0)")),
-        Some((address, zone)) => (address, Some(zone)),
-        None => (address, None),
+    let at = match (parts.address, parts.prefix) {
+        ("*" | "", None) => Where::Anywhere,
+        ("loopback", None) => Where::Loopback,
+        (address, None) => Where::Network(network(address)?),
+        (address, Some(prefix)) => Where::Network(network(&format!("{address}/{prefix}"))?),
     };
-    // A prefix may stand behind a zone: fe80::%eth0/64.
-    let (zone, address) = match zone.and_then(|zone| zone.split_once('/')) {
-        Some((zone, prefix)) => (Some(zone), format!("{address}/{prefix}")),
-        None => (zone, address.to_string()),
-    };
-    let at = match address.as_str() {
-        "*" | "" => Where::Anywhere,
-        "loopback" => Where::Loopback,
-        _ => Where::Network(network(&address)?),
-    };
-    Ok(Place { at, zone: zone.map(ToString::to_string), ports })
+    Ok(Place { at, zone: parts.zone.map(ToString::to_string), ports })
 }
 
-/// Address and ports.
-fn split_place(text: &str) -> Result<(&str, Option<&str>), String> {
-    let missing = |ports: &str| match ports {
-        "" => {
-            Err(format!("{text:?}: a port is missing behind the colon (write 10.0.0.1:443 or [fd00::1]:443)"))
-        }
-        _ => Ok(()),
+/// What a URL leads to.
+fn of_location(location: Location) -> Result<Place, String> {
+    let at = match location.host {
+        Host::Any => Where::Anywhere,
+        Host::Addr(addr) => Where::Network(whole(addr)),
+        Host::Name(name) => return Err(format!("{name:?}: a name is not looked up (write its address)")),
     };
-    if let Some(inside) = text.strip_prefix('[') {
-        let Some((address, rest)) = inside.split_once(']') else {
-            return Err("a ] is missing (write [2001:db8::1]:443)".into());
-        };
-        return match rest.split_once(':') {
-            None if rest.is_empty() => Ok((address, None)),
-            Some(("", ports)) => missing(ports).map(|()| (address, Some(ports))),
-            _ => Err(format!("{rest:?}: only a port follows the bracket (write [{address}]:443)")),
-        };
-    }
-    match text.split_once(':') {
-        // More than one colon: an address of IPv6 without a port.
-        Some((_, rest)) if rest.contains(':') => Ok((text, None)),
-        Some((address, ports)) => missing(ports).map(|()| (address, Some(ports))),
-        None => Ok((text, None)),
-    }
+    let zone = location.zone.map(|zone| zone.to_string());
+    Ok(Place { at, zone, ports: location.port.map(Ports::single) })
 }
 
 /// An address, or a network.

@@ -66,26 +66,35 @@ pub(crate) fn write_remote(out: &mut String, view: &View<'_>, row: &Row) {
 
 /// Writes who holds a row: `nginx (812)`, `nginx (812), +3 workers`, `sshd (71), bash (93)`; in parentheses why nobody does.
 pub(crate) fn write_owners(out: &mut String, view: &View<'_>, row: &Row) {
-    let Some((main, _)) = main_owner(view, row) else { return write_ownerless(out, view, row) };
-    write_owner(out, main);
-    let same = |owner: &Owner| owner.command == main.command;
-    let workers = view.rows.owners(row).filter(|(owner, _)| owner.pid != main.pid && same(owner)).count();
-    match workers {
-        0 => {}
-        1 => out.push_str(", +1 worker"),
-        _ => {
-            let _ = write!(out, ", +{workers} workers");
+    let Some(main) = main_owner(view, row) else { return write_ownerless(out, view, row) };
+    write_crew(out, view, row, main);
+    // Of others each command once, by the first process that runs it.
+    let mut told = vec![main.command.as_deref()];
+    for (owner, _) in view.rows.owners(row) {
+        if !told.contains(&owner.command.as_deref()) {
+            told.push(owner.command.as_deref());
+            out.push_str(", ");
+            write_crew(out, view, row, owner);
         }
     }
-    for (owner, _) in view.rows.owners(row).filter(|(owner, _)| !same(owner)) {
-        out.push_str(", ");
-        write_owner(out, owner);
+}
+
+/// Writes an owner, and how many others run the same command.
+fn write_crew(out: &mut String, view: &View<'_>, row: &Row, main: &Owner) {
+    write_owner(out, main);
+    let is_other = |owner: &Owner| owner.pid != main.pid && owner.command == main.command;
+    match view.rows.owners(row).filter(|(owner, _)| is_other(owner)).count() {
+        0 => {}
+        1 => out.push_str(", +1 worker"),
+        workers => {
+            let _ = write!(out, ", +{workers} workers");
+        }
     }
 }
 
 /// The owner that stands first: the parent of others, or the oldest by its number.
-fn main_owner<'a>(view: &View<'a>, row: &Row) -> Option<(&'a Owner, u32)> {
-    view.rows.owners(row).map(|(owner, link)| (owner, link.descriptor)).min_by_key(|(owner, _)| {
+fn main_owner<'a>(view: &View<'a>, row: &Row) -> Option<&'a Owner> {
+    view.rows.owners(row).map(|(owner, _)| owner).min_by_key(|owner| {
         let is_parent =
             view.rows.owners(row).any(|(other, _)| other.parent.is_some() && other.parent == owner.pid);
         (!is_parent, owner.pid)

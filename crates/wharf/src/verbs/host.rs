@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use wharf_host::host::config::{ClockKind, Layer, Typed};
 use wharf_host::host::{self, End, settings};
 use wharf_host::run::spawn::ProgramExit;
-use wharf_table::notation::Cidr;
-use wharf_table::{EphemeralAlgorithm, Port, PortRange};
+use wharf_table::notation::{Cidr, PortError, no_services, parse_ports};
+use wharf_table::{EphemeralAlgorithm, Port, PortRange, Protocol};
 
 use super::read::{address, each, mtu, one};
 use crate::args::HostArgs;
@@ -71,24 +71,18 @@ fn ports(text: &str) -> Result<PortRange, String> {
     match text {
         "linux" => Ok(PortRange::LINUX),
         "iana" => Ok(PortRange::DYNAMIC),
-        _ => range(text),
+        _ => match port_list(text).map_err(|error| error.to_string())?[..] {
+            [range] => Ok(range),
+            _ => Err(format!("{text:?}: one range is meant here (write 49152-65535 say)")),
+        },
     }
 }
 
-/// `A-B`, or one port.
-fn range(text: &str) -> Result<PortRange, String> {
-    let port = |part: &str| {
-        let number = part.parse::<u16>().ok().and_then(Port::new);
-        number.ok_or_else(|| format!("{part:?}: not a port (write a number from 1 to 65535)"))
-    };
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (port(first)?, port(last)?);
-    PortRange::new(first, last)
-        .ok_or_else(|| format!("{text:?}: a range runs upwards (write {last}-{first})"))
-}
-
-fn port_list(text: &str) -> Result<Vec<PortRange>, String> {
-    text.split(',').map(range).collect()
+fn port_list(text: &str) -> Result<Vec<PortRange>, PortError> {
+    let ports = parse_ports(text, Protocol::Tcp, &no_services)?;
+    let range = |&(first, last): &(u16, u16)| PortRange::new(Port::new(first)?, Port::new(last)?);
+    let zero = || PortError::Zero { part: text.to_owned() };
+    ports.ranges().iter().map(|ends| range(ends).ok_or_else(zero)).collect()
 }
 
 fn algorithm(text: &str) -> Result<EphemeralAlgorithm, String> {
