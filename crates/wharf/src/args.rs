@@ -7,6 +7,7 @@ mod host;
 mod list;
 mod ps;
 mod run;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -15,6 +16,7 @@ pub(crate) use self::host::HostArgs;
 pub(crate) use self::list::ListArgs;
 pub(crate) use self::ps::PsArgs;
 pub(crate) use self::run::RunArgs;
+pub(crate) use self::watch::WatchArgs;
 
 const HELP: &str = "\
 {before-help}Usage: {usage}
@@ -76,4 +78,7 @@ pub(crate) enum Verb {
 
     /// List the runs that are there
     Ps(PsArgs),
+
+    /// Tell what happens to endpoints as it happens, and record it
+    Watch(WatchArgs),
 }

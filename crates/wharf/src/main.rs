@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Ok(Args { verb: Verb::List(typed) }) => verbs::list::list(typed),
         Ok(Args { verb: Verb::Flows(typed) }) => verbs::flows::flows(typed),
         Ok(Args { verb: Verb::Ps(typed) }) => verbs::ps::ps(typed),
+        Ok(Args { verb: Verb::Watch(typed) }) => verbs::watch::watch(typed),
         Err(error) => exit::usage(&error),
     };
     result.unwrap_or_else(|failure| failure.report())

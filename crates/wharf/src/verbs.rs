@@ -6,3 +6,4 @@ pub(crate) mod list;
 pub(crate) mod ps;
 mod read;
 pub(crate) mod run;
+pub(crate) mod watch;

@@ -143,6 +143,27 @@ fn days_since_1970(at: WallTime) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
+/// What a clock on the wall says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wall {
+    /// `2026-12-01`.
+    pub date: String,
+    /// `10:31:05.123`.
+    pub clock: String,
+}
+
+/// The time of this host's zone.
+pub fn wall(at: SystemTime) -> Wall {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let told = i64::try_from(since.as_secs()).ok().and_then(wall_time);
+    let of_1970 = WallTime { year: 1970, month: 1, day: 1, hour: 0, minute: 0, second: 0, offset: 0 };
+    let WallTime { year, month, day, hour, minute, second, .. } = told.unwrap_or(of_1970);
+    Wall {
+        date: format!("{year:04}-{month:02}-{day:02}"),
+        clock: format!("{hour:02}:{minute:02}:{second:02}.{:03}", since.subsec_millis()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +219,13 @@ mod tests {
         assert_eq!(parse("2026-11-30 10:32", now), Ok(yesterday));
         assert_eq!(parse("yesterday 10:32", now), Ok(yesterday));
         assert_eq!(parse("today 10:32", now), Ok(now + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn what_the_wall_says_is_that_time() {
+        let now = at(1_796_092_001) + Duration::from_millis(250);
+        let Wall { date, clock } = wall(now);
+        assert_eq!(parse(&format!("{date} {clock}"), now), Ok(now));
     }
 
     #[test]

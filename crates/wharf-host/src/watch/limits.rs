@@ -12,7 +12,6 @@ use super::watcher::Config;
 #[derive(Clone, Debug)]
 pub struct Limits {
     sentences: Vec<String>,
-    lost: u64,
 }
 
 impl Limits {
@@ -34,7 +33,7 @@ impl Limits {
                 ),
             ],
         };
-        Limits { sentences, lost: 0 }
+        Limits { sentences }
     }
 
     /// The kernel does not tell of ends.
@@ -51,19 +50,9 @@ impl Limits {
         self.sentences.extend(rows.hidden.iter().map(|what| format!("hidden: {what}")));
     }
 
-    pub(super) fn lost(&mut self, count: u64) {
-        self.lost += count;
-    }
-
     /// The sentences, without a stop.
     pub fn sentences(&self) -> &[String] {
         &self.sentences
-    }
-
-    /// How many of the kernel's messages were lost since this was last asked, because more came than could be read. What they
-    /// told of is still seen where it outlives a sample.
-    pub fn take_lost(&mut self) -> u64 {
-        std::mem::take(&mut self.lost)
     }
 }
 

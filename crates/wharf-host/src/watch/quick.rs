@@ -19,8 +19,8 @@ use super::people::People;
 use super::states::{StateChange, States};
 use super::watcher::News;
 
-/// The token of signals; all else only wakes the loop.
-const SIGNAL: u64 = 1;
+/// The token of what asks to end; all else only wakes the loop.
+const END: u64 = 1;
 const NEWS: u64 = 0;
 
 /// Everything that tells by itself.
@@ -29,7 +29,7 @@ pub(super) struct Quick {
     pub(super) ends: Vec<(Arc<Network>, Destructions)>,
     pub(super) listening: Vec<Listening>,
     pub(super) every: Duration,
-    pub(super) signals: Option<Signals>,
+    pub(super) signals: Signals,
     pub(super) networks: Vec<Arc<Network>>,
 }
 
@@ -47,13 +47,12 @@ impl Quick {
         let mut poller = self.poller()?;
         let mut next = Instant::now();
         loop {
-            let signalled = {
+            let ended = {
                 let wait = next.saturating_duration_since(Instant::now());
-                poller.wait(Some(wait))?.fold(false, |before, ready| before || ready.token == SIGNAL)
+                poller.wait(Some(wait))?.fold(false, |before, ready| before || ready.token == END)
             };
-            if signalled && self.signals.as_ref().is_some_and(|signals| matches!(signals.read(), Ok(Some(_))))
-            {
-                let _ = to.send(News::AskedToEnd);
+            if ended && to.send(News::AskedToEnd).is_err() {
+                return Ok(());
             }
             let mut news = self.told(&mut people);
             let now = Instant::now();
@@ -80,9 +79,9 @@ impl Quick {
         for (_, ends) in &self.ends {
             poller.add(ends.as_fd(), NEWS, Interest::Read)?;
         }
-        if let Some(signals) = &self.signals {
-            poller.add(signals.as_fd(), SIGNAL, Interest::Read)?;
-        }
+        poller.add(self.signals.as_fd(), END, Interest::Read)?;
+        // Only whether its reader is gone, which a file can't tell.
+        let _ = poller.add(io::stdout(), END, Interest::Nothing);
         Ok(poller)
     }
 

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::process::Signal;
 use thiserror::Error;
 use wharf_sys::netlink::destroyed::{Destroyed, Destructions};
 use wharf_sys::netlink::sock_diag::Diag;
@@ -71,7 +72,7 @@ pub(super) enum News {
 pub enum Turn {
     /// Go on.
     On,
-    /// A signal asked to end.
+    /// A signal asked to end, or nobody reads standard output any more.
     AskedToEnd,
 }
 
@@ -80,15 +81,17 @@ pub struct Watcher {
     news: Receiver<News>,
     ledger: Ledger,
     limits: Limits,
+    lost: u64,
 }
 
 impl Watcher {
-    /// Begins to watch. `signals` end a turn when one comes.
+    /// Begins to watch. From now on Ctrl-C, SIGTERM and SIGHUP end a turn instead of the process.
     ///
     /// # Errors
     /// [`WatchError`].
-    pub fn start(config: &Config, signals: Option<Signals>) -> Result<Watcher, WatchError> {
+    pub fn start(config: &Config) -> Result<Watcher, WatchError> {
         let (to, news) = mpsc::channel();
+        let signals = Signals::take(&[Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw))?;
         // First the kernel is heard and then everything looked at: what happens in between is known from one of the two.
         let mut whole = Whole::new(Ask { networks: config.networks.clone(), ..Ask::default() });
         let states = States::listen();
@@ -117,12 +120,18 @@ impl Watcher {
         ledger.sample(rows, begun, &mut Vec::new());
         let every = config.every;
         spawn("wharf-whole", &to, move |to| whole.run(every, to))?;
-        Ok(Watcher { news, ledger, limits })
+        Ok(Watcher { news, ledger, limits, lost: 0 })
     }
 
     /// What may be missed, for whoever reads the events.
     pub const fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// How many of the kernel's messages were lost since this was last asked, because more came than could be read. What they
+    /// told of is still seen where it outlives a sample.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
     }
 
     /// What is there.
@@ -149,7 +158,7 @@ impl Watcher {
                 News::Passed(passing) => self.ledger.passed(passing, events),
                 News::Ended(network, ended, at) => self.ledger.ended(&network, ended, at, events),
                 News::Seen(rows, at) => self.ledger.seen(rows, at, events),
-                News::Lost(count) => self.limits.lost(count),
+                News::Lost(count) => self.lost += count,
                 News::AskedToEnd => return Ok(Turn::AskedToEnd),
                 News::Failed(error) => return Err(error.into()),
                 News::Unlisted(error) => return Err(error.into()),
