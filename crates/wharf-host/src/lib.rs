@@ -11,6 +11,7 @@ pub mod pause;
 pub mod run;
 pub mod runs;
 pub mod snapshot;
+pub mod traffic;
 pub mod watch;
 pub mod when;
 

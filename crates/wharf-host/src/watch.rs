@@ -20,6 +20,8 @@ mod watcher;
 mod whole;
 
 pub use event::{Change, Event, Source};
+pub(crate) use event::{alone, give_owners};
 pub use ledger::Ledger;
 pub use limits::Limits;
 pub use watcher::{Config, QUICK, Turn, WatchError, Watcher};
+pub use whole::Sampler;

@@ -7,6 +7,8 @@ mod host;
 mod list;
 mod ps;
 mod run;
+#[cfg(feature = "tui")]
+mod top;
 mod watch;
 
 use clap::{Parser, Subcommand};
@@ -16,6 +18,8 @@ pub(crate) use self::host::HostArgs;
 pub(crate) use self::list::ListArgs;
 pub(crate) use self::ps::PsArgs;
 pub(crate) use self::run::RunArgs;
+#[cfg(feature = "tui")]
+pub(crate) use self::top::TopArgs;
 pub(crate) use self::watch::WatchArgs;
 
 const HELP: &str = "\
@@ -81,4 +85,8 @@ pub(crate) enum Verb {
 
     /// Tell what happens to endpoints as it happens, and record it
     Watch(WatchArgs),
+
+    /// Show ports with their talkers on a page, busiest first
+    #[cfg(feature = "tui")]
+    Top(TopArgs),
 }

@@ -6,4 +6,6 @@ pub(crate) mod list;
 pub(crate) mod ps;
 mod read;
 pub(crate) mod run;
+#[cfg(feature = "tui")]
+pub(crate) mod top;
 pub(crate) mod watch;

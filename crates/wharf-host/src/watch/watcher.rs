@@ -19,7 +19,7 @@ use super::limits::Limits;
 use super::listening::{Listening, Which};
 use super::quick::Quick;
 use super::states::States;
-use super::whole::Whole;
+use super::whole::Sampler;
 use crate::snapshot::{Ask, Networks, SnapshotError};
 
 /// How often what listens is looked at, where the kernel does not tell of it.
@@ -93,7 +93,7 @@ impl Watcher {
         let (to, news) = mpsc::channel();
         let signals = Signals::take(&[Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw))?;
         // First the kernel is heard and then everything looked at: what happens in between is known from one of the two.
-        let mut whole = Whole::new(Ask { networks: config.networks.clone(), ..Ask::default() });
+        let mut whole = Sampler::new(Ask { networks: config.networks.clone(), ..Ask::default() });
         let states = States::listen();
         let networks = whole.networks()?;
         let mut limits = Limits::new(config, &states);
@@ -115,7 +115,7 @@ impl Watcher {
         }
         spawn("wharf-quick", &to, move |to| quick.run(to))?;
         let begun = SystemTime::now();
-        let (rows, mut ledger) = (whole.first()?, Ledger::new());
+        let (rows, mut ledger) = (whole.next_sample()?, Ledger::new());
         limits.hidden(&rows);
         ledger.sample(rows, begun, &mut Vec::new());
         let every = config.every;

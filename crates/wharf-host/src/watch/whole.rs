@@ -17,7 +17,7 @@ const REST: u32 = 9;
 
 /// Takes whole samples. Owners are looked for when there is something new only: that costs several times what the list does.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub struct Sampler {
     ask: Ask,
     /// Sockets that were there when owners were last looked for, by network and cookie.
     owned: HashSet<(u64, u64)>,
@@ -25,9 +25,10 @@ pub(super) struct Whole {
     rests_until: Instant,
 }
 
-impl Whole {
-    pub(super) fn new(ask: Ask) -> Whole {
-        Whole { ask, owned: HashSet::new(), rests_until: Instant::now() }
+impl Sampler {
+    /// Takes what is asked for here.
+    pub fn new(ask: Ask) -> Sampler {
+        Sampler { ask, owned: HashSet::new(), rests_until: Instant::now() }
     }
 
     /// The networks that are watched.
@@ -36,17 +37,12 @@ impl Whole {
         Ok(snapshot::take(&ask)?.networks.into_iter().map(Arc::new).collect())
     }
 
-    /// The first sample.
-    pub(super) fn first(&mut self) -> Result<Rows, SnapshotError> {
-        self.with_owners()
-    }
-
     /// Takes a sample whenever this time has passed, until nobody listens any more.
     pub(super) fn run(mut self, every: Duration, to: &Sender<News>) {
         loop {
             thread::sleep(every);
             let begun = (SystemTime::now(), Instant::now());
-            let news = match self.next() {
+            let news = match self.next_sample() {
                 Ok(rows) => News::Whole(rows, begun.0),
                 Err(error) => News::Unlisted(error),
             };
@@ -58,7 +54,11 @@ impl Whole {
         }
     }
 
-    fn next(&mut self) -> Result<Rows, SnapshotError> {
+    /// The next sample. Of the first one, and mostly of those with something new, owners were looked for.
+    ///
+    /// # Errors
+    /// As for a snapshot.
+    pub fn next_sample(&mut self) -> Result<Rows, SnapshotError> {
         let rows = snapshot::take(&Ask { owners: Owners::Unasked, ..self.ask.clone() })?;
         let is_new = |row: &wharf_table::rows::Row| {
             let network = rows.network(row).map_or(0, |network| network.inode);
