@@ -14,5 +14,6 @@ pub mod snapshot;
 pub mod traffic;
 pub mod watch;
 pub mod when;
+pub mod who;
 
 pub use wharf_sys::HugePages;

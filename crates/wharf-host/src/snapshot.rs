@@ -9,15 +9,20 @@
 //! - What this user may not see is named in [`Rows::hidden`].
 //! - Nothing comes from another program's output.
 
+mod groups;
 mod kernel;
+pub(crate) mod networks;
 mod owners;
 pub(crate) mod processes;
+mod roles;
 
 use std::io;
 
 use thiserror::Error;
-use wharf_sys::netlink::sock_diag::Diag;
-use wharf_table::rows::{Network, NetworkId, Rows};
+use wharf_table::rows::{NetworkId, Rows};
+pub use wharf_table::selector::Narrow;
+
+pub use owners::{Search, Searched, find_owners};
 
 /// Which networks are looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,10 +56,6 @@ pub enum Details {
     Unasked,
 }
 
-/// What the kernel leaves out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Narrow {}
-
 /// What a snapshot is to have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ask {
@@ -64,7 +65,7 @@ pub struct Ask {
     pub owners: Owners,
     /// With figures.
     pub details: Details,
-    /// Without what nobody wants.
+    /// What the kernel may leave out.
     pub narrow: Narrow,
 }
 
@@ -81,11 +82,19 @@ pub enum SnapshotError {
     },
     /// There is no network of this name.
     #[error(
-        "no network \"{name}\" (see `wharf list` for their names; or pid:N, a path, the number of a namespace)"
+        "no network \"{name}\" here (a name of `wharf list --all`, pid:N, a path, or the number of a namespace)"
     )]
     NoNetwork {
         /// The name.
         name: String,
+    },
+    /// A network can't be entered.
+    #[error("enter network \"{network}\": {error} (needs CAP_SYS_ADMIN there, or root)")]
+    Closed {
+        /// The network.
+        network: String,
+        /// The kernel's reason.
+        error: io::Error,
     },
 }
 
@@ -94,29 +103,22 @@ pub enum SnapshotError {
 /// # Errors
 /// The kernel does not list its sockets, or a network that was asked for by name is not there.
 pub fn take(ask: &Ask) -> Result<Rows, SnapshotError> {
-    let mut rows = Rows::default();
-    let network = Network { name: "host".into(), inode: own_network(), ..Network::default() };
-    let unlisted = |error| SnapshotError::Unlisted { network: "host".into(), error };
-    rows.networks.push(network);
-    if ask.owners == Owners::Unasked {
-        let mut diag = Diag::open().map_err(unlisted)?;
-        kernel::list(&mut diag, NetworkId(0), ask.details, &mut rows).map_err(unlisted)?;
-        owners::unasked(&mut rows);
-    } else {
-        let (found, listed) = std::thread::scope(|scope| {
-            let walk = scope.spawn(owners::walk);
-            let listed = Diag::open()
-                .and_then(|mut diag| kernel::list(&mut diag, NetworkId(0), ask.details, &mut rows));
-            (walk.join().unwrap_or_default(), listed)
-        });
+    let mut rows = Rows { users: processes::users(), ..Rows::default() };
+    let places = networks::open(&ask.networks, &mut rows.hidden)?;
+    let mut lister = kernel::Lister::new(ask, &mut rows);
+    for (at, mut place) in places.into_iter().enumerate() {
+        let network = NetworkId(u16::try_from(at).unwrap_or(u16::MAX));
+        let listed = lister.list(&mut place.vantage, network);
+        let unlisted = |error| SnapshotError::Unlisted { network: place.network.name.clone(), error };
         listed.map_err(unlisted)?;
-        owners::join(found, &mut rows);
+        lister.add_network(place.network);
     }
+    lister.finish();
+    match ask.owners {
+        Owners::Unasked => owners::unasked(&mut rows),
+        Owners::Asked => owners::fill(&mut rows),
+    }
+    let groups = rows.rows.iter().filter_map(|row| Some(row.cgroup?.get())).collect();
+    rows.groups = groups::by_number(groups);
     Ok(rows)
-}
-
-/// The number of the network namespace of this process; 0 where `/proc` does not tell.
-fn own_network() -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self/ns/net").map_or(0, |file| file.ino())
 }

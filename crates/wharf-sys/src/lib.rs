@@ -40,6 +40,7 @@ pub mod splice;
 pub mod tap;
 pub mod tracepoint;
 pub mod tun;
+pub mod vantage;
 
 pub use epoll::Poller;
 pub use frame::{FrameBuffers, VnetHeader};

@@ -4,6 +4,7 @@
 //! An encoder of our own: what a run asks for is a dozen fixed requests, and its start-up time counts.
 
 pub mod destroyed;
+mod interfaces;
 mod receive;
 pub mod route;
 pub mod rule;
@@ -45,6 +46,11 @@ impl Netlink {
     /// A sandbox forbids it, or no descriptor is left.
     pub fn open() -> io::Result<Netlink> {
         Netlink::open_family(libc::NETLINK_ROUTE)
+    }
+
+    /// Takes a socket of this kind that was opened elsewhere.
+    pub(crate) fn from_socket(socket: OwnedFd) -> Netlink {
+        Netlink(socket)
     }
 
     fn open_family(family: libc::c_int) -> io::Result<Netlink> {

@@ -3,6 +3,7 @@
 pub mod descriptors;
 pub mod limits;
 pub mod owner;
+pub mod socket_table;
 pub mod traffic;
 
 use std::path::Path;

@@ -10,6 +10,7 @@ mod run;
 #[cfg(feature = "tui")]
 mod top;
 mod watch;
+mod who;
 
 use clap::{Parser, Subcommand};
 
@@ -21,6 +22,7 @@ pub(crate) use self::run::RunArgs;
 #[cfg(feature = "tui")]
 pub(crate) use self::top::TopArgs;
 pub(crate) use self::watch::WatchArgs;
+pub(crate) use self::who::WhoArgs;
 
 const HELP: &str = "\
 {before-help}Usage: {usage}
@@ -76,6 +78,9 @@ pub(crate) enum Verb {
     /// Show the endpoints of this host and who holds them
     #[command(visible_alias = "ls")]
     List(ListArgs),
+
+    /// Tell who holds a local port, or end that
+    Who(WhoArgs),
 
     /// Show the flows of runs: both ends inside and outside, names, owners
     Flows(FlowsArgs),

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Ok(Args { verb: Verb::Run(typed) }) => verbs::run::run(typed),
         Ok(Args { verb: Verb::Host(typed) }) => verbs::host::host(typed),
         Ok(Args { verb: Verb::List(typed) }) => verbs::list::list(typed),
+        Ok(Args { verb: Verb::Who(typed) }) => verbs::who::who(typed),
         Ok(Args { verb: Verb::Flows(typed) }) => verbs::flows::flows(typed),
         Ok(Args { verb: Verb::Ps(typed) }) => verbs::ps::ps(typed),
         Ok(Args { verb: Verb::Watch(typed) }) => verbs::watch::watch(typed),

@@ -20,16 +20,9 @@ pub(crate) mod text;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::{self, Write as _};
 
 use wharf_table::rows::{End, NetworkId, Role, Row, Rows, Transport};
 use wharf_table::{Port, registry};
-
-/// Says something on standard error beside what is shown.
-pub(crate) fn note(what: &str) {
-    // Nobody is left to tell when standard error is gone.
-    let _ = writeln!(io::stderr(), "wharf: {what}");
-}
 
 /// Rows, and what is needed to tell of them.
 #[derive(Clone, Copy, Debug)]

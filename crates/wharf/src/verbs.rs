@@ -6,6 +6,14 @@ pub(crate) mod list;
 pub(crate) mod ps;
 mod read;
 pub(crate) mod run;
+pub(crate) mod who;
+
+/// Says something beside the answer, on standard error.
+fn note(what: &str) {
+    use std::io::Write as _;
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "wharf: {what}");
+}
 #[cfg(feature = "tui")]
 pub(crate) mod top;
 pub(crate) mod watch;

@@ -41,6 +41,8 @@ pub struct Ledger {
     traced: HashMap<(Place, Ends), Vec<Key>>,
     /// What came in a network that is not known: connections that listeners took, and what processes opened that have ended.
     somewhere: HashMap<Ends, news::Hint>,
+    /// Connections that were asked for and refused, by their local port: the kernel forgets their ends before it tells theirs.
+    refused: HashMap<At, Key>,
     /// Sockets that ask to be connected, by their address in the kernel.
     connecting: HashMap<u64, news::Connecting>,
 }
@@ -255,6 +257,7 @@ impl Ledger {
             keys.retain(|key| there.contains_key(key));
             !keys.is_empty()
         });
+        self.refused.retain(|_, key| there.contains_key(key));
         self.somewhere.retain(|_, hint| hint.since >= begun);
     }
 }

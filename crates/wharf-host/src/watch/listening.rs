@@ -38,6 +38,11 @@ pub(super) struct Listening {
 }
 
 impl Listening {
+    /// The network.
+    pub(super) fn network(&self) -> &Network {
+        &self.network
+    }
+
     pub(super) fn new(network: Arc<Network>, diag: Diag, which: Which) -> Listening {
         Listening { network, diag, which, seen: HashSet::new(), samples: 0 }
     }
@@ -70,19 +75,16 @@ impl Listening {
             return Ok(Vec::new());
         }
         let inodes = fresh.iter().filter_map(|row| u32::try_from(row.inode?.get()).ok()).collect();
-        let holders = people.holders(inodes).unwrap_or_default();
-        Ok(fresh.into_iter().map(|row| self.alone(row, &holders)).collect())
+        let holders = people.holders(inodes);
+        Ok(fresh.into_iter().map(|row| self.alone(row, &holders, people)).collect())
     }
 
-    fn alone(&self, row: Row, holders: &[(u32, wharf_table::Owner, u32)]) -> Rows {
+    fn alone(&self, row: Row, holders: &[(u32, wharf_table::Owner, u32)], people: &People) -> Rows {
         let mut rows = Rows { networks: vec![(*self.network).clone()], rows: vec![row], ..Rows::default() };
         let is_it = |inode: &u32| row.inode.is_some_and(|own| own.get() == u64::from(*inode));
         let owners = holders.iter().filter(|(inode, ..)| is_it(inode));
         give_owners(&mut rows, owners.map(|(_, owner, descriptor)| (owner.clone(), *descriptor)));
-        if let (Some(uid), Some(user)) = (row.uid, rows.processes.iter().find_map(|owner| owner.user.clone()))
-        {
-            rows.users.insert(uid, user);
-        }
+        rows.users.extend(row.uid.and_then(|uid| Some((uid, people.user(uid)?.clone()))));
         rows
     }
 }

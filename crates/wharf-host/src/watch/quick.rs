@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
 use wharf_sys::Poller;
@@ -14,10 +14,11 @@ use wharf_sys::signal::Signals;
 use wharf_table::rows::{Network, State};
 
 use super::ledger::{Doer, Passing};
-use super::listening::Listening;
+use super::listening::{Listening, Which};
 use super::people::People;
 use super::states::{StateChange, States};
 use super::watcher::News;
+use crate::snapshot::{Networks, SnapshotError, networks};
 
 /// The token of what asks to end; all else only wakes the loop.
 const END: u64 = 1;
@@ -26,11 +27,33 @@ const NEWS: u64 = 0;
 /// Everything that tells by itself.
 pub(super) struct Quick {
     pub(super) states: Option<States>,
-    pub(super) ends: Vec<(Arc<Network>, Destructions)>,
-    pub(super) listening: Vec<Listening>,
+    pub(super) networks: Vec<Watched>,
+    /// The networks that there are, when others come or go.
+    pub(super) changes: Receiver<Vec<Arc<Network>>>,
     pub(super) every: Duration,
     pub(super) signals: Signals,
-    pub(super) networks: Vec<Arc<Network>>,
+}
+
+/// A network that is heard.
+pub(super) struct Watched {
+    pub(super) network: Arc<Network>,
+    /// Its sockets that end; `None` where the kernel does not tell.
+    pub(super) ends: Option<Destructions>,
+    listening: Listening,
+}
+
+impl Watched {
+    /// Begins to hear what a network tells. While it is heard it can't end.
+    pub(super) fn open(network: Arc<Network>, which: Which) -> Result<Watched, SnapshotError> {
+        let enter = || networks::open(&Networks::Named(vec![network.inode.to_string()]), &mut Vec::new());
+        let (first, second) = (enter()?.pop(), enter()?.pop());
+        let (Some(first), Some(second)) = (first, second) else {
+            return Err(SnapshotError::NoNetwork { name: network.name.clone() });
+        };
+        let ends = Destructions::listen(first.vantage.diag).ok();
+        let listening = Listening::new(network.clone(), second.vantage.diag, which);
+        Ok(Watched { network, ends, listening })
+    }
 }
 
 impl Quick {
@@ -59,8 +82,9 @@ impl Quick {
             if now >= next {
                 next = now + self.every;
                 let at = SystemTime::now();
-                for listening in &mut self.listening {
-                    news.extend(listening.fresh(&mut people)?.into_iter().map(|rows| News::Seen(rows, at)));
+                for watched in &mut self.networks {
+                    let fresh = watched.listening.fresh(&mut people)?;
+                    news.extend(fresh.into_iter().map(|rows| News::Seen(rows, at)));
                 }
             }
             for one in news {
@@ -68,7 +92,29 @@ impl Quick {
                     return Ok(());
                 }
             }
+            if let Some(there) = self.changes.try_iter().last() {
+                self.follow(there, &poller)?;
+            }
         }
+    }
+
+    /// Hears the networks that there are now, and lets go of the others.
+    fn follow(&mut self, there: Vec<Arc<Network>>, poller: &Poller) -> io::Result<()> {
+        self.networks.retain(|known| there.iter().any(|network| network.inode == known.network.inode));
+        let which = if self.states.is_some() { Which::Udp } else { Which::Both };
+        for network in there {
+            if self.networks.iter().any(|known| known.network.inode == network.inode) {
+                continue;
+            }
+            // One that has ended meanwhile, or can't be entered, is left to the samples.
+            if let Ok(watched) = Watched::open(network, which) {
+                if let Some(ends) = &watched.ends {
+                    poller.add(ends.as_fd(), NEWS, Interest::Read)?;
+                }
+                self.networks.push(watched);
+            }
+        }
+        Ok(())
     }
 
     fn poller(&self) -> io::Result<Poller> {
@@ -76,7 +122,7 @@ impl Quick {
         for ring in self.states.iter().flat_map(States::descriptors) {
             poller.add(ring, NEWS, Interest::Read)?;
         }
-        for (_, ends) in &self.ends {
+        for ends in self.networks.iter().filter_map(|watched| watched.ends.as_ref()) {
             poller.add(ends.as_fd(), NEWS, Interest::Read)?;
         }
         poller.add(self.signals.as_fd(), END, Interest::Read)?;
@@ -102,7 +148,8 @@ impl Quick {
 
     fn ended(&mut self) -> (Vec<News>, u64) {
         let (mut news, mut lost) = (Vec::new(), 0);
-        for (network, ends) in &mut self.ends {
+        for Watched { network, ends, .. } in &mut self.networks {
+            let Some(ends) = ends else { continue };
             let at = SystemTime::now();
             let mut each = |ended: Destroyed| news.push(News::Ended(network.clone(), ended, at));
             // Of an overflow the kernel does not say how many were lost. What is behind it is read on.
@@ -123,7 +170,7 @@ impl Quick {
             _ => return None,
         };
         let network = person.as_ref().and_then(|person| person.network);
-        let watched = network.and_then(|number| self.networks.iter().find(|one| one.inode == number));
+        let watched = network.and_then(|number| self.networks.iter().find(|one| one.network.inode == number));
         if network.is_some() && watched.is_none() {
             return None;
         }
@@ -133,7 +180,10 @@ impl Quick {
             local: change.local,
             remote: change.remote,
             at: change.at,
-            doer: person.map(|person| Doer { owner: person.owner, network: watched.cloned() }),
+            doer: person.map(|person| Doer {
+                owner: person.owner,
+                network: watched.map(|watched| watched.network.clone()),
+            }),
         })
     }
 }

@@ -8,19 +8,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::Signal;
 use thiserror::Error;
-use wharf_sys::netlink::destroyed::{Destroyed, Destructions};
-use wharf_sys::netlink::sock_diag::Diag;
+use wharf_sys::netlink::destroyed::Destroyed;
 use wharf_sys::signal::Signals;
 use wharf_table::rows::{Network, Rows};
 
 use super::event::Event;
 use super::ledger::{Ledger, Passing};
 use super::limits::Limits;
-use super::listening::{Listening, Which};
-use super::quick::Quick;
+use super::listening::Which;
+use super::quick::{Quick, Watched};
 use super::states::States;
 use super::whole::Sampler;
-use crate::snapshot::{Ask, Networks, SnapshotError};
+use crate::snapshot::{Ask, Networks, SnapshotError, networks};
 
 /// How often what listens is looked at, where the kernel does not tell of it.
 pub const QUICK: Duration = Duration::from_millis(20);
@@ -93,33 +92,27 @@ impl Watcher {
         let (to, news) = mpsc::channel();
         let signals = Signals::take(&[Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw))?;
         // First the kernel is heard and then everything looked at: what happens in between is known from one of the two.
-        let mut whole = Sampler::new(Ask { networks: config.networks.clone(), ..Ask::default() });
         let states = States::listen();
-        let networks = whole.networks()?;
-        let mut limits = Limits::new(config, &states);
         let which = if states.is_ok() { Which::Udp } else { Which::Both };
-        let mut quick = Quick {
-            states: states.ok(),
-            ends: Vec::new(),
-            listening: Vec::new(),
-            every: config.quick,
-            signals,
-            networks: networks.clone(),
-        };
-        for network in networks {
-            match Destructions::listen() {
-                Ok(ends) => quick.ends.push((network.clone(), ends)),
-                Err(_) => limits.ends_are_missed(),
+        let mut limits = Limits::new(config, &states);
+        let mut networks = Vec::new();
+        for place in networks::open(&config.networks, &mut Vec::new())? {
+            let watched = Watched::open(Arc::new(place.network), which)?;
+            if watched.ends.is_none() {
+                limits.ends_are_missed();
             }
-            quick.listening.push(Listening::new(network, Diag::open()?, which));
+            networks.push(watched);
         }
+        let (tell_networks, changes) = mpsc::channel();
+        let quick = Quick { states: states.ok(), networks, changes, every: config.quick, signals };
         spawn("wharf-quick", &to, move |to| quick.run(to))?;
+        let mut whole = Sampler::new(Ask { networks: config.networks.clone(), ..Ask::default() });
         let begun = SystemTime::now();
         let (rows, mut ledger) = (whole.next_sample()?, Ledger::new());
         limits.hidden(&rows);
         ledger.sample(rows, begun, &mut Vec::new());
         let every = config.every;
-        spawn("wharf-whole", &to, move |to| whole.run(every, to))?;
+        spawn("wharf-whole", &to, move |to| whole.run(every, &tell_networks, to))?;
         Ok(Watcher { news, ledger, limits, lost: 0 })
     }
 

@@ -1,56 +1,67 @@
 //! Whole samples: everything that is there, again and again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use wharf_table::rows::{Network, Rows};
+use wharf_sys::proc::descriptors::Walk;
+use wharf_table::rows::{Network, OwnerLink, OwnerSpan, ProcessId, Role, Row, Rows, Transport};
 
 use super::event::is_alive;
 use super::watcher::News;
-use crate::snapshot::{self, Ask, Owners, SnapshotError};
+use crate::snapshot::{self, Ask, Owners, SnapshotError, processes};
 
-/// Looking for owners takes a tenth of the time at most, and everything together not more than half.
+/// Looking for all owners takes a tenth of the time at most, and everything together not more than half.
 const REST: u32 = 9;
 
-/// Takes whole samples. Owners are looked for when there is something new only: that costs several times what the list does.
+/// What tells an endpoint from others: its network's number, and its cookie.
+type Cookie = (u64, u64);
+/// A port of a network.
+type At = (u64, Transport, u16);
+
+/// Takes whole samples. Owners are looked for when there is something new only: that costs several times what the list does. Of
+/// connections that a listener took its processes are asked first, and mostly that is enough.
 #[derive(Debug)]
 pub struct Sampler {
     ask: Ask,
-    /// Sockets that were there when owners were last looked for, by network and cookie.
-    owned: HashSet<(u64, u64)>,
-    /// Owners are not looked for before this.
+    /// Endpoints whose owners were looked for.
+    owned: HashSet<Cookie>,
+    /// The processes of listeners.
+    serving: HashMap<At, Vec<u32>>,
+    /// Not all owners are looked for before this.
     rests_until: Instant,
 }
 
 impl Sampler {
     /// Takes what is asked for here.
     pub fn new(ask: Ask) -> Sampler {
-        Sampler { ask, owned: HashSet::new(), rests_until: Instant::now() }
+        Sampler { ask, owned: HashSet::new(), serving: HashMap::new(), rests_until: Instant::now() }
     }
 
-    /// The networks that are watched.
-    pub(super) fn networks(&self) -> Result<Vec<Arc<Network>>, SnapshotError> {
-        let ask = Ask { owners: Owners::Unasked, ..self.ask.clone() };
-        Ok(snapshot::take(&ask)?.networks.into_iter().map(Arc::new).collect())
-    }
-
-    /// Takes a sample whenever this time has passed, until nobody listens any more.
-    pub(super) fn run(mut self, every: Duration, to: &Sender<News>) {
+    /// Takes a sample whenever this time has passed, until nobody listens any more. The networks are told when they change.
+    pub(super) fn run(mut self, every: Duration, networks: &Sender<Vec<Arc<Network>>>, to: &Sender<News>) {
+        let mut known = BTreeSet::new();
         loop {
             thread::sleep(every);
             let begun = (SystemTime::now(), Instant::now());
             let news = match self.next_sample() {
-                Ok(rows) => News::Whole(rows, begun.0),
+                Ok(rows) => {
+                    let now: BTreeSet<u64> = rows.networks.iter().map(|network| network.inode).collect();
+                    if now != known {
+                        known = now;
+                        // Who hears it ends together with this.
+                        let _ = networks.send(rows.networks.iter().cloned().map(Arc::new).collect());
+                    }
+                    News::Whole(rows, begun.0)
+                }
                 Err(error) => News::Unlisted(error),
             };
             if to.send(news).is_err() {
                 return;
             }
-            let took = begun.1.elapsed();
-            thread::sleep(took.saturating_sub(every));
+            thread::sleep(begun.1.elapsed().saturating_sub(every));
         }
     }
 
@@ -59,12 +70,25 @@ impl Sampler {
     /// # Errors
     /// As for a snapshot.
     pub fn next_sample(&mut self) -> Result<Rows, SnapshotError> {
-        let rows = snapshot::take(&Ask { owners: Owners::Unasked, ..self.ask.clone() })?;
-        let is_new = |row: &wharf_table::rows::Row| {
-            let network = rows.network(row).map_or(0, |network| network.inode);
-            is_alive(row) && row.inode.is_some() && !self.owned.contains(&(network, row.cookie))
-        };
-        if Instant::now() >= self.rests_until && rows.rows.iter().any(is_new) {
+        if self.owned.is_empty() && Instant::now() >= self.rests_until {
+            return self.with_owners();
+        }
+        let mut rows = snapshot::take(&Ask { owners: Owners::Unasked, ..self.ask.clone() })?;
+        let mut fresh: Vec<usize> = rows
+            .rows
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| {
+                is_alive(row) && row.inode.is_some() && !self.owned.contains(&cookie(&rows, row))
+            })
+            .map(|(place, _)| place)
+            .collect();
+        if fresh.is_empty() {
+            return Ok(rows);
+        }
+        self.served(&mut rows, &fresh);
+        fresh.retain(|place| rows.rows.get(*place).is_some_and(|row| row.owners.count == 0));
+        if !fresh.is_empty() && Instant::now() >= self.rests_until {
             return self.with_owners();
         }
         Ok(rows)
@@ -73,12 +97,68 @@ impl Sampler {
     fn with_owners(&mut self) -> Result<Rows, SnapshotError> {
         let begun = Instant::now();
         let rows = snapshot::take(&Ask { owners: Owners::Asked, ..self.ask.clone() })?;
-        self.owned.clear();
-        self.owned.extend(
-            rows.rows.iter().map(|row| (rows.network(row).map_or(0, |network| network.inode), row.cookie)),
-        );
+        self.owned = rows.rows.iter().map(|row| cookie(&rows, row)).collect();
+        self.serving.clear();
+        for row in rows.rows.iter().filter(|row| row.role == Role::Listener) {
+            let pids = rows.owners(row).filter_map(|(owner, _)| owner.pid);
+            self.serving.entry(at(&rows, row)).or_default().extend(pids);
+        }
         let now = Instant::now();
         self.rests_until = now + now.duration_since(begun) * REST;
         Ok(rows)
     }
+
+    /// Asks the processes of listeners for the connections that are fresh.
+    fn served(&mut self, rows: &mut Rows, fresh: &[usize]) {
+        let mut sought: HashMap<u32, usize> = HashMap::new();
+        let mut pids = BTreeSet::new();
+        for &place in fresh {
+            let Some(row) = rows.rows.get(place) else { continue };
+            let inode = row.inode.and_then(|inode| u32::try_from(inode.get()).ok());
+            if let (Some(inode), Some(of)) = (inode, self.serving.get(&at(rows, row))) {
+                sought.insert(inode, place);
+                pids.extend(of);
+            }
+        }
+        let Some(mut walk) = Walk::open().filter(|_| !sought.is_empty()) else { return };
+        let mut found: Vec<(usize, u32, u32)> = Vec::new();
+        for pid in pids {
+            // One that has ended has no sockets any more.
+            let _ = walk.sockets(pid, |descriptor, inode| {
+                found.extend(sought.get(&inode).map(|place| (*place, pid, descriptor)));
+            });
+        }
+        found.sort_unstable();
+        found.dedup_by_key(|(place, pid, _)| (*place, *pid));
+        let mut known: HashMap<u32, ProcessId> = HashMap::new();
+        for (place, pid, descriptor) in found {
+            let process = *known.entry(pid).or_insert_with(|| {
+                rows.processes.push(processes::owner(pid, &rows.users));
+                ProcessId(rows.processes.len() as u32 - 1)
+            });
+            let end = rows.links.len() as u32;
+            rows.links.push(OwnerLink { process, descriptor });
+            let Some(row) = rows.rows.get_mut(place) else { continue };
+            row.ownerless = None;
+            row.owners = match row.owners {
+                OwnerSpan { count: 0, .. } => OwnerSpan { first: end, count: 1 },
+                span => OwnerSpan { count: span.count + 1, ..span },
+            };
+        }
+        let held: Vec<Cookie> = fresh
+            .iter()
+            .filter_map(|place| rows.rows.get(*place))
+            .filter(|row| row.owners.count > 0)
+            .map(|row| cookie(rows, row))
+            .collect();
+        self.owned.extend(held);
+    }
+}
+
+fn cookie(rows: &Rows, row: &Row) -> Cookie {
+    (rows.network(row).map_or(0, |network| network.inode), row.cookie)
+}
+
+fn at(rows: &Rows, row: &Row) -> At {
+    (rows.network(row).map_or(0, |network| network.inode), row.transport, row.local.port)
 }

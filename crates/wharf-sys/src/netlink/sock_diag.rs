@@ -90,9 +90,14 @@ impl Diag {
         Ok(Diag { netlink: Netlink::open_family(libc::NETLINK_SOCK_DIAG)?, room: Room::new() })
     }
 
+    /// The socket alone, for what else can be had of it.
+    pub fn into_socket(self) -> OwnedFd {
+        self.netlink.0
+    }
+
     /// Takes a socket of this kind that was opened elsewhere.
-    pub fn from_socket(socket: OwnedFd) -> Diag {
-        Diag { netlink: Netlink(socket), room: Room::new() }
+    pub(crate) fn from_socket(socket: OwnedFd) -> Diag {
+        Diag { netlink: Netlink::from_socket(socket), room: Room::new() }
     }
 
     /// Hands every socket that is asked for, of both families, to `each`.

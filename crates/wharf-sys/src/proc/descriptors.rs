@@ -3,11 +3,12 @@
 //! Two system calls a descriptor would be one too many, so directories are read in large pieces, links relative to their
 //! directory, and the names of sockets without making text of them.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
 /// Room for the entries of a directory.
@@ -54,22 +55,81 @@ impl Walk {
     ///
     /// # Errors
     /// [`Unread`].
-    pub fn sockets(&mut self, pid: u32, mut each: impl FnMut(u32, u32)) -> Result<(), Unread> {
-        let path = format!("{pid}/fd");
+    pub fn sockets(&mut self, pid: u32, each: impl FnMut(u32, u32)) -> Result<(), Unread> {
+        let directory = self.of(pid)?;
+        self.sockets_in(&directory, each)
+    }
+
+    /// Opens the descriptors of a process.
+    ///
+    /// # Errors
+    /// [`Unread`].
+    pub fn of(&self, pid: u32) -> Result<Descriptors, Unread> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = openat(&self.proc, &path, flags, Mode::empty()).map_err(unread)?;
-        let mut entries = RawDir::new(&directory, &mut self.entries);
+        let mut path = [0; 16];
+        let directory = openat(&self.proc, written(pid, b"/fd", &mut path), flags, Mode::empty());
+        Ok(Descriptors(directory.map_err(unread)?))
+    }
+
+    /// Hands every socket of a process to `each`, as [`Walk::sockets`].
+    ///
+    /// # Errors
+    /// [`Unread`].
+    pub fn sockets_in(&mut self, of: &Descriptors, mut each: impl FnMut(u32, u32)) -> Result<(), Unread> {
+        let mut entries = RawDir::new(&of.0, &mut self.entries);
         while let Some(entry) = entries.next() {
             let entry = entry.map_err(unread)?;
-            let mut room = [MaybeUninit::<u8>::uninit(); LINK_BYTES];
             let Some(descriptor) = number(entry.file_name().to_bytes()) else { continue };
-            let Ok((target, _)) = readlinkat_raw(&directory, entry.file_name(), &mut room) else { continue };
-            if let Some(inode) = socket_number(target) {
+            if let Some(inode) = of.socket_at(entry.file_name()) {
                 each(descriptor, inode);
             }
         }
         Ok(())
     }
+}
+
+/// The descriptors of one process.
+#[derive(Debug)]
+pub struct Descriptors(OwnedFd);
+
+impl Descriptors {
+    /// How many there are; `None` where the kernel does not tell (before Linux 6.2).
+    pub fn count(&self) -> Option<u32> {
+        let size = rustix::fs::fstat(&self.0).ok()?.st_size;
+        u32::try_from(size).ok().filter(|&count| count > 0)
+    }
+
+    /// The number of the socket that this descriptor is, if it is one.
+    pub fn socket(&self, descriptor: u32) -> Option<u32> {
+        let mut name = [0; 16];
+        self.socket_at(written(descriptor, b"", &mut name))
+    }
+
+    fn socket_at(&self, name: &CStr) -> Option<u32> {
+        let mut room = [MaybeUninit::<u8>::uninit(); LINK_BYTES];
+        let (target, _) = readlinkat_raw(&self.0, name, &mut room).ok()?;
+        socket_number(target)
+    }
+}
+
+/// Writes a number and what follows it, without text on the heap: this is done for every process.
+fn written<'a>(number: u32, rest: &[u8], room: &'a mut [u8; 16]) -> &'a CStr {
+    let mut digits = [0; 10];
+    let mut first = digits.len();
+    let mut left = number;
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    let length = digits.len() - first;
+    room[..length].copy_from_slice(&digits[first..]);
+    room[length..length + rest.len()].copy_from_slice(rest);
+    room[length + rest.len()] = 0;
+    CStr::from_bytes_until_nul(room).expect("ten digits, three letters and a zero fit the room")
 }
 
 fn unread(error: Errno) -> Unread {
@@ -94,9 +154,9 @@ fn number(digits: &[u8]) -> Option<u32> {
     })
 }
 
-/// Whether `/proc` is there and shows this process.
-pub fn is_mounted() -> bool {
-    rustix::fs::statat(CWD, "/proc/self", rustix::fs::AtFlags::empty()).is_ok()
+/// All processes that `/proc` shows; none where there is no `/proc`.
+pub fn processes() -> Vec<u32> {
+    Walk::open().map(|mut walk| walk.processes()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -124,7 +184,18 @@ mod tests {
         expected.sort_unstable();
         assert_eq!(found, expected);
         assert_eq!(walk.sockets(u32::MAX, |_, _| {}), Err(Unread::Gone));
-        assert!(is_mounted());
+        let own = walk.of(std::process::id()).unwrap();
+        assert_eq!(own.socket(socket.as_raw_fd() as u32).map(u64::from), Some(inode));
+        assert_eq!(own.socket(u32::MAX), None);
+        assert!(own.count().is_none_or(|count| count >= 5));
+    }
+
+    #[test]
+    fn numbers_are_written() {
+        let mut room = [b'x'; 16];
+        assert_eq!(written(0, b"", &mut room), c"0");
+        assert_eq!(written(u32::MAX, b"/fd", &mut room), c"4294967295/fd");
+        assert_eq!(written(1203, b"/fd", &mut room), c"1203/fd");
     }
 
     #[test]

@@ -6,6 +6,9 @@ use crate::host_name::Host;
 
 /// The longest method. The longest that is registered, UPDATEREDIRECTREF, has 17 bytes.
 const MAX_METHOD_LEN: usize = 32;
+/// Those of RFC 9110, section 9, and RFC 5789.
+const METHODS: [&[u8]; 9] =
+    [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
 /// The first line of what a client of HTTP/2 sends when it knows that the server speaks it (RFC 9113, section 3.4).
 const PREFACE_LINE: &[u8] = b"PRI * HTTP/2.0";
 /// How what a client of SSH sends first begins (RFC 4253, section 4.2).
@@ -94,7 +97,7 @@ impl<'a> RequestLine<'a> {
         let target_fits = !target.is_empty() && target.iter().all(|&byte| byte > b' ' && byte != 0x7f);
         match version {
             &[b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9']
-                if is_method(method) && target_fits =>
+                if is_token(method) && target_fits =>
             {
                 Ok(RequestLine { method, target, minor })
             }
@@ -149,32 +152,35 @@ fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(fits)
 }
 
-fn is_method(bytes: &[u8]) -> bool {
-    bytes.len() <= MAX_METHOD_LEN && is_token(bytes)
-}
-
 /// What a client speaks whose first line begins so and has not ended.
 pub(super) fn unfinished_line(line: &[u8]) -> Http {
     if line.starts_with(SSH_BANNER) {
         return Http::Ssh;
     }
-    let method = line.iter().position(|&byte| byte == b' ').map_or(line, |end| &line[..end]);
-    if line == b"\r" || is_method(method) { Http::NeedMore } else { Http::NotHttp }
+    // Not only tokens: there are servers that take any word, and white space before it, so the end of the line has to tell.
+    let word = line.trim_ascii_start().split(|&byte| byte == b' ').next().unwrap_or_default();
+    let before = line.len() - line.trim_ascii_start().len();
+    let fits = before + word.len() <= MAX_METHOD_LEN && word.iter().all(u8::is_ascii_graphic);
+    // A CR is the beginning of the empty line that may stand in front.
+    if line == b"\r" || fits && !line[..before].contains(&b'\r') { Http::NeedMore } else { Http::NotHttp }
 }
 
 /// What a client speaks whose first line is this: [`Http::NeedMore`] when it is that of a request.
 pub(super) fn first_line(line: &[u8]) -> Http {
-    let rest = match unfinished_line(line) {
-        Http::NeedMore => line,
-        other => return other,
-    };
-    if rest == PREFACE_LINE {
+    let begun = unfinished_line(line);
+    if begun != Http::NeedMore {
+        return begun;
+    }
+    if line == PREFACE_LINE {
         return Http::Http2;
     }
-    match RequestLine::parse(rest) {
+    let method = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+    match RequestLine::parse(line) {
         Ok(_) => Http::NeedMore,
-        Err(why) if rest.windows(6).any(|part| part == b" HTTP/") => Http::Malformed(why),
-        // HTTP/0.9, and whatever else begins with a word: EHLO, USER, NICK.
+        Err(why) if line.windows(6).any(|part| part == b" HTTP/") => Http::Malformed(why),
+        // HTTP/0.9 has no version and no fields, but there are servers that read them (and nobody else says GET).
+        Err(why) if METHODS.contains(&method) && method.len() < line.len() => Http::Malformed(why),
+        // Whatever else begins with a word: EHLO, USER, NICK.
         Err(_) => Http::NotHttp,
     }
 }

@@ -117,6 +117,11 @@ fn lines_that_some_read_another_way() {
 #[test]
 fn first_lines_that_some_read_another_way() {
     for line in [
+        "GET /",
+        "GET ",
+        " GET / HTTP/1.1",
+        "\tG(T / HTTP/1.1",
+        "CONNECT a.test:443",
         "GET  / HTTP/1.1",
         "GET / HTTP/1.1 ",
         "GET / x HTTP/1.1",
@@ -137,15 +142,13 @@ fn first_lines_that_some_read_another_way() {
 fn what_is_not_http() {
     for text in [
         "\x16\x03\x01",
-        " GET / HTTP/1.1\r\n",
         "\rGET",
         "G\0T",
         "EHLO example.org\r\n",
         "USER joe\r\n",
-        "GET /\r\n",
         "GET\r\n",
         "\r\n\r\n\x16",
-        "{\"a\": 1}",
+        "{\"a\": 1}\n",
         "AVERYLONGWORDTHATISNOMETHODOFANYONEATALL",
     ] {
         assert_eq!(read(text), Http::NotHttp, "{text:?}");

@@ -1,3 +1,5 @@
+mod two_keys;
+
 use super::*;
 use crate::tls::Hello;
 use std::string::{String, ToString};

@@ -9,6 +9,7 @@
 //! | wrong lengths | `icmpv4_*`, `icmpv6_*`, `arp_*`, `udp_*`, `ethernet_*` |
 //! | options of length 0, beyond the message | `ndp_*` |
 //! | quotes that lie | `quoted_*` |
+//! | names that servers read in two ways | `tls_*`, `http_*`, `shown_*`, `quic_*`, in `clients.rs` |
 //!
 //! Those of IP and TCP are in `crates/wharf-stack/tests/hostile_segments`.
 
@@ -42,15 +43,17 @@ macro_rules! cases {
             check(&bytes);
         })+
 
-        const CASES: &[Case] = &[$((stringify!($target), stringify!($name), || $bytes, $check)),+];
+        pub(crate) const CASES: &[Case] = &[$((stringify!($target), stringify!($name), || $bytes, $check)),+];
     };
 }
+
+mod clients;
 
 #[test]
 fn the_seeds_of_the_fuzz_targets_are_current() {
     let update = std::env::var_os("UPDATE_SEEDS").is_some();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
-    for (target, name, bytes, _) in CASES {
+    for (target, name, bytes, _) in CASES.iter().chain(clients::CASES) {
         let path = root.join(target).join(name);
         if update {
             fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use wharf_host::history::moment::{Wall, wall};
 use wharf_host::watch::{Change, Event};
-use wharf_table::rows::Role;
+use wharf_table::rows::{Role, State};
 
 use super::json::{JsonRow, Shown};
 use super::measure::{Moment, Size, Span};
@@ -67,6 +67,9 @@ pub(crate) fn write_text(
                 let _ = write!(line, "  after {}", Span(lived));
             }
             None => line.push_str("  short-lived"),
+        }
+        if row.state == State::SynSent {
+            line.push_str(", never connected");
         }
         if let Some((sent, received)) = event.bytes.filter(|bytes| *bytes != (0, 0)) {
             let _ = write!(line, ", {} out, {} in", Size(sent), Size(received));

@@ -10,11 +10,12 @@ use wharf_host::snapshot::Networks;
 use wharf_host::watch::{Config, Event, Turn, Watcher};
 use wharf_table::selector::Selector;
 
+use super::note;
 use super::read::{one, seconds};
 use crate::args::WatchArgs;
 use crate::exit::{self, Failure};
+use crate::render::Registered;
 use crate::render::event::{self, Day};
-use crate::render::{Registered, note};
 use crate::services::LocalServices;
 
 /// A record is kept for sure once in this time.
@@ -122,7 +123,8 @@ impl Session {
         if self.typed.voice == Voice::Loud {
             let into = self.typed.record.as_ref();
             let into = into.map(|path| format!("; recording into {}", path.display())).unwrap_or_default();
-            note(&format!("watching {count} endpoints{into} (Ctrl-C ends it)"));
+            let endpoints = if count == 1 { "endpoint" } else { "endpoints" };
+            note(&format!("watching {count} {endpoints}{into} (Ctrl-C ends it)"));
             self.watcher.limits().sentences().iter().for_each(|sentence| note(sentence));
         }
         Ok(())

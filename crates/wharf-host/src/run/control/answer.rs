@@ -128,7 +128,7 @@ impl Answer {
                 Made::Whole
             }
             Kind::Flows(flows) => {
-                if std::mem::replace(&mut flows.mark, Mark::None) == Mark::Head {
+                if flows.mark == Mark::Head {
                     pump.resolver.names.refresh();
                     flows.mark = Mark::First;
                     out.extend(document::flows_head(&self.id, about));

@@ -69,6 +69,8 @@ impl Ledger {
         let mut row = Row::new(ended.transport, ended.local, State::Closed);
         (row.cookie, row.remote) = (ended.cookie, ended.remote);
         self.adopt(place, key, &row);
+        let refused = self.refused.remove(&At::of(place, &row)).filter(|_| row.remote.is_none());
+        let key = refused.filter(|_| !self.there.contains_key(&key)).unwrap_or(key);
         if let Some(event) = self.end(key, at, Source::Kernel, ended.bytes) {
             return events.push(event);
         }
@@ -120,6 +122,10 @@ impl Ledger {
                 if let Some(Connecting { doer, since }) = self.connecting.remove(&passing.socket) {
                     let asked = Passing { state: State::SynSent, at: since, ..passing };
                     self.came(&asked, &doer, Role::Client, since, &mut Vec::new());
+                    if let Some(network) = &doer.network {
+                        let row = Row::new(Transport::Tcp, End::new(asked.local), asked.state);
+                        self.refused.insert(At::of(Place::of(network), &row), Key::Traced(asked.socket));
+                    }
                 }
             }
             _ => {}

@@ -1,0 +1,60 @@
+//! `wharf who`.
+
+use super::DENSE_HELP;
+use crate::render::screen::ColourChoice;
+
+const WHO_EXAMPLES: &str = "\
+Examples:
+  wharf who 8080                  who holds it, since when, who is connected
+  wharf who udp/53 --json         the same of one protocol, as JSON
+  wharf who '[::1]:8080' --stop   asks who holds it to end";
+
+/// The options of `wharf who`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = WHO_EXAMPLES,
+    help_template = DENSE_HELP,
+    override_usage = "wharf who [OPTIONS] PORT   (8080, http, udp/53, 127.0.0.1:8080)",
+    args_override_self = true
+)]
+pub(crate) struct WhoArgs {
+    /// In this network: host, a run, a namespace, pid:N
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) r#in: Option<String>,
+
+    /// Every connection and every worker
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
+    /// Ask the processes to end (SIGTERM), kill those that don't
+    #[arg(long, conflicts_with = "close")]
+    pub(crate) stop: bool,
+
+    /// How long they may take [5s]
+    #[arg(long, value_name = "TIME", requires = "stop")]
+    pub(crate) after: Option<String>,
+
+    /// Don't ask me first
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// Close one connection by its remote end, 10.0.0.7:51234; or all
+    #[arg(long, value_name = "FLOW")]
+    pub(crate) close: Option<String>,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Colours: auto, always or never [auto]
+    #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true)]
+    pub(crate) color: Option<ColourChoice>,
+
+    /// Cut nothing to fit the terminal
+    #[arg(long)]
+    pub(crate) wide: bool,
+
+    /// A local port
+    #[arg(value_name = "PORT", hide = true)]
+    pub(crate) port: String,
+}
