@@ -82,7 +82,7 @@ pub enum SnapshotError {
     },
     /// There is no network of this name.
     #[error(
-        "no network \"{name}\" here (a name of `wharf list --all`, pid:N, a path, or the number of a namespace)"
+        "no network \"{name}\" here (a name of `wharf list`, pid:N, a path, or the number of a namespace)"
     )]
     NoNetwork {
         /// The name.

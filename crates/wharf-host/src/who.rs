@@ -129,6 +129,7 @@ fn choose(question: &Question, answer: &mut Answer) {
     let connections = meant(Exactness::Same).filter(|(row, _)| !holds(row));
     (answer.over, answer.connections) =
         connections.map(|(_, place)| place).partition(|&place| is_over(rows, place));
+    answer.connections.sort_by_key(|&place| rows.rows.get(place as usize).map(|row| (row.local, row.remote)));
 }
 
 fn is_over(rows: &Rows, place: u32) -> bool {
