@@ -119,7 +119,7 @@ fn draw(frame: &mut Frame<'_>, app: &mut App) {
     match app.showing() {
         Showing::Ports => ports::draw(frame, middle, app),
         Showing::Port => details::draw(frame, middle, app),
-        Showing::Help => help::draw(frame, middle),
+        Showing::Help => help::draw(frame, middle, app),
     }
     footer::draw(frame, bottom, app);
 }

@@ -38,11 +38,6 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// The network.
-    pub(super) fn network(&self) -> &Network {
-        &self.network
-    }
-
     pub(super) fn new(network: Arc<Network>, diag: Diag, which: Which) -> Listening {
         Listening { network, diag, which, seen: HashSet::new(), samples: 0 }
     }

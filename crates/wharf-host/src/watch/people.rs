@@ -12,6 +12,8 @@ use crate::snapshot::processes;
 
 /// So long a process that connects again and again is not looked up again.
 const FRESH: Duration = Duration::from_millis(100);
+/// So long one that has ended is remembered: its number is not soon another's.
+const REMEMBERED: Duration = Duration::from_secs(5);
 /// So long the holders of sockets are looked for at once. Who asks must not be late; the next whole sample finds the others.
 const PATIENCE: Duration = Duration::from_millis(5);
 /// So many of those that held something lately are asked first.
@@ -60,7 +62,13 @@ impl People {
         let network = std::fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|file| file.ino());
         let person = Person { owner: Arc::new(processes::owner(pid, &self.users)), network };
         let now = Instant::now();
-        self.known.retain(|_, (at, _)| now.duration_since(*at) < FRESH);
+        self.known.retain(|_, (at, _)| now.duration_since(*at) < REMEMBERED);
+        // One that has ended is what it was a moment ago.
+        if person.owner.command.is_none()
+            && let Some((_, before)) = self.known.get(&pid)
+        {
+            return before.clone();
+        }
         self.known.insert(pid, (now, person.clone()));
         person
     }

@@ -59,6 +59,8 @@ pub(super) struct App {
     pub(super) typed: Option<String>,
     /// What is wrong with what was typed, or what else is to be said.
     pub(super) said: Option<String>,
+    /// What could not be looked at.
+    pub(super) hidden: Vec<String>,
     /// When the board was made.
     pub(super) at: SystemTime,
 }
@@ -80,6 +82,7 @@ impl App {
             filter: config.filter.clone(),
             typed: None,
             said: None,
+            hidden: Vec::new(),
             at: SystemTime::now(),
         }
     }
@@ -132,9 +135,7 @@ impl App {
         self.names = Rows { networks: made.board.networks.clone(), ..Rows::default() };
         self.board = made.board;
         self.at = SystemTime::now();
-        if self.said.is_none() && self.typed.is_none() {
-            self.said = made.hidden.first().map(|hidden| format!("not shown: {hidden}"));
-        }
+        self.hidden = made.hidden;
         self.sort();
         true
     }

@@ -23,6 +23,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         Size(rate.received),
         Size(rate.sent)
     );
+    if !app.hidden.is_empty() {
+        left.push_str("  some hidden (?)");
+    }
     if !app.filter.is_empty() {
         left.push_str("  of: ");
         left.push_str(&app.filter);

@@ -3,6 +3,9 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Text};
+use ratatui::widgets::{Paragraph, Wrap};
+
+use super::app::App;
 
 const KEYS: [(&str, &str); 12] = [
     ("Up Down k j", "move; also PgUp, PgDn, Home, End"),
@@ -27,8 +30,10 @@ const NOTES: [&str; 5] = [
     "what is registered for a port, never what runs there.",
 ];
 
-pub(super) fn draw(frame: &mut Frame<'_>, area: Rect) {
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let keys = KEYS.iter().map(|(key, what)| Line::from(format!("  {key:<12} {what}")));
     let notes = NOTES.iter().map(|note| Line::from(format!("  {note}")));
-    frame.render_widget(Text::from(keys.chain(notes).collect::<Vec<_>>()), area);
+    let hidden = app.hidden.iter().map(|hidden| Line::from(format!("  not shown: {hidden}")));
+    let text = Text::from(keys.chain(notes).chain(hidden).collect::<Vec<_>>());
+    frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: false }), area);
 }

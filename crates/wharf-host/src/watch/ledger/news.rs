@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use wharf_sys::netlink::destroyed::Destroyed;
-use wharf_table::Endpoint;
 use wharf_table::owner::Owner;
 use wharf_table::rows::{End, Network, NetworkId, Role, Row, Rows, State, Transport};
+use wharf_table::{Addr, Endpoint};
 
 use super::Ledger;
 use super::known::{At, Ends, Kept, Key, Place, give_kept};
@@ -42,6 +42,8 @@ pub(crate) struct Doer {
 pub(super) struct Hint {
     pub(super) since: SystemTime,
     owner: Option<Arc<Owner>>,
+    /// Its ends, where the kernel tells others by the time that it ends.
+    asked: Option<(Endpoint, Endpoint)>,
 }
 
 /// A socket that asks to be connected.
@@ -76,6 +78,9 @@ impl Ledger {
         }
         // It came and went between two samples.
         let hint = self.somewhere.remove(&Ends::of(&row));
+        if let Some((local, remote)) = hint.as_ref().and_then(|hint| hint.asked) {
+            (row.local, row.remote, row.state) = (End::new(local), Some(End::new(remote)), State::SynSent);
+        }
         let listener = self.listener(place, &row);
         row.role = match (ended.transport, row.remote, &listener) {
             (Transport::Tcp, None, _) => Role::Bound,
@@ -122,10 +127,7 @@ impl Ledger {
                 if let Some(Connecting { doer, since }) = self.connecting.remove(&passing.socket) {
                     let asked = Passing { state: State::SynSent, at: since, ..passing };
                     self.came(&asked, &doer, Role::Client, since, &mut Vec::new());
-                    if let Some(network) = &doer.network {
-                        let row = Row::new(Transport::Tcp, End::new(asked.local), asked.state);
-                        self.refused.insert(At::of(Place::of(network), &row), Key::Traced(asked.socket));
-                    }
+                    self.refused(&asked, doer);
                 }
             }
             _ => {}
@@ -135,7 +137,21 @@ impl Ledger {
     /// What came is found by its ends when a sample or its end shows in which network it is.
     fn hint(&mut self, passing: &Passing, since: SystemTime, owner: Option<Arc<Owner>>) {
         let ends = Ends { transport: Transport::Tcp, local: passing.local, remote: passing.remote };
-        self.somewhere.insert(ends, Hint { since, owner });
+        self.somewhere.insert(ends, Hint { since, owner, asked: None });
+    }
+
+    /// A connection was not made. By the time that its socket ends the kernel has forgotten all but its local port.
+    fn refused(&mut self, asked: &Passing, doer: Doer) {
+        if let Some(network) = &doer.network {
+            let row = Row::new(Transport::Tcp, End::new(asked.local), asked.state);
+            self.refused.insert(At::of(Place::of(network), &row), Key::Traced(asked.socket));
+        } else if let Some(remote) = asked.remote {
+            let any = if asked.local.addr.is_v4() { Addr::ANY_V4 } else { Addr::ANY_V6 };
+            let local = Endpoint { addr: any, port: asked.local.port };
+            let ends = Ends { transport: Transport::Tcp, local, remote: None };
+            let hint = Hint { since: asked.at, owner: Some(doer.owner), asked: Some((asked.local, remote)) };
+            self.somewhere.insert(ends, hint);
+        }
     }
 
     /// A process has opened a socket.
