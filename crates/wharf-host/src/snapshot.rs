@@ -11,9 +11,9 @@
 
 mod groups;
 mod kernel;
-mod networks;
+pub(crate) mod networks;
 mod owners;
-mod processes;
+pub(crate) mod processes;
 mod roles;
 
 use std::io;

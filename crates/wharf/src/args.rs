@@ -8,6 +8,9 @@ mod list;
 mod port;
 mod ps;
 mod run;
+#[cfg(feature = "tui")]
+mod top;
+mod watch;
 mod who;
 
 use clap::{Parser, Subcommand};
@@ -18,6 +21,9 @@ pub(crate) use self::list::ListArgs;
 pub(crate) use self::port::PortArgs;
 pub(crate) use self::ps::PsArgs;
 pub(crate) use self::run::RunArgs;
+#[cfg(feature = "tui")]
+pub(crate) use self::top::TopArgs;
+pub(crate) use self::watch::WatchArgs;
 pub(crate) use self::who::WhoArgs;
 
 const HELP: &str = "\
@@ -86,4 +92,11 @@ pub(crate) enum Verb {
 
     /// List the runs that are there
     Ps(PsArgs),
+
+    /// Tell what happens to endpoints as it happens, and record it
+    Watch(WatchArgs),
+
+    /// Show ports with their talkers on a page, busiest first
+    #[cfg(feature = "tui")]
+    Top(TopArgs),
 }

@@ -15,3 +15,6 @@ fn note(what: &str) {
     // Nobody is left to tell when standard error is gone.
     let _ = writeln!(std::io::stderr(), "wharf: {what}");
 }
+#[cfg(feature = "tui")]
+pub(crate) mod top;
+pub(crate) mod watch;
