@@ -6,8 +6,12 @@ mod flows;
 mod host;
 mod list;
 mod policy;
+mod port;
 mod ps;
 mod run;
+#[cfg(feature = "tui")]
+mod top;
+mod watch;
 mod who;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -16,8 +20,12 @@ pub(crate) use self::flows::FlowsArgs;
 pub(crate) use self::host::HostArgs;
 pub(crate) use self::list::ListArgs;
 pub(crate) use self::policy::PolicyArgs;
+pub(crate) use self::port::PortArgs;
 pub(crate) use self::ps::PsArgs;
 pub(crate) use self::run::RunArgs;
+#[cfg(feature = "tui")]
+pub(crate) use self::top::TopArgs;
+pub(crate) use self::watch::WatchArgs;
 pub(crate) use self::who::WhoArgs;
 
 const HELP: &str = "\
@@ -71,6 +79,9 @@ pub(crate) enum Verb {
     /// Run a host of wharf's own stack, driven by JSON lines
     Host(HostArgs),
 
+    /// Tell what a port is registered as, and where a name leads
+    Port(PortArgs),
+
     /// Show the endpoints of this host and who holds them
     #[command(visible_alias = "ls")]
     List(ListArgs),
@@ -102,4 +113,10 @@ impl Args {
         }
         Ok(args)
     }
+    /// Tell what happens to endpoints as it happens, and record it
+    Watch(WatchArgs),
+
+    /// Show ports with their talkers on a page, busiest first
+    #[cfg(feature = "tui")]
+    Top(TopArgs),
 }
