@@ -97,6 +97,13 @@ pub(crate) enum Verb {
 
     /// The rules of a run, or other ones for it
     Policy(PolicyArgs),
+
+    /// Tell what happens to endpoints as it happens, and record it
+    Watch(WatchArgs),
+
+    /// Show ports with their talkers on a page, busiest first
+    #[cfg(feature = "tui")]
+    Top(TopArgs),
 }
 
 impl Args {
@@ -113,10 +120,4 @@ impl Args {
         }
         Ok(args)
     }
-    /// Tell what happens to endpoints as it happens, and record it
-    Watch(WatchArgs),
-
-    /// Show ports with their talkers on a page, busiest first
-    #[cfg(feature = "tui")]
-    Top(TopArgs),
 }

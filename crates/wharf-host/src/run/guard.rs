@@ -28,7 +28,7 @@ use wharf_wire::dns::Message;
 use self::answers::Answer;
 pub(super) use self::answers::hostname;
 pub use self::file::PolicyFile;
-pub use self::learned::Learned;
+pub(super) use self::learned::Learned;
 pub(super) use self::look::{Look, look};
 pub(super) use self::passes::{Gate, Passes};
 use self::pins::Pins;

@@ -9,17 +9,15 @@ use wharf_table::{Addr, Endpoint, Protocol};
 /// Whom a flow went to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Whom {
-    Name(Hostname, Lenient),
+    /// A name, and whether it was hidden where it could have been shown.
+    Name(Hostname, bool),
     Host,
     Addr(Addr),
 }
 
-/// Whether the name was hidden where it could have been shown.
-type Lenient = bool;
-
 /// Everything that was used.
 #[derive(Clone, Debug, Default)]
-pub struct Learned {
+pub(in crate::run) struct Learned {
     used: BTreeMap<(Whom, Protocol), BTreeSet<u16>>,
 }
 
