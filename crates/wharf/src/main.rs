@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Ok(Args { verb: Verb::Who(typed) }) => verbs::who::who(typed),
         Ok(Args { verb: Verb::Flows(typed) }) => verbs::flows::flows(typed),
         Ok(Args { verb: Verb::Ps(typed) }) => verbs::ps::ps(typed),
+        Ok(Args { verb: Verb::Free(typed) }) => verbs::free::free(typed),
         Err(error) => exit::usage(&error),
     };
     result.unwrap_or_else(|failure| failure.report())
