@@ -7,4 +7,5 @@
 mod lab;
 
 mod flows;
+mod free;
 mod port;
