@@ -7,3 +7,6 @@
 mod lab;
 
 mod flows;
+mod list;
+mod scene;
+mod who;

@@ -125,7 +125,9 @@ fn refuse(target: &Target, answer: &Answer) -> Result<(), Failure> {
             answer.at(&answer.holders).chain(answer.at(&answer.connections)).find_map(|row| row.ownerless);
         return match ownerless {
             Some(why @ Ownerless::Hidden) => wrong(&why.to_string()),
-            _ => wrong("no process is known to hold it (it is the kernel's, or one outside of this container)"),
+            _ => {
+                wrong("no process is known to hold it (it is the kernel's, or one outside of this container)")
+            }
         };
     }
     for process in &answer.processes {
