@@ -9,3 +9,6 @@ mod lab;
 mod flows;
 mod free;
 mod port;
+mod list;
+mod scene;
+mod who;
