@@ -5,16 +5,19 @@
 
 pub mod end;
 pub mod process;
+mod publication;
 
 use std::collections::HashMap;
 
 use wharf_sys::proc::descriptors::Walk;
 use wharf_table::Addr;
-use wharf_table::rows::{NetworkId, OwnerLink, Role, Row, Rows, State};
+use wharf_table::notation::Ports;
+use wharf_table::rows::{OwnerLink, Role, Row, Rows, State};
 use wharf_table::selector::{Narrow, States, Transports};
 
 use self::process::Process;
-use crate::snapshot::{self, Ask, Details, Networks, Owners, SnapshotError};
+pub use self::publication::Publication;
+use crate::snapshot::{self, Ask, Details, Networks, Owners, Search, Searched, SnapshotError, find_owners};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct Question {
     pub at: At,
     /// In which network.
     pub networks: Networks,
+    /// How far owners are searched for.
+    pub search: Search,
 }
 
 /// The address of a port.
@@ -55,6 +60,10 @@ pub struct Answer {
     pub processes: Vec<Process>,
     /// What else they hold, as rows without owners; [`Process::others`] points here.
     pub others: Rows,
+    /// The ports of runs that it leads to.
+    pub publications: Vec<Publication>,
+    /// Whether a process that was passed a socket by another may be missing.
+    pub searched: Option<Searched>,
 }
 
 impl Answer {
@@ -74,32 +83,32 @@ impl Answer {
 /// # Errors
 /// As [`snapshot::take`].
 pub fn ask(question: &Question) -> Result<Answer, SnapshotError> {
-    let ports = wharf_table::notation::Ports::single(question.port);
-    let narrow = Narrow { transports: question.transports, states: States::ALL, local_ports: ports };
-    let owners = Owners::Asked;
-    let networks = question.networks.clone();
-    let rows = snapshot::take(&Ask { networks, owners, details: Details::Unasked, ..narrowed(narrow) })?;
-    let mut answer = Answer { rows, ..Answer::default() };
+    let narrow = Narrow {
+        transports: question.transports,
+        states: States::ALL,
+        local_ports: Ports::single(question.port),
+    };
+    let mut answer = Answer { rows: take(question, narrow)?, ..Answer::default() };
     choose(question, &mut answer);
+    if answer.is_free() {
+        return Ok(answer);
+    }
+    answer.searched = Some(find_owners(&mut answer.rows, question.search));
     let wanted = if answer.holders.is_empty() { &answer.connections } else { &answer.holders };
     answer.processes = processes(&answer, wanted);
     if !answer.processes.is_empty() {
-        let narrow = Narrow {
-            transports: Transports::ALL,
-            states: States::of(&[State::Listen, State::Bound]),
-            local_ports: wharf_table::notation::Ports::all(),
-        };
-        let networks = question.networks.clone();
-        let owners = Owners::Unasked;
-        answer.others =
-            snapshot::take(&Ask { networks, owners, details: Details::Unasked, ..narrowed(narrow) })?;
+        let states = States::of(&[State::Listen, State::Bound]);
+        answer.others = take(question, Narrow { states, ..Narrow::everything() })?;
         assign_others(question, &mut answer);
+        answer.publications = publication::find(&answer);
     }
     Ok(answer)
 }
 
-fn narrowed(_narrow: Narrow) -> Ask {
-    Ask::default()
+/// The rows of the network in question, without owners.
+fn take(question: &Question, narrow: Narrow) -> Result<Rows, SnapshotError> {
+    let networks = question.networks.clone();
+    snapshot::take(&Ask { networks, owners: Owners::Unasked, details: Details::Unasked, narrow })
 }
 
 /// Sorts the rows of the port by what they are.
@@ -200,11 +209,6 @@ fn assign_others(question: &Question, answer: &mut Answer) {
         };
         process.others = others.into_iter().filter(is_other).collect();
     }
-}
-
-/// The network of an answer's rows by its name.
-pub fn network(rows: &Rows, id: NetworkId) -> Option<&str> {
-    rows.networks.get(usize::from(id.0)).map(|network| network.name.as_str())
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ fn read(args: ListArgs) -> Result<Typed, Failure> {
         networks: if args.r#in.is_empty() { Networks::All } else { Networks::Named(args.r#in) },
         owners: if owners && !args.no_owners { Owners::Asked } else { Owners::Unasked },
         details: if details { Details::Asked } else { Details::Unasked },
-        ..Ask::default()
+        narrow: selector.narrow(),
     };
     let fitting = if args.wide { Fitting::Whole } else { Fitting::Cut };
     Ok(Typed {

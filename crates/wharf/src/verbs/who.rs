@@ -9,9 +9,8 @@ use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use wharf_host::runs::{self, Publication};
+use wharf_host::snapshot::Search;
 use wharf_host::who::{self, Answer};
-use wharf_table::rows::{Row, Rows};
 
 use self::target::Target;
 use super::note;
@@ -57,7 +56,9 @@ enum Amount {
 pub(crate) fn who(args: WhoArgs) -> Result<ExitCode, Failure> {
     let local = LocalServices::default();
     let services = |name: &str, protocol| local.port(name, protocol);
-    let target = Target::parse(&args.port, args.r#in, &services).map_err(Failure::usage)?;
+    // Who ends processes must know all of them.
+    let search = if args.verbose || args.stop { Search::All } else { Search::Kin };
+    let target = Target::parse(&args.port, args.r#in, search, &services).map_err(Failure::usage)?;
     let patience = one("--after", args.after.as_deref(), seconds)?.unwrap_or(PATIENCE);
     let flows = one("--close", args.close.as_deref(), |text| end::Flows::parse(text, &services))?;
     let fitting = if args.wide { Fitting::Whole } else { Fitting::Cut };
@@ -73,16 +74,6 @@ pub(crate) fn who(args: WhoArgs) -> Result<ExitCode, Failure> {
         None if args.stop && !answer.is_free() => end::stop(&target, &answer, patience, consent, telling),
         None => tell(&target, &answer, telling),
     }
-}
-
-/// The run that publishes a row, where a wharf holds it.
-fn publisher(rows: &Rows, row: &Row) -> Option<Publication> {
-    let wharfs = rows.owners(row).filter(|(owner, _)| owner.command.as_deref() == Some("wharf"));
-    let holders: Vec<u32> = wharfs.filter_map(|(owner, _)| owner.pid).collect();
-    if holders.is_empty() {
-        return None;
-    }
-    runs::publication(row.transport.name(), row.local.endpoint().socket_addr(), &holders)
 }
 
 /// Tells who holds it.

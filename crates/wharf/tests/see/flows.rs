@@ -13,7 +13,7 @@ crate::tests! {
     [tap_user packet_root] flows_of_all_queues_are_told;
     [tap_user] what_is_allowed_is_told_by_its_rule states_are_those_of_the_program_s_kernel;
     [all] sigkill_leaves_nothing;
-    [tap_user packet_root] a_run_is_found_by_name_and_number a_run_s_network_has_its_name who_publishes_a_port_is_told;
+    [tap_user packet_root] a_run_is_found_by_name_and_number a_run_s_network_has_its_name;
 }
 
 /// Runs `wharf WORDS` on this host.
@@ -394,16 +394,4 @@ fn a_run_s_network_has_its_name(lab: &Lab) {
     let [row] = &rows[..] else { panic!("one listener: {rows:?}") };
     assert_eq!(row["network"], "named");
     assert!(text(&row["owners"][0]["command"]).starts_with("python3"), "{row}");
-}
-
-fn who_publishes_a_port_is_told(lab: &Lab) {
-    let options = ["--name", "shop", "-p", "0.0.0.0:8080:80"];
-    let mut run = lab.wharf(&options, &["sh", "-c", "echo ready; sleep 60"]);
-    run.line("ready");
-    let end = ask(lab, &["who", "8080"]);
-    assert!(end.good().contains("; published by run shop for its port 80\n"), "{}", end.stdout);
-    let end = ask(lab, &["who", "8080", "--json"]);
-    let who: Value = serde_json::from_str(end.good()).expect("JSON");
-    assert_eq!(who["published"][0]["run"], "shop", "{who}");
-    assert_eq!(who["published"][0]["inside_port"], 80);
 }

@@ -17,7 +17,7 @@ use crate::snapshot::{groups, processes, roles};
 /// Up to so many descriptors on the whole host all are read: that costs no more than searching.
 const FEW_DESCRIPTORS: u32 = 4096;
 /// So many descriptors of kin are read at most.
-const KIN_DESCRIPTORS: u32 = 4096;
+const KIN_DESCRIPTORS: u32 = 2048;
 /// A process with no more descriptors is read whole.
 const SMALL_PROCESS: u32 = 16;
 /// The descriptors that are tried first, behind the three standard ones.
@@ -69,6 +69,8 @@ struct Hunt<'a> {
     index: Index,
     /// The sockets that must be found, and are not yet.
     wanted: BTreeSet<u32>,
+    /// Their rows.
+    sought: BTreeSet<u32>,
     /// What was found: rows and descriptors by process.
     found: BTreeMap<u32, BTreeSet<(u32, u32)>>,
     pids: Vec<u32>,
@@ -95,7 +97,10 @@ impl<'a> Hunt<'a> {
         });
         match total {
             Some(_) => None,
-            None => Some(Hunt { rows, walk, index, wanted, found: BTreeMap::new(), pids }),
+            None => {
+                let sought = wanted.iter().filter_map(|&inode| index.row(inode)).collect();
+                Some(Hunt { rows, walk, index, wanted, sought, found: BTreeMap::new(), pids })
+            }
         }
     }
 
@@ -168,7 +173,10 @@ impl<'a> Hunt<'a> {
 
     /// Asks every process for the descriptors that are known: a fork leaves them in place.
     fn same_descriptors(&mut self) {
-        let known: BTreeSet<u32> = self.found.values().flatten().map(|&(_, descriptor)| descriptor).collect();
+        let sought = |row: &u32| self.sought.contains(row);
+        let known =
+            self.found.values().flatten().filter(|(row, _)| sought(row)).map(|&(_, descriptor)| descriptor);
+        let known: BTreeSet<u32> = known.collect();
         for pid in self.pids.clone() {
             let Ok(descriptors) = self.walk.of(pid) else { continue };
             for &descriptor in &known {
@@ -184,16 +192,17 @@ impl<'a> Hunt<'a> {
         let mut looked = BTreeSet::new();
         let kin = owners.iter().flat_map(|&owner| processes::kin(owner));
         for pid in owners.iter().copied().chain(kin) {
-            if left == 0 || !looked.insert(pid) {
+            if left == 0 {
+                break;
+            }
+            if !looked.insert(pid) {
                 continue;
             }
             let Ok(descriptors) = self.walk.of(pid) else { continue };
-            let count = descriptors.count().unwrap_or(FEW_DESCRIPTORS);
+            let count = descriptors.count().unwrap_or(KIN_DESCRIPTORS);
             if count <= left {
                 left -= count;
                 self.look_through(pid, &descriptors);
-            } else {
-                self.glance(pid);
             }
         }
     }

@@ -4,12 +4,11 @@ use std::io::{self, Write};
 use std::time::SystemTime;
 
 use serde::Serialize;
-use wharf_host::runs::Publication;
+use wharf_host::snapshot::Searched;
 use wharf_host::who::process::{Ancestor, Process};
-use wharf_host::who::{Answer, At};
-use wharf_table::rows::Row;
+use wharf_host::who::{Answer, At, Publication};
 
-use super::{Target, publisher};
+use super::Target;
 use crate::render::View;
 use crate::render::json::{JsonOwner, JsonRow, Shown};
 use crate::render::measure::Moment;
@@ -21,26 +20,22 @@ struct JsonWho<'a> {
     address: Option<Shown<wharf_table::Addr>>,
     free: bool,
     rows: Vec<JsonRow<'a>>,
-    /// Of each of the rows that a run publishes.
-    published: Vec<JsonPublication>,
     processes: Vec<JsonProcess<'a>>,
     connections: Vec<JsonRow<'a>>,
     time_wait: usize,
+    publications: Vec<JsonPublication<'a>>,
+    all_owners: bool,
     hidden: &'a [String],
 }
 
 #[derive(Serialize)]
-struct JsonPublication {
-    local: String,
-    run: String,
+struct JsonPublication<'a> {
+    run: &'a str,
+    pid: u32,
+    protocol: &'a str,
+    rule: &'a str,
     inside_port: u16,
-    rule: String,
-}
-
-fn publication(answer: &Answer, row: &Row) -> Option<JsonPublication> {
-    let Publication { run, inside_port, rule } = publisher(&answer.rows, row)?;
-    let local = row.local.endpoint().socket_addr().to_string();
-    Some(JsonPublication { local, run, inside_port, rule })
+    inside_owners: Vec<JsonOwner<'a>>,
 }
 
 #[derive(Serialize)]
@@ -88,14 +83,26 @@ pub(super) fn write(
         },
         free: answer.is_free(),
         rows: answer.at(&answer.holders).map(|row| JsonRow::new(view, row)).collect(),
-        published: answer.at(&answer.holders).filter_map(|row| publication(answer, row)).collect(),
         processes: answer.processes.iter().map(|process| told(process, others, now)).collect(),
         connections: answer.at(&answer.connections).map(|row| JsonRow::new(view, row)).collect(),
         time_wait: answer.over.len(),
+        publications: answer.publications.iter().map(published).collect(),
+        all_owners: answer.searched != Some(Searched::Kin),
         hidden: &answer.rows.hidden,
     };
     serde_json::to_writer(&mut *out, &who)?;
     out.write_all(b"\n")
+}
+
+fn published(of: &Publication) -> JsonPublication<'_> {
+    JsonPublication {
+        run: &of.run,
+        pid: of.pid,
+        protocol: &of.published.protocol,
+        rule: &of.published.rule,
+        inside_port: of.published.inside_port,
+        inside_owners: of.inside.iter().map(|owner| JsonOwner::new(owner, None)).collect(),
+    }
 }
 
 fn told<'a>(process: &'a Process, others: View<'a>, now: SystemTime) -> JsonProcess<'a> {

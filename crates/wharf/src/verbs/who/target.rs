@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wharf_host::snapshot::Networks;
+use wharf_host::snapshot::{Networks, Search};
 use wharf_host::who::{At, Question};
 use wharf_table::Protocol;
 use wharf_table::notation::{Host, Location, Services, parse_port};
@@ -23,6 +23,7 @@ impl Target {
     pub(super) fn parse(
         text: &str,
         network: Option<String>,
+        search: Search,
         services: Services<'_>,
     ) -> Result<Target, String> {
         let is_end = text.contains([':', '.', '[', '*']);
@@ -37,7 +38,7 @@ impl Target {
             _ => Transports::of(&[Transport::Raw, Transport::Icmp]).complement(),
         };
         let networks = network.map_or(Networks::Here, |name| Networks::Named(vec![name]));
-        Ok(Target { question: Question { port, transports, at, networks }, protocol })
+        Ok(Target { question: Question { port, transports, at, networks, search }, protocol })
     }
 }
 
@@ -100,7 +101,7 @@ mod tests {
     use wharf_table::notation::no_services;
 
     fn read(text: &str) -> Result<String, String> {
-        Target::parse(text, None, &no_services).map(|target| target.to_string())
+        Target::parse(text, None, Search::Kin, &no_services).map(|target| target.to_string())
     }
 
     #[test]

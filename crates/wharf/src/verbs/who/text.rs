@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use wharf_host::runs::Publication;
-use wharf_host::who::Answer;
 use wharf_host::who::process::{OriginKind, Process};
+use wharf_host::who::{Answer, Publication};
 use wharf_table::rows::{Ownerless, Role, Row, State};
 
-use super::{Amount, Target, Telling, publisher};
+use super::{Amount, Target, Telling};
 use crate::render::View;
 use crate::render::column::Column;
 use crate::render::measure::{Moment, Span};
@@ -107,11 +106,6 @@ fn write_holder(text: &mut String, answer: &Answer, view: &View<'_>, row: &Row, 
     if let Some(backlog) = row.backlog {
         let _ = write!(text, "; {} of {} wait to be accepted", backlog.used, backlog.limit);
     }
-    if let Some(Publication { run, inside_port, .. }) = publisher(&answer.rows, row) {
-        text.push_str("; published by run ");
-        push_safe(text, &run);
-        let _ = write!(text, " for its port {inside_port}");
-    }
     if let Some(why) = row.ownerless {
         write_why(text, answer, row, why);
     }
@@ -144,10 +138,13 @@ fn write_why(text: &mut String, answer: &Answer, row: &Row, why: Ownerless) {
     }
 }
 
+/// Whether a process is told with another: it was started by that one, or both by one that is not told.
 fn is_worker(process: &Process, main: &Process) -> bool {
-    process.owner.parent.is_some()
-        && process.owner.parent == main.owner.pid
-        && process.owner.command == main.owner.command
+    let (worker, main) = (&process.owner, &main.owner);
+    worker.pid != main.pid
+        && worker.command == main.command
+        && worker.parent.is_some()
+        && (worker.parent == main.pid || worker.parent == main.parent)
 }
 
 /// The paragraph of a process.
@@ -190,6 +187,8 @@ fn write_process(
     field("started by", &started_by(process));
     let parents =
         process.ancestors.iter().map(|parent| format!("{} ({})", safe(&parent.command), parent.pid));
+    let published = answer.publications.iter().filter(|of| Some(of.pid) == owner.pid);
+    field("published", &listed(published.map(publication), usize::MAX));
     field("parents", &listed(parents, usize::MAX));
     let workers = answer.processes.iter().filter(|other| is_worker(other, process));
     field("workers", &listed(workers.filter_map(|worker| worker.owner.pid).map(|pid| pid.to_string()), few));
@@ -233,6 +232,19 @@ fn started_by(process: &Process) -> String {
     push_safe(&mut said, &origin.name);
     if let Some(pid) = origin.pid {
         let _ = write!(said, " ({pid})");
+    }
+    said
+}
+
+/// `port 80 of run web, held there by python3 (93)`.
+fn publication(of: &Publication) -> String {
+    let mut said = format!("port {} of run {}", of.published.inside_port, safe(&of.run));
+    let mut before = ", held there by ";
+    for owner in &of.inside {
+        said.push_str(before);
+        push_safe(&mut said, owner.command.as_deref().unwrap_or("?"));
+        let _ = write!(said, " ({})", owner.pid.unwrap_or_default());
+        before = " and ";
     }
     said
 }
