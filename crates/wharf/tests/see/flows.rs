@@ -64,7 +64,7 @@ const TALK: &str = "import socket, sys\n\
         got = 0\n    \
         while got < int(sys.argv[2]): got += len(stream.recv(65536))\n    \
         print('end', stream.getsockname()[1], flush=True); made.append(stream)\n\
-    print('ready', flush=True); sys.stdin.read()";
+    print('ready', *[stream.getsockname()[1] for stream in made], flush=True); sys.stdin.read()";
 
 /// A server that reads so many bytes of each who comes, says who came, and answers with so many.
 const ANSWER: &str = "import socket, sys, threading\n\
@@ -132,9 +132,10 @@ fn names_are_those_that_were_looked_up(lab: &Lab) {
     let words = [python(), "-c", TALK, "1", "1"];
     let targets = ["server.test 80", "alias.test 80", "server.test 80", "files.lan 80", "198.51.100.2 80"];
     let mut run = lab.wharf(&["--ipv4-only", "--name", "names"], &[&words[..], &targets].concat());
-    run.line("ready");
-    let mut flows = flows(lab, "names", "tcp", 5);
-    flows.sort_by(|one, other| other["age_s"].as_f64().partial_cmp(&one["age_s"].as_f64()).expect("numbers"));
+    let ports = run.line("ready ");
+    let flows = flows(lab, "names", "tcp", 5);
+    let from = |port: &str| flows.iter().find(|flow| flow["inside"]["local"]["port"].to_string() == port);
+    let flows: Vec<_> = ports.split(' ').map(|port| from(port).expect("each is told")).collect();
     let names: Vec<_> = flows.iter().map(|flow| text(&flow["name"])).collect();
     // Of the last one it is only known what was looked up last before it.
     assert_eq!(names, ["server.test", "alias.test", "server.test", "files.lan", "server.test"]);
