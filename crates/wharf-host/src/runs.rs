@@ -11,6 +11,7 @@
 mod conversation;
 mod flow;
 mod owners;
+mod policy;
 mod status;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use thiserror::Error;
 use wharf_sys::socket::unix;
 
 pub use self::flow::{End, Ends, Flow, FlowOwner};
+pub use self::policy::{Change, Judgement, Policy, RuleHits, decide, policy};
 pub use self::status::{Published, Status};
 use crate::run::control::socket_name;
 
@@ -79,6 +81,14 @@ pub enum RunsError {
         pid: u32,
         /// How long that was waited for.
         patience: Duration,
+    },
+    /// It does not do what it was asked.
+    #[error("ask run {name:?}: {why}")]
+    Refused {
+        /// Its name.
+        name: String,
+        /// What it says.
+        why: String,
     },
     /// What it answers can't be read.
     #[error("ask run {name:?}: its answer can't be read: {why} (is process {pid} another version of wharf?)")]

@@ -27,9 +27,9 @@ const HOST: &str = "host";
 
 /// A network that was entered.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) network: Network,
-    pub(super) vantage: Vantage,
+pub(crate) struct Place {
+    pub(crate) network: Network,
+    pub(crate) vantage: Vantage,
 }
 
 /// A network that was found.
@@ -44,7 +44,7 @@ struct Found {
 ///
 /// # Errors
 /// One that was asked for by name is not there, or can't be entered.
-pub(super) fn open(networks: &Networks, hidden: &mut Vec<String>) -> Result<Vec<Place>, SnapshotError> {
+pub(crate) fn open(networks: &Networks, hidden: &mut Vec<String>) -> Result<Vec<Place>, SnapshotError> {
     match networks {
         Networks::Here => Ok(vec![here()?]),
         Networks::All => all(hidden),
