@@ -7,3 +7,6 @@
 mod lab;
 
 mod flows;
+#[cfg(feature = "tui")]
+mod top;
+mod watch;
