@@ -77,7 +77,7 @@ fn top(lab: &Lab) -> String {
     let network = lab.world.network(Place::Host);
     let wharf = lab.world.wharf();
     format!(
-        "{wharf} top --every 300ms --in net:{network}; echo ended $?; stty -a | tr ' ;' '\\n\\n' | grep -x icanon; cat"
+        "{wharf} top --every 300ms --in {network}; echo ended $?; stty -a | tr ' ;' '\\n\\n' | grep -x icanon; cat"
     )
 }
 
@@ -98,8 +98,8 @@ fn the_page_shows_ports_and_keys_work(lab: &Lab) {
     terminal.keys(&["/"]);
     terminal.keys(&["tcp listning", "Enter"]);
     terminal.shows(&["/tcp listning", "\"listning\""]);
-    terminal.keys(&["C-u", "tcp listening", "Enter"]);
-    let screen = terminal.shows(&["of: tcp listening"]);
+    terminal.keys(&["C-u", "listening", "Enter"]);
+    let screen = terminal.shows(&["of: listening", "1 endpoints"]);
     assert!(!screen.contains(">18080"), "{screen}");
     terminal.keys(&["Space"]);
     terminal.shows(&["PAUSED"]);
@@ -123,7 +123,7 @@ fn a_signal_gives_the_terminal_back(lab: &Lab) {
         let terminal = Terminal::new(lab, &top(lab));
         terminal.shows(&["PROTO"]);
         let network = lab.world.network(Place::Host);
-        let found = lab.world.run(Place::Host, &["pgrep", "-f", &format!("^[^ ]*wharf top.*net:{network}")]);
+        let found = lab.world.run(Place::Host, &["pgrep", "-f", &format!("^[^ ]*wharf top.*{network}")]);
         let pid = found.good().lines().next().expect("it runs").to_owned();
         lab.world.run(Place::Host, &["kill", &format!("-{signal}"), &pid]);
         terminal.shows(&["ended 0", "icanon"]);

@@ -9,7 +9,8 @@ crate::tests! {
     [tap_root tap_user] a_record_answers_who_it_was;
     [tap_root] a_connection_is_told_from_both_sides;
     [tap_root] sigkill_leaves_a_record_that_can_be_read;
-    [tap_user] two_recorders_don_t_share_a_file signals_end_it_and_the_record_is_whole wrong_words_are_told;
+    [tap_root tap_user] wrong_words_are_told;
+    [tap_user] two_recorders_don_t_share_a_file signals_end_it_and_the_record_is_whole;
 }
 
 /// Opens so many listeners, one after the other, each for so long; then says their ports, and its own number before.
@@ -41,7 +42,7 @@ const SERVER: &str = "import os, socket, sys\n\
 
 /// A network of this test alone is watched: as root all of the machine would be.
 fn network(lab: &Lab) -> String {
-    format!("net:{}", lab.world.network(Place::Host))
+    lab.world.network(Place::Host)
 }
 
 /// Starts `wharf watch WORDS`, as soon as it watches.
@@ -151,7 +152,9 @@ fn a_connection_is_told_from_both_sides(lab: &Lab) {
     let closed = told(from, "closed").expect("its end is told");
     assert_eq!((&closed["sent_bytes"], &closed["number"]), (&1000.into(), &client["number"]));
     let server = told(port, "closed").expect("the server's end is told, however short it was");
-    assert_eq!((&server["row"]["role"], &server["received_bytes"]), (&"server".into(), &1000.into()));
+    // The kernel counts the end of the stream as a byte.
+    let received = server["received_bytes"].as_u64().expect("a number");
+    assert!(server["row"]["role"] == "server" && (1_000..=1_001).contains(&received), "{server}");
 }
 
 fn a_record_answers_who_it_was(lab: &Lab) {
@@ -166,6 +169,8 @@ fn a_record_answers_who_it_was(lab: &Lab) {
     std::thread::sleep(Duration::from_millis(1_000));
     server.write("\n");
     server.line("closed");
+    std::thread::sleep(Duration::from_millis(300));
+    let free_at = now();
     std::thread::sleep(Duration::from_millis(1_500));
     // Asked while it is recorded, and when it is complete.
     let is_told = |at: &str| {
@@ -181,7 +186,7 @@ fn a_record_answers_who_it_was(lab: &Lab) {
     let end = end(watch);
     assert!(end.status.success(), "{end:?}");
     assert_eq!(is_told(&held_at), closed);
-    let free = who(lab, &port, &closed, &record);
+    let free = who(lab, &port, &free_at, &record);
     assert_eq!(free.status.code(), Some(1), "{free:?}");
     let before = who(lab, &port, "2001-01-01 10:31", &record);
     assert_eq!(before.status.code(), Some(2), "{before:?}");
@@ -245,14 +250,16 @@ fn wrong_words_are_told(lab: &Lab) {
     assert!(run(&["who", "80", "--at", "tomorrow"]).contains("--at \"tomorrow\": not a time"));
     let missing = run(&["who", "80", "--at", "now", "--record", "/nowhere/record.db"]);
     assert!(missing.contains("open the record \"/nowhere/record.db\": No such file"), "{missing}");
+    // The rest differs between users.
+    if lab.way.user == User::Ordinary {
+        let said =
+            lab.world.start(Place::Host, lab.way.user, &[&wharf, "watch", "--for", "100ms"]).finish().stderr;
+        return assert!(said.contains("listeners that were open for less than 20 ms"), "{said}");
+    }
     let other = lab.world.path("text");
     lab.world.write(
         "text",
         "no record, but long enough to be looked at as the beginning of a database of some kind\n",
     );
     assert!(run(&["watch", "--record", &other]).contains("is no record of wharf"));
-    // Who can't be caught is told.
-    let said =
-        lab.world.start(Place::Host, lab.way.user, &[&wharf, "watch", "--for", "100ms"]).finish().stderr;
-    assert!(said.contains("listeners that were open for less than 20 ms"), "{said}");
 }
