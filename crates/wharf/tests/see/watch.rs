@@ -164,8 +164,9 @@ fn a_record_answers_who_it_was(lab: &Lab) {
     let server_pid: u64 = server.line("pid ").trim().parse().expect("a number");
     let watch = watch(lab, &["--record", &record]);
     std::thread::sleep(Duration::from_millis(500));
-    let held_at =
-        lab.world.run(Place::Host, &["date", "-u", "+%Y-%m-%dT%H:%M:%S.%NZ"]).good().trim().to_owned();
+    let now =
+        || lab.world.run(Place::Host, &["date", "-u", "+%Y-%m-%dT%H:%M:%S.%NZ"]).good().trim().to_owned();
+    let held_at = now();
     std::thread::sleep(Duration::from_millis(1_000));
     server.write("\n");
     server.line("closed");
