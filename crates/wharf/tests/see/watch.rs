@@ -85,8 +85,9 @@ fn short_listeners_are_caught(lab: &Lab) {
     let ports = listeners.line("ports ");
     let events = events(&end(watch));
     let of = |port: &str, kind: &str| {
+        let port: u64 = port.parse().expect("a number");
         let is_it =
-            |event: &&Value| event["row"]["local"]["port"].to_string() == port && event["event"] == kind;
+            |event: &&Value| event["row"]["local"]["port"] == port && event["event"] == kind;
         events.iter().find(is_it).cloned()
     };
     let root = lab.way.user == User::Root && kernel_tells();
@@ -141,8 +142,9 @@ fn a_connection_is_told_from_both_sides(lab: &Lab) {
     program.finish();
     let events = events(&end(watch));
     let told = |local: &str, kind: &str| {
+        let local: u64 = local.parse().expect("a number");
         events.iter().find(|event| {
-            event["row"]["local"]["port"].to_string() == local
+            event["row"]["local"]["port"] == local
                 && event["event"] == kind
                 && !event["row"]["remote"].is_null()
         })
