@@ -5,9 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod free;
 pub mod history;
 pub mod host;
 pub mod pause;
+pub mod registry;
 pub mod run;
 pub mod runs;
 pub mod snapshot;

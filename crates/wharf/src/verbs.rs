@@ -3,6 +3,8 @@
 pub(crate) mod flows;
 pub(crate) mod host;
 pub(crate) mod list;
+pub(crate) mod policy;
+pub(crate) mod port;
 pub(crate) mod ps;
 mod read;
 pub(crate) mod run;

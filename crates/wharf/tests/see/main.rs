@@ -10,3 +10,4 @@ mod flows;
 #[cfg(feature = "tui")]
 mod top;
 mod watch;
+mod port;
