@@ -7,7 +7,7 @@
 mod lab;
 
 mod flows;
+mod port;
 #[cfg(feature = "tui")]
 mod top;
 mod watch;
-mod port;

@@ -86,8 +86,7 @@ fn short_listeners_are_caught(lab: &Lab) {
     let events = events(&end(watch));
     let of = |port: &str, kind: &str| {
         let port: u64 = port.parse().expect("a number");
-        let is_it =
-            |event: &&Value| event["row"]["local"]["port"] == port && event["event"] == kind;
+        let is_it = |event: &&Value| event["row"]["local"]["port"] == port && event["event"] == kind;
         events.iter().find(is_it).cloned()
     };
     let root = lab.way.user == User::Root && kernel_tells();
