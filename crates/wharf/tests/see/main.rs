@@ -12,3 +12,6 @@ mod port;
 mod list;
 mod scene;
 mod who;
+#[cfg(feature = "tui")]
+mod top;
+mod watch;
