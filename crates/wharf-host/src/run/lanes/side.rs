@@ -212,7 +212,7 @@ fn settle(lane: &mut Lane, now: Instant) {
     lane.streams.work(now, &mut lane.stack);
     on_events(lane, now);
     lane.follow_guard(now);
-    lane.tell_denied();
+    lane.tell_denied(now);
     lane.stack.poll_frames(now, &mut lane.wire);
 }
 
