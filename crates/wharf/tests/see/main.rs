@@ -8,10 +8,10 @@ mod lab;
 
 mod flows;
 mod free;
-mod port;
 mod list;
+mod port;
 mod scene;
-mod who;
 #[cfg(feature = "tui")]
 mod top;
 mod watch;
+mod who;
