@@ -5,13 +5,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod free;
+pub mod history;
 pub mod host;
 pub mod pause;
+pub mod registry;
 pub mod run;
 pub mod runs;
 pub mod snapshot;
+pub mod traffic;
 pub mod watch;
 pub mod when;
+pub mod who;
 pub mod why;
 
 pub use wharf_sys::HugePages;

@@ -117,6 +117,12 @@ impl Ground {
         (0..self.nets.len()).find(|&at| self.nets[at].addresses().iter().any(|own| own.address == address))
     }
 
+    /// The network of a process, where its wharf dials from.
+    pub(super) fn network_of(&self, pid: u32) -> Option<usize> {
+        let inode = number(Path::new(&format!("/proc/{pid}/ns/net")))?;
+        self.nets.iter().position(|net| net.inode == inode)
+    }
+
     /// The network and the interface at the other end of a veth pair.
     pub(super) fn peer_of(&self, net: usize, link: &Interface) -> Option<(usize, &Interface)> {
         let peer = link.peer.filter(|_| link.kind == "veth")?;

@@ -198,7 +198,13 @@ fn on_another_port(
     };
     let at = SocketAddr::new(to.ip(), row.local.port);
     let sentence = format!("{nobody}; {} listens on port {}", who(ground, row), row.local.port);
-    Some(target.instead(ground, at, sentence, Effect::Refused))
+    if net == ground.start || leads_to(ground, target, at, net) {
+        return Some(target.instead(ground, at, sentence, Effect::Refused));
+    }
+    let there = &ground.nets[net];
+    let remedy = target.command_for(at).map(|command| there.command(&command));
+    let instead = Some(format!("{at} in {}", there.called()));
+    Some(Fault { effect: Effect::Refused, sentence, remedy, instead })
 }
 
 /// How much a listener looks like the one that was meant.

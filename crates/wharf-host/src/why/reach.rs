@@ -35,6 +35,10 @@ pub(super) fn explain(ground: &Ground, target: &Target) -> Explanation {
         Host::Addr(address) => vec![address.ip()],
         Host::Any => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         Host::Name(host) => {
+            // A run answers only for names that a rule could allow.
+            if let Some((step, fault)) = policy::look_up(ground, target, host) {
+                return ended(Verdict::Denied, fault, vec![step]);
+            }
             let found = name::look_up(ground, host);
             steps = found.steps;
             if let Some(fault) = found.fault {

@@ -1,7 +1,9 @@
 //! Moments, spans of time and sizes.
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
+
+use wharf_host::when::rfc3339;
 
 /// A span: the two largest units that it has, `3m 12s`, `2d 4h`; below a minute with one decimal, `3.2s`, `850ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,32 +68,23 @@ impl Moment {
     pub(crate) fn clock(self) -> String {
         self.to_string().get(11..19).unwrap_or_default().to_owned()
     }
+
+    /// Without what is less than a second: `2026-12-01T10:31:00Z`.
+    pub(crate) fn to_the_second(self) -> String {
+        format!("{}Z", self.to_string().get(..19).unwrap_or_default())
+    }
 }
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-        // Years begin in March here, so that a leap day is the last of its year; 719,468 days lie before 1970, 146,097 in
-        // 400 years (H. Hinnant, "chrono-compatible low-level date algorithms").
-        let shifted = days + 719_468;
-        let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * month + 2) / 5 + 1;
-        let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-        let year = era * 400 + year_of_era + later;
-        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-        let millis = since.subsec_millis();
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+        f.write_str(&rfc3339(self.0))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::UNIX_EPOCH;
 
     #[test]
     fn spans_have_two_units_at_most() {
@@ -114,13 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_those_of_the_calendar() {
-        let said = |s: u64, ms: u32| Moment(UNIX_EPOCH + Duration::new(s, ms * 1_000_000)).to_string();
-        assert_eq!(said(0, 0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(said(951_782_399, 999), "2000-02-28T23:59:59.999Z");
-        assert_eq!(said(951_782_400, 0), "2000-02-29T00:00:00.000Z");
-        assert_eq!(said(1_796_121_060, 250), "2026-12-01T10:31:00.250Z");
-        assert_eq!(said(4_107_542_399, 0), "2100-02-28T23:59:59.000Z");
-        assert_eq!(Moment(UNIX_EPOCH + Duration::from_secs(1_796_121_060)).clock(), "10:31:00");
+    fn moments_have_a_day_and_a_clock() {
+        let moment = Moment(UNIX_EPOCH + Duration::from_millis(1_796_121_060_250));
+        assert_eq!(moment.to_string(), "2026-12-01T10:31:00.250Z");
+        assert_eq!(
+            (moment.clock().as_str(), moment.to_the_second().as_str()),
+            ("10:31:00", "2026-12-01T10:31:00Z")
+        );
     }
 }

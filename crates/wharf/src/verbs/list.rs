@@ -11,6 +11,7 @@ use wharf_host::snapshot::{self, Ask, Details, Networks, Owners};
 use wharf_table::rows::{Row, Rows};
 use wharf_table::selector::Selector;
 
+use super::note;
 use super::read::{one, seconds};
 use crate::args::ListArgs;
 use crate::exit::{self, Failure};
@@ -78,7 +79,7 @@ fn read(args: ListArgs) -> Result<Typed, Failure> {
         networks: if args.r#in.is_empty() { Networks::All } else { Networks::Named(args.r#in) },
         owners: if owners && !args.no_owners { Owners::Asked } else { Owners::Unasked },
         details: if details { Details::Asked } else { Details::Unasked },
-        ..Ask::default()
+        narrow: selector.narrow(),
     };
     let fitting = if args.wide { Fitting::Whole } else { Fitting::Cut };
     Ok(Typed {
@@ -178,10 +179,4 @@ fn choose(typed: &Typed, view: View<'_>) -> Vec<u32> {
 /// Says on standard error what could not be looked at.
 fn tell_hidden(rows: &Rows) {
     rows.hidden.iter().for_each(|what| note(&format!("not shown: {what}")));
-}
-
-/// Says something about the list beside it.
-fn note(what: &str) {
-    // Nobody is left to tell when standard error is gone.
-    let _ = writeln!(io::stderr(), "wharf: {what}");
 }

@@ -7,3 +7,4 @@ mod broken;
 mod healthy;
 mod lab;
 mod probe;
+mod run;

@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use wharf_sys::proc::descriptors::{Descriptors, Walk};
 use wharf_table::rows::{Ownerless, Rows};
 
-use super::{Hit, Index, Part, fill, join};
+use super::{Hit, Index, Look, Part, link_all};
 use crate::snapshot::{groups, processes, roles};
 
 /// Up to so many descriptors on the whole host all are read: that costs no more than searching.
 const FEW_DESCRIPTORS: u32 = 4096;
 /// So many descriptors of kin are read at most.
-const KIN_DESCRIPTORS: u32 = 4096;
+const KIN_DESCRIPTORS: u32 = 2048;
 /// A process with no more descriptors is read whole.
 const SMALL_PROCESS: u32 = 16;
 /// The descriptors that are tried first, behind the three standard ones.
@@ -50,10 +50,13 @@ pub enum Searched {
 pub fn find_owners(rows: &mut Rows, search: Search) -> Searched {
     let found = if search == Search::Kin { Hunt::of(rows).and_then(Hunt::run) } else { None };
     let Some((part, index)) = found else {
-        fill(rows);
+        let users = std::mem::take(&mut rows.users);
+        let Ok(()) = Look::new(&users).around(rows, |_| Ok::<(), std::convert::Infallible>(()));
+        rows.users = users;
         return Searched::All;
     };
-    join(vec![part], &index, rows);
+    link_all(vec![part], rows);
+    index.share_owners(&mut rows.rows);
     for row in rows.rows.iter_mut().filter(|row| row.owners.count > 0) {
         if row.ownerless == Some(Ownerless::Unasked) {
             row.ownerless = None;
@@ -69,6 +72,8 @@ struct Hunt<'a> {
     index: Index,
     /// The sockets that must be found, and are not yet.
     wanted: BTreeSet<u32>,
+    /// Their rows.
+    sought: BTreeSet<u32>,
     /// What was found: rows and descriptors by process.
     found: BTreeMap<u32, BTreeSet<(u32, u32)>>,
     pids: Vec<u32>,
@@ -95,7 +100,10 @@ impl<'a> Hunt<'a> {
         });
         match total {
             Some(_) => None,
-            None => Some(Hunt { rows, walk, index, wanted, found: BTreeMap::new(), pids }),
+            None => {
+                let sought = wanted.iter().filter_map(|&inode| index.row(inode)).collect();
+                Some(Hunt { rows, walk, index, wanted, sought, found: BTreeMap::new(), pids })
+            }
         }
     }
 
@@ -168,7 +176,10 @@ impl<'a> Hunt<'a> {
 
     /// Asks every process for the descriptors that are known: a fork leaves them in place.
     fn same_descriptors(&mut self) {
-        let known: BTreeSet<u32> = self.found.values().flatten().map(|&(_, descriptor)| descriptor).collect();
+        let sought = |row: &u32| self.sought.contains(row);
+        let known =
+            self.found.values().flatten().filter(|(row, _)| sought(row)).map(|&(_, descriptor)| descriptor);
+        let known: BTreeSet<u32> = known.collect();
         for pid in self.pids.clone() {
             let Ok(descriptors) = self.walk.of(pid) else { continue };
             for &descriptor in &known {
@@ -184,16 +195,17 @@ impl<'a> Hunt<'a> {
         let mut looked = BTreeSet::new();
         let kin = owners.iter().flat_map(|&owner| processes::kin(owner));
         for pid in owners.iter().copied().chain(kin) {
-            if left == 0 || !looked.insert(pid) {
+            if left == 0 {
+                break;
+            }
+            if !looked.insert(pid) {
                 continue;
             }
             let Ok(descriptors) = self.walk.of(pid) else { continue };
-            let count = descriptors.count().unwrap_or(FEW_DESCRIPTORS);
+            let count = descriptors.count().unwrap_or(KIN_DESCRIPTORS);
             if count <= left {
                 left -= count;
                 self.look_through(pid, &descriptors);
-            } else {
-                self.glance(pid);
             }
         }
     }

@@ -12,6 +12,11 @@ impl Walk<'_> {
         let hop = way.gateway.unwrap_or(destination);
         let place = &self.ground.nets[net];
         let link = place.link(way.interface)?;
+        // What leaves a run comes to its wharf, however the link is made.
+        if place.run.is_some() {
+            self.end = End::Leaves { net, device: link.name.clone() };
+            return None;
+        }
         let mut there = if link.kind == "bridge" {
             self.behind_bridge(net, link.index, None, hop)
         } else {

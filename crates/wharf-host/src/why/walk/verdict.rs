@@ -101,7 +101,10 @@ impl Walk<'_> {
             Ok(rules) => {
                 let unjudged: Vec<_> = self.unjudged.iter().filter(|(at, ..)| *at == net).collect();
                 match unjudged.first() {
-                    None => (format!("its {} rules let it pass", rules.rules.len()), Some(true)),
+                    None => {
+                        let (chains, rules) = (rules.chains.len(), rules.rules.len());
+                        (format!("it passes ({chains} chains, {rules} rules)"), Some(true))
+                    }
                     Some((_, rule, why)) => {
                         let count = unjudged.len();
                         (

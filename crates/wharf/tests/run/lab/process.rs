@@ -52,6 +52,13 @@ impl Proc {
         found.unwrap_or_else(|| self.complain(&format!("did not print \"{beginning}\"")))
     }
 
+    /// Waits for a line on standard output that has `word` in it; gives it whole.
+    #[allow(dead_code, reason = "not every test program reads such lines")]
+    pub(crate) fn line_with(&mut self, word: &str) -> String {
+        let found = wait_for(&self.stdout, LINE, |line| line.contains(word).then(|| line.to_owned()));
+        found.unwrap_or_else(|| self.complain(&format!("did not print a line with \"{word}\"")))
+    }
+
     /// The same on standard error, where wharf speaks.
     pub(crate) fn error_line(&mut self, beginning: &str) -> String {
         let found = wait_for_line(&self.stderr, beginning, LINE);
@@ -149,13 +156,18 @@ fn listen(mut stream: impl Read + Send + 'static) -> Arc<Said> {
 }
 
 fn wait_for_line(said: &Said, beginning: &str, patience: Duration) -> Option<String> {
+    wait_for(said, patience, |line| line.strip_prefix(beginning).map(|rest| rest.trim().to_owned()))
+}
+
+/// Waits for the first line that is meant.
+fn wait_for(said: &Said, patience: Duration, meant: impl Fn(&str) -> Option<String>) -> Option<String> {
     let end = Instant::now() + patience;
     let mut bytes = said.bytes.lock().expect("no reader panics");
     loop {
         let text = String::from_utf8_lossy(&bytes.0);
         let complete = text.rfind('\n').map_or("", |last| &text[..last]);
-        if let Some(rest) = complete.lines().find_map(|line| line.strip_prefix(beginning)) {
-            return Some(rest.trim().to_owned());
+        if let Some(found) = complete.lines().find_map(&meant) {
+            return Some(found);
         }
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() || bytes.1 {

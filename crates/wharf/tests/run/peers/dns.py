@@ -1,6 +1,6 @@
 """A name server for one test: dns.py ADDRESS WORD, UDP and TCP on port 53. Prints `ready`, then one line a query.
 
-a.test has one A and one AAAA, WHICH.test (any letters' case) has a TXT of WORD, large.test has a TXT too long for UDP: over UDP it is
+a.test has one A and one AAAA, server.test and alias.test have the server's A, WHICH.test (any letters' case) has a TXT of WORD, large.test has a TXT too long for UDP: over UDP it is
 truncated, over TCP whole. All other names don't exist.
 """
 
@@ -17,6 +17,8 @@ ADDRESS, WORD = sys.argv[1], sys.argv[2]
 def records(name, kind):
     if name == "a.test":
         return [r for r in ((A, socket.inet_aton("192.0.2.10")), (AAAA, socket.inet_pton(socket.AF_INET6, "2001:db8::10"))) if r[0] == kind]
+    if name in ("server.test", "alias.test"):
+        return [(A, socket.inet_aton("198.51.100.2"))] if kind == A else []
     if name == "which.test":
         return [(TXT, bytes([len(WORD)]) + WORD.encode())] if kind == TXT else []
     if name == "large.test":

@@ -136,7 +136,11 @@ fn a_translation_leads_to_nobody() {
     let url = "http://127.0.0.1:8080/";
     assert!(!lab.curl(&a, &[url]));
     let said = lab.why(&a, &[url]);
-    said.names(&["to 127.0.0.1:9999", "table ip nat, chain output, rule ", "nobody listens on tcp/127.0.0.1:9999"]);
+    said.names(&[
+        "to 127.0.0.1:9999",
+        "table ip nat, chain output, rule ",
+        "nobody listens on tcp/127.0.0.1:9999",
+    ]);
     lab.heals(&said, &a, &[url]);
 }
 
@@ -230,12 +234,15 @@ fn a_privileged_port_needs_a_right() {
     // Asked there, it is typed there.
     lab.run(&a, said.remedy());
     let server = "import http.server; http.server.test(port=80, bind='0.0.0.0')";
-    let words = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "python3", "-c", server];
-    let words: Vec<&str> = words.iter().map(|word| if *word == "python3" { "/usr/bin/python3" } else { word }).collect();
+    let words =
+        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "python3", "-c", server];
+    let words: Vec<&str> =
+        words.iter().map(|word| if *word == "python3" { "/usr/bin/python3" } else { word }).collect();
     if !std::path::Path::new("/usr/bin/python3").exists() {
         // The Python of the test may be out of nobody's reach: the bind alone has to do.
         let mut command = Command::new("ip");
-        let again = command.args(nobody).args([wharf(), "why", "--json", "--bind", "0.0.0.0:80"]).output().unwrap();
+        let again =
+            command.args(nobody).args([wharf(), "why", "--json", "--bind", "0.0.0.0:80"]).output().unwrap();
         return assert_eq!(again.status.code(), Some(0));
     }
     lab.start(&a, &words);
@@ -249,7 +256,10 @@ fn who_holds_a_port_is_named_and_what_frees_it() {
     let a = lab.a.clone();
     let pid = lab.serve(&a, "127.0.0.1", 8080, "");
     let said = lab.why(&a, &["--bind", "0.0.0.0:8080"]);
-    said.names(&["tcp/0.0.0.0:8080 is taken: python", &format!("(pid {pid}, user root) listens on 127.0.0.1:8080")]);
+    said.names(&[
+        "tcp/0.0.0.0:8080 is taken: python",
+        &format!("(pid {pid}, user root) listens on 127.0.0.1:8080"),
+    ]);
     assert_eq!(said.remedy(), format!("kill {pid}"));
     shell(said.remedy());
     let end = std::time::Instant::now() + std::time::Duration::from_secs(10);

@@ -36,7 +36,11 @@ fn over_a_wire() {
     let url = format!("http://{}:8080/", lab.address(2));
     let said = both_reach!(lab, &a, &url);
     let steps = said.json["steps"].to_string();
-    assert!(steps.contains("it comes in by w0") && steps.contains("listens on 0.0.0.0:8080"), "{:#}", said.json);
+    assert!(
+        steps.contains("it comes in by w0") && steps.contains("listens on 0.0.0.0:8080"),
+        "{:#}",
+        said.json
+    );
 }
 
 #[test]
@@ -71,7 +75,9 @@ fn through_a_router_that_translates_both_ways() {
     // A third network behind `b`, as a container is behind its host.
     let c = format!("{b}c");
     shell(&format!("ip netns add {c} && ip -n {b} link add c0 type veth peer name c0 netns {c}"));
-    shell(&format!("ip -n {c} address add 172.30.0.2/24 dev c0; ip -n {c} link set c0 up; ip -n {c} link set lo up"));
+    shell(&format!(
+        "ip -n {c} address add 172.30.0.2/24 dev c0; ip -n {c} link set c0 up; ip -n {c} link set lo up"
+    ));
     shell(&format!("ip -n {b} address add 172.30.0.1/24 dev c0; ip -n {b} link set c0 up"));
     shell(&format!("ip -n {c} route add default via 172.30.0.1"));
     lab.run(&b, "sysctl -qw net.ipv4.ip_forward=1");
@@ -96,7 +102,9 @@ fn through_a_router_that_translates_both_ways() {
 fn on_a_bridge() {
     let Some(mut lab) = lab() else { return };
     let (a, b) = (lab.a.clone(), lab.b.clone());
-    shell(&format!("ip -n {b} link add br0 type bridge && ip -n {b} link set w0 master br0 && ip -n {b} link set br0 up"));
+    shell(&format!(
+        "ip -n {b} link add br0 type bridge && ip -n {b} link set w0 master br0 && ip -n {b} link set br0 up"
+    ));
     let own = lab.address(2);
     shell(&format!("ip -n {b} address del {own}/24 dev w0 && ip -n {b} address add {own}/24 dev br0"));
     lab.serve(&b, "0.0.0.0", 8080, "");
@@ -133,7 +141,10 @@ fn from_another_address_and_by_a_route_of_its_own() {
     let Some(mut lab) = lab() else { return };
     let (a, b) = (lab.a.clone(), lab.b.clone());
     lab.run(&a, "ip address add 192.0.2.1/32 dev lo");
-    lab.run(&b, &format!("ip address add 192.0.2.2/32 dev lo; ip route add 192.0.2.1 via {}", lab.address(1)));
+    lab.run(
+        &b,
+        &format!("ip address add 192.0.2.2/32 dev lo; ip route add 192.0.2.1 via {}", lab.address(1)),
+    );
     lab.run(&a, &format!("ip route add 192.0.2.2 via {}", lab.address(2)));
     lab.serve(&b, "192.0.2.2", 8080, "");
     let url = "http://192.0.2.2:8080/";

@@ -74,7 +74,8 @@ pub(crate) fn missing() -> Option<&'static str> {
         return Some("not root");
     }
     for tool in ["ip", "nft", "curl", "python3", "ss"] {
-        let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).stdout(Stdio::null()).status();
+        let found =
+            Command::new("sh").args(["-c", &format!("command -v {tool}")]).stdout(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
             return Some(tool);
         }
@@ -100,7 +101,9 @@ pub(crate) fn lab() -> Option<Lab> {
         shell(&format!(
             "ip -n {name} link set lo up && ip -n {name} address add {net}.{host}/24 dev w0 && ip -n {name} link set w0 up"
         ));
-        shell(&format!("ip netns exec {name} sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.w0.rp_filter=0"));
+        shell(&format!(
+            "ip netns exec {name} sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.w0.rp_filter=0"
+        ));
     }
     Some(lab)
 }
@@ -171,6 +174,8 @@ impl Lab {
         let mut command = Command::new("ip");
         let command = command.args(["netns", "exec", place, "nft", "-f", "-"]).stdin(Stdio::piped());
         let mut child = command.spawn().expect("there is nft");
+        // It wants a line to end behind a brace.
+        let rules = rules.replace("; }", ";\n}").replace("} }", "}\n}").replace("} chain", "}\nchain");
         child.stdin.take().expect("a pipe").write_all(rules.as_bytes()).expect("written");
         assert!(child.wait().expect("it ends").success(), "{rules}");
     }
@@ -180,7 +185,14 @@ impl Lab {
         self.serve_with(place, address, port, 5, &[options])
     }
 
-    pub(crate) fn serve_with(&mut self, place: &str, address: &str, port: u16, backlog: u32, more: &[&str]) -> u32 {
+    pub(crate) fn serve_with(
+        &mut self,
+        place: &str,
+        address: &str,
+        port: u16,
+        backlog: u32,
+        more: &[&str],
+    ) -> u32 {
         let (port_text, backlog) = (port.to_string(), backlog.to_string());
         let fixed = ["netns", "exec", place, python(), "-c", SERVER, address, &port_text, &backlog];
         let child = Command::new("ip").args(fixed).args(more).spawn().expect("there is Python");
@@ -236,8 +248,10 @@ impl Lab {
     pub(crate) fn heals(&self, said: &Said, place: &str, url: &[&str]) {
         let remedy = said.remedy();
         let is_curl = remedy.contains("curl ");
-        let line = if is_curl { remedy.replace("curl ", "curl -sS -m 5 -o /dev/null ") } else { remedy.to_owned() };
-        let out = Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).output().expect("there is a shell");
+        let line =
+            if is_curl { remedy.replace("curl ", "curl -sS -m 5 -o /dev/null ") } else { remedy.to_owned() };
+        let out =
+            Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).output().expect("there is a shell");
         assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
         if is_curl {
             return;

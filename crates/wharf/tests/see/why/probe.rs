@@ -52,7 +52,8 @@ fn a_certificate_for_another_name() {
 fn a_certificate_that_has_expired() {
     let Some(mut lab) = lab() else { return };
     let a = lab.a.clone();
-    let [cert, key] = certificate(&lab, "localhost", "-not_before 20200101000000Z -not_after 20210101000000Z");
+    let [cert, key] =
+        certificate(&lab, "localhost", "-not_before 20200101000000Z -not_after 20210101000000Z");
     lab.serve_with(&a, "127.0.0.1", 8443, 5, &["tls", &cert, &key]);
     let said = lab.why(&a, &["https://localhost:8443/"]);
     said.names(&["it has expired on 2021-01-01T00:00:00"]);
