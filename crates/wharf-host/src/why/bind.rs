@@ -189,7 +189,7 @@ fn conclude(
     match bound {
         Bound::Yes => (Verdict::Reachable, fault(format!("{name} can be bound in {}", place.called()), None)),
         Bound::No(Errno::ADDRINUSE) | Bound::Shared => {
-            (Verdict::Unreachable, in_use(ground, &name, to.port(), holders, matches!(bound, Bound::Shared)))
+            (Verdict::Unreachable, in_use(ground, &name, to.port(), holders, bound))
         }
         Bound::No(Errno::ACCESS) => {
             let first = first_unprivileged(place);
@@ -219,12 +219,12 @@ fn conclude(
 }
 
 /// Somebody holds it.
-fn in_use(ground: &Ground, name: &str, port: u16, holders: &[&Row], is_shared: bool) -> Fault {
+fn in_use(ground: &Ground, name: &str, port: u16, holders: &[&Row], bound: &Bound) -> Fault {
     let fault = |sentence: String, remedy: Option<String>| Fault {
         effect: Effect::Refused,
         sentence,
         remedy,
-        instead: is_shared.then(|| "SO_REUSEADDR".to_owned()),
+        instead: matches!(bound, Bound::Shared).then(|| "SO_REUSEADDR".to_owned()),
     };
     let holds = |row: &&&Row| matches!(row.state, State::Listen | State::Bound);
     if let Some(row) = holders.iter().find(holds) {

@@ -83,8 +83,12 @@ pub(super) fn conclude(ground: &Ground, target: &Target, attempt: &Attempt<'_>) 
         Answer::Failed(why) => format!("can't be tried ({why})"),
         _ => "is silent".to_owned(),
     };
-    let beyond = if attempt.is_seen { "; nothing on this host is the reason" } else { ", beyond this host" };
-    unreachable(format!("{} {what}{beyond}", called(target, attempt)), None)
+    let why = match &attempt.doubt {
+        Some(doubt) => format!("; the packet filter may be the reason ({doubt})"),
+        None if attempt.is_seen => "; nothing that can be seen on this host is the reason".to_owned(),
+        None => ", beyond this host".to_owned(),
+    };
+    unreachable(format!("{} {what}{why}", called(target, attempt)), None)
 }
 
 fn called(target: &Target, attempt: &Attempt<'_>) -> String {

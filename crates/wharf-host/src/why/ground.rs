@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use wharf_sys::namespace;
 use wharf_sys::netlink::Netlink;
-use wharf_sys::netlink::lookup::{Interface, InterfaceAddress, Neighbor, Packet, RouteKind, Way};
+use wharf_sys::netlink::lookup::{Barrier, Interface, InterfaceAddress, Neighbor, Packet, RouteKind, Way};
 use wharf_sys::netlink::nftables::{self, Ruleset};
 use wharf_table::rows::{NetworkId, Row, Rows, Transport};
 
@@ -221,6 +221,27 @@ impl Net {
             })
         };
         self.rules.get_or_init(read).as_ref().map_err(String::as_str)
+    }
+
+    /// Tables of the packet filter before nf_tables, which has no way to be read but by its own program.
+    pub(super) fn old_tables(&self) -> Vec<String> {
+        let read = || {
+            let files = ["/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"];
+            files.map(|file| fs::read_to_string(file).unwrap_or_default()).concat()
+        };
+        let text = self.inside(read).unwrap_or_default();
+        let mut tables: Vec<String> = text.lines().map(str::to_owned).collect();
+        tables.sort();
+        tables.dedup();
+        tables
+    }
+
+    /// Routes that keep packets from a destination, the most exact first.
+    pub(super) fn barriers(&self, to: IpAddr) -> Vec<Barrier> {
+        let mut barriers = self.ask(Netlink::barriers).unwrap_or_default();
+        barriers.retain(|barrier| barrier.network.covers(to));
+        barriers.sort_by_key(|barrier| std::cmp::Reverse(barrier.network.prefix));
+        barriers
     }
 
     /// The way that a packet would take.

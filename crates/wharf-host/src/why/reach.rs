@@ -26,6 +26,8 @@ pub(super) struct Attempt<'a> {
     pub(super) is_seen: bool,
     /// A policy forbids it.
     pub(super) is_denied: bool,
+    /// Rules that could not be read or judged: they may be the reason.
+    pub(super) doubt: Option<String>,
 }
 
 /// Answers the question.
@@ -86,6 +88,7 @@ fn attempt<'a>(ground: &'a Ground, target: &Target, to: SocketAddr) -> Attempt<'
         answer: Answer::NoPort,
         is_seen: true,
         is_denied: false,
+        doubt: None,
     };
     if let End::Leaves { net, .. } = walk.end
         && ground.nets[net].run.is_some()
@@ -113,6 +116,8 @@ fn attempt<'a>(ground: &'a Ground, target: &Target, to: SocketAddr) -> Attempt<'
     };
     let tried = ground.start().inside(|| probe::run(&what));
     attempt.answer = tried.unwrap_or_else(|error| Answer::Failed(error.to_string()));
+    let is_open = |step: &&Step| step.step == "firewall" && step.ok.is_none();
+    attempt.doubt = attempt.steps.iter().find(is_open).map(|step| format!("{}: {}", step.asked, step.found));
     attempt.steps.push(conclude::step(ground, target, to, &attempt.answer));
     attempt
 }

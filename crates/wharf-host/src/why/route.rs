@@ -44,17 +44,17 @@ pub(super) fn missing(ground: &Ground, net: usize, asked: &Asked, error: &io::Er
             fault(sentence, suggestion(ground, net, to).map(|command| place.command(&command)))
         }
         Some(Errno::HOSTUNREACH | Errno::ACCESS | Errno::INVAL) if asked.came_by.is_none() => {
-            let kind = match Errno::from_io_error(error) {
-                Some(Errno::ACCESS) => "prohibit",
-                Some(Errno::INVAL) => "blackhole",
-                _ => "unreachable",
+            let barriers = place.barriers(to);
+            let Some(barrier) = barriers.first() else {
+                let sentence = format!("{} does not send to {to}: {}", place.called(), said(error));
+                return fault(sentence, None);
             };
-            let sentence = format!("a route of {} keeps packets from {to} ({kind})", place.called());
+            let network = format!("{}/{}", barrier.network.address, barrier.network.prefix);
+            let sentence =
+                format!("a route of {} keeps packets from {to} ({} {network})", place.called(), barrier.kind);
             let family = if to.is_ipv4() { "" } else { "-6 " };
-            let command = suggestion(ground, net, to);
-            // The more exact route wins.
-            let otherwise = || format!("ip {family}route get {to} fibmatch");
-            fault(sentence, Some(place.command(&command.unwrap_or_else(otherwise))))
+            let command = format!("ip {family}route delete {} {network}", barrier.kind);
+            fault(sentence, Some(place.command(&command)))
         }
         _ => fault(format!("{} does not send to {to}: {}", place.called(), said(error)), None),
     }
@@ -77,12 +77,16 @@ fn foreign_source(place: &Net, source: IpAddr, to: IpAddr) -> Fault {
     }
 }
 
-/// The interface that the way leads through is down.
-pub(super) fn down(place: &Net, interface: u32) -> Fault {
+/// The interface that the way leads through is down, or its other end is.
+pub(super) fn down(ground: &Ground, net: usize, interface: u32) -> Fault {
+    let place = &ground.nets[net];
     let device = place.device(interface).name;
-    let is_up = place.link(interface).is_some_and(|link| link.is_up);
-    let (why, remedy) = if is_up {
-        ("has no carrier: its other end is down, or gone", None)
+    let link = place.link(interface);
+    let (why, remedy) = if link.is_some_and(|link| link.is_up) {
+        let peer = link.and_then(|link| ground.peer_of(net, link)).filter(|(_, peer)| !peer.is_up);
+        let remedy =
+            peer.map(|(there, peer)| ground.nets[there].command(&format!("ip link set {} up", peer.name)));
+        ("has no carrier: its other end is down, or gone", remedy)
     } else {
         ("is switched off", Some(place.command(&format!("ip link set {device} up"))))
     };

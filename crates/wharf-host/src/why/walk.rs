@@ -176,7 +176,7 @@ impl<'a> Walk<'a> {
                 let found = if is_down { format!("{found}, which is down") } else { found };
                 self.steps.push(Step::new("route", question, found, Some(!is_down)).at(&place.name));
                 if is_down {
-                    self.faults.push(super::route::down(place, way.interface));
+                    self.faults.push(super::route::down(self.ground, net, way.interface));
                 }
                 Some(way)
             }

@@ -137,6 +137,15 @@ impl InterfaceAddress {
     }
 }
 
+/// A route that leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Barrier {
+    /// `blackhole`, `unreachable` or `prohibit`.
+    pub kind: &'static str,
+    /// Which destinations it keeps packets from.
+    pub network: InterfaceAddress,
+}
+
 /// What is known of a neighbour on a link (RFC 4861, section 7.3.2, for both families).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -214,6 +223,16 @@ impl Netlink {
         self.all(&request, RTM_NEWADDR, parse_address)
     }
 
+    /// All routes that lead nowhere.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn barriers(&self) -> io::Result<Vec<Barrier>> {
+        let mut request = Batch::new();
+        request.request(RTM_GETROUTE, DUMP, &[0; 12], |_| {});
+        self.all(&request, RTM_NEWROUTE, parse_barrier)
+    }
+
     /// All neighbours that the kernel has heard of, or asks for.
     ///
     /// # Errors
@@ -284,6 +303,21 @@ fn parse_way(body: &[u8]) -> Option<Way> {
         }
     }
     Some(way)
+}
+
+fn parse_barrier(body: &[u8]) -> Option<Barrier> {
+    let kind = match *body.get(7)? {
+        6 => "blackhole",
+        7 => "unreachable",
+        8 => "prohibit",
+        _ => return None,
+    };
+    let destination =
+        attributes(body.get(12..)?).find(|&(kind, _)| kind == RTA_DST).and_then(|(_, to)| ip(to));
+    let any: IpAddr =
+        if i32::from(*body.first()?) == libc::AF_INET { [0; 4].into() } else { [0_u16; 8].into() };
+    let address = destination.unwrap_or(any);
+    Some(Barrier { kind, network: InterfaceAddress { interface: 0, address, prefix: *body.get(1)? } })
 }
 
 fn text(value: &[u8]) -> String {

@@ -114,9 +114,7 @@ impl Filter<'_> {
                 registers.put(*to, &bytes);
                 Outcome::Goes
             }
-            Expression::Lookup { set, from, to, inverted } => {
-                self.look_up(rule, set, *from, *to, *inverted, registers)
-            }
+            Expression::Lookup { .. } => self.look_up(rule, expression, registers),
             Expression::NoTrack => Outcome::Does(Deed::Untrack),
             Expression::Reject(how) => Outcome::Does(Deed::Reject(*how)),
             Expression::Nat { .. } | Expression::Masquerade | Expression::Redirect { .. } => {
@@ -135,31 +133,24 @@ impl Filter<'_> {
         }
     }
 
-    fn look_up(
-        &self,
-        rule: &Rule,
-        name: &str,
-        from: u32,
-        to: Option<u32>,
-        inverted: bool,
-        registers: &mut Registers,
-    ) -> Outcome {
+    fn look_up(&self, rule: &Rule, expression: &Expression, registers: &mut Registers) -> Outcome {
+        let Expression::Lookup { set: name, from, to, inverted } = expression else { return Outcome::Goes };
         let is_meant = |set: &&wharf_sys::netlink::nftables::Set| {
-            set.family == rule.family && set.table == rule.table && set.name == name
+            set.family == rule.family && set.table == rule.table && set.name == *name
         };
         let Some(set) = self.rules.sets.iter().find(is_meant) else {
             return Outcome::Unknown(format!("set {name} can't be read"));
         };
-        let Some(key) = registers.known(from, set.key_bytes as usize) else { return unforeseen() };
-        match (sets::find(set, &key), to) {
-            (found, None) => goes_if(found.is_some() != inverted),
+        let Some(key) = registers.known(*from, set.key_bytes as usize) else { return unforeseen() };
+        match (sets::find(set, &key), to.as_ref()) {
+            (found, None) => goes_if(found.is_some() != *inverted),
             (None, Some(_)) => Outcome::Ends,
-            (Some(element), Some(VERDICT)) => match &element.verdict {
+            (Some(element), Some(&VERDICT)) => match &element.verdict {
                 Some(verdict) => Outcome::Does(Deed::Verdict(verdict.clone())),
                 None => Outcome::Unknown(format!("map {name} can't be read")),
             },
             (Some(element), Some(to)) => {
-                registers.put_known(to, &element.data);
+                registers.put_known(*to, &element.data);
                 Outcome::Goes
             }
         }

@@ -101,7 +101,7 @@ impl Writer<'_> {
                 let (first, last) = (value(symbol.kind, first), value(symbol.kind, last));
                 self.parts.push(format!("{} {not}{first}-{last}", symbol.name));
             }
-            Expression::Lookup { set, from, to, inverted } => self.look_up(set, *from, *to, *inverted),
+            Expression::Lookup { .. } => self.look_up(expression),
             Expression::SetMeta { key, from } => {
                 let (name, symbol) = (meta(*key), self.symbol(*from));
                 let new = symbol.value.map(|bytes| value(name.kind, &bytes)).unwrap_or(symbol.name);
@@ -214,10 +214,11 @@ impl Writer<'_> {
         self.parts.push(text);
     }
 
-    fn look_up(&mut self, name: &str, from: u32, to: Option<u32>, inverted: bool) {
+    fn look_up(&mut self, expression: &Expression) {
+        let Expression::Lookup { set: name, from, to, inverted } = expression else { return };
         let is_meant =
-            |set: &&Set| set.family == self.rule.family && set.table == self.rule.table && set.name == name;
-        let symbol = self.symbol(from);
+            |set: &&Set| set.family == self.rule.family && set.table == self.rule.table && set.name == *name;
+        let symbol = self.symbol(*from);
         let set = self.rules.sets.iter().find(is_meant);
         let inside = match set.filter(|set| set.is_anonymous) {
             Some(set) => elements(set, symbol.kind),
@@ -226,15 +227,15 @@ impl Writer<'_> {
         match to {
             Some(to) => {
                 let written = format!("{} vmap {inside}", symbol.name);
-                if to == wharf_sys::netlink::nftables::VERDICT {
+                if *to == wharf_sys::netlink::nftables::VERDICT {
                     self.parts.push(written);
                 } else {
                     self.registers
-                        .insert(to, Symbol::of(format!("{} map {inside}", symbol.name), Kind::Bytes));
+                        .insert(*to, Symbol::of(format!("{} map {inside}", symbol.name), Kind::Bytes));
                 }
             }
             None => {
-                let not = if inverted { "!= " } else { "" };
+                let not = if *inverted { "!= " } else { "" };
                 self.parts.push(format!("{} {not}{inside}", symbol.name));
             }
         }

@@ -95,6 +95,10 @@ impl Walk<'_> {
     pub(super) fn passed(&mut self, net: usize) {
         let place = &self.ground.nets[net];
         let (found, ok) = match place.rules() {
+            _ if !place.old_tables().is_empty() => {
+                let tables = place.old_tables().join(", ");
+                (format!("tables of the older iptables are in force, which wharf can't read: {tables}"), None)
+            }
             Ok(rules) if rules.rules.is_empty() && rules.chains.is_empty() => {
                 ("there are no rules".to_owned(), Some(true))
             }

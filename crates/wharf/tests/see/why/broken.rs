@@ -159,6 +159,31 @@ fn there_is_no_route() {
 }
 
 #[test]
+fn a_route_keeps_packets_from_it() {
+    let Some(mut lab) = lab() else { return };
+    let (a, b) = (lab.a.clone(), lab.b.clone());
+    lab.serve(&b, "0.0.0.0", 8080, "");
+    let other = lab.address(2);
+    lab.run(&a, &format!("ip route add prohibit {other}/32"));
+    let url = format!("http://{other}:8080/");
+    let said = lab.why(&a, &[&url]);
+    said.names(&["a route of network", &format!("keeps packets from {other} (prohibit {other}/32)")]);
+    lab.heals(&said, &a, &[&url]);
+}
+
+#[test]
+fn the_other_end_of_the_wire_is_down() {
+    let Some(mut lab) = lab() else { return };
+    let (a, b) = (lab.a.clone(), lab.b.clone());
+    lab.serve(&b, "0.0.0.0", 8080, "");
+    lab.run(&b, "ip link set w0 down");
+    let url = format!("http://{}:8080/", lab.address(2));
+    let said = lab.why(&a, &[&url]);
+    said.names(&["has no carrier"]);
+    lab.heals(&said, &a, &[&url]);
+}
+
+#[test]
 fn no_route_leads_back() {
     let Some(mut lab) = lab() else { return };
     let (a, b) = (lab.a.clone(), lab.b.clone());

@@ -3,11 +3,13 @@
 use super::lab::{lab, shell};
 
 /// A certificate for a name, and its key.
-fn certificate(lab: &super::lab::Lab, name: &str, days: &str) -> [String; 2] {
+fn certificate(lab: &super::lab::Lab, name: &str, days: i32) -> [String; 2] {
     let base = format!("/tmp/{}-{name}", lab.a);
     let [cert, key] = [format!("{base}.crt"), format!("{base}.key")];
     shell(&format!(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={name} -addext subjectAltName=DNS:{name} {days} -keyout {key} -out {cert} 2>/dev/null"
+        "openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={name} -keyout {key} -out {base}.req 2>/dev/null \
+         && echo subjectAltName=DNS:{name} > {base}.ext \
+         && openssl x509 -req -in {base}.req -signkey {key} -days {days} -extfile {base}.ext -out {cert} 2>/dev/null; rm -f {base}.req {base}.ext"
     ));
     [cert, key]
 }
@@ -20,7 +22,7 @@ fn http_where_tls_was_asked_for_and_the_other_way_round() {
     let plain = lab.why(&a, &["https://127.0.0.1:8080/"]);
     plain.names(&["speaks plain HTTP", "where TLS was asked for"]);
     lab.heals(&plain, &a, &[]);
-    let [cert, key] = certificate(&lab, "server.test", "-days 2");
+    let [cert, key] = certificate(&lab, "server.test", 2);
     lab.serve_with(&a, "127.0.0.1", 8443, 5, &["tls", &cert, &key]);
     // Python's server says nothing to a request that is no hello; what it does is told.
     let other = lab.why(&a, &["http://127.0.0.1:8443/"]);
@@ -32,7 +34,7 @@ fn http_where_tls_was_asked_for_and_the_other_way_round() {
 fn a_certificate_for_another_name() {
     let Some(mut lab) = lab() else { return };
     let a = lab.a.clone();
-    let [cert, key] = certificate(&lab, "server.test", "-days 2");
+    let [cert, key] = certificate(&lab, "server.test", 2);
     lab.serve_with(&a, "127.0.0.1", 8443, 5, &["tls", &cert, &key]);
     let said = lab.why(&a, &["https://localhost:8443/"]);
     said.names(&["a certificate that no client takes", "it is for server.test"]);
@@ -52,11 +54,10 @@ fn a_certificate_for_another_name() {
 fn a_certificate_that_has_expired() {
     let Some(mut lab) = lab() else { return };
     let a = lab.a.clone();
-    let [cert, key] =
-        certificate(&lab, "localhost", "-not_before 20200101000000Z -not_after 20210101000000Z");
+    let [cert, key] = certificate(&lab, "localhost", -1);
     lab.serve_with(&a, "127.0.0.1", 8443, 5, &["tls", &cert, &key]);
     let said = lab.why(&a, &["https://localhost:8443/"]);
-    said.names(&["it has expired on 2021-01-01T00:00:00"]);
+    said.names(&["it has expired on 20"]);
     shell(&format!("rm -f {cert} {key}"));
 }
 
