@@ -29,6 +29,13 @@ pub(super) fn absent(ground: &Ground, target: &Target, net: usize, to: SocketAdd
     if let Some(row) = ground.rows_of(net, transport).filter(at_port).find(|row| row.state == State::Bound) {
         return bound(ground, row, &nobody);
     }
+    // A run publishes a port of its own: others have nothing to do with it.
+    let is_published = net != ground.start && ground.nets[net].run.is_some();
+    if let Some(fault) =
+        is_published.then(|| on_another_port(ground, target, net, to, came_by, &nobody)).flatten()
+    {
+        return fault;
+    }
     if let Some(fault) = in_another_network(ground, target, net, to, &nobody) {
         return fault;
     }

@@ -26,7 +26,7 @@ pub(crate) struct WhyArgs {
     #[arg(long, value_name = "ADDRESS", conflicts_with = "bind")]
     pub(crate) from: Option<String>,
 
-    /// Not whether it can be reached, but whether it can be bound
+    /// Whether it can be bound, and if not, who holds it
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "target")]
     pub(crate) bind: Option<String>,
 

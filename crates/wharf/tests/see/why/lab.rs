@@ -175,7 +175,11 @@ impl Lab {
         let command = command.args(["netns", "exec", place, "nft", "-f", "-"]).stdin(Stdio::piped());
         let mut child = command.spawn().expect("there is nft");
         // It wants a line to end behind a brace.
-        let rules = rules.replace("; }", ";\n}").replace("} }", "}\n}").replace("} chain", "}\nchain");
+        let rules = rules
+            .replace(" } chain", "\n}\nchain")
+            .replace("; }", ";\n}")
+            .replace("} }", "}\n}")
+            .replace("} chain", "}\nchain");
         child.stdin.take().expect("a pipe").write_all(rules.as_bytes()).expect("written");
         assert!(child.wait().expect("it ends").success(), "{rules}");
     }
@@ -250,9 +254,11 @@ impl Lab {
         let is_curl = remedy.contains("curl ");
         let line =
             if is_curl { remedy.replace("curl ", "curl -sS -m 5 -o /dev/null ") } else { remedy.to_owned() };
-        let out =
-            Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).output().expect("there is a shell");
-        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+        // What it starts goes on, so nobody waits for the end of its output.
+        let mut command = Command::new("sh");
+        let command =
+            command.args(["-c", &line]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(command.status().is_ok_and(|status| status.success()), "{line}");
         if is_curl {
             return;
         }
