@@ -263,8 +263,8 @@ fn is_asked(chain: &Chain, hook: Hook, packet: &Packet) -> bool {
         Hook::Egress | Hook::Postrouting | Hook::Output => packet.leaves_by.as_ref(),
         _ => packet.came_by.as_ref(),
     };
-    let of_device = base.devices.is_empty()
-        || device.is_some_and(|device| base.devices.iter().any(|name| *name == device.name));
+    let of_device =
+        base.devices.is_empty() || device.is_some_and(|device| base.devices.contains(&device.name));
     of_family && of_device && hook.number(chain.family) == Some(base.hook)
 }
 

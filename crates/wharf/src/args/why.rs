@@ -5,7 +5,7 @@ use crate::render::screen::ColourChoice;
 
 const WHY_EXAMPLES: &str = "\
 Examples:
-  wharf why http://localhost:8080/         why it can't be reached, and what helps
+  wharf why http://localhost:8080/         why it fails, and what helps
   wharf why tcp/db.example:5432 --in web   as the run web would reach it
   wharf why --bind 0.0.0.0:8080            who holds it, and what would free it";
 

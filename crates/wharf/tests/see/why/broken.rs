@@ -8,11 +8,11 @@ use super::lab::{Said, lab, shell, wharf};
 fn nobody_listens_but_on_another_port() {
     let Some(mut lab) = lab() else { return };
     let a = lab.a.clone();
-    lab.serve(&a, "0.0.0.0", 8000, "");
-    let url = "http://127.0.0.1:8080/";
+    lab.serve(&a, "0.0.0.0", 28614, "");
+    let url = "http://127.0.0.1:28613/";
     assert!(!lab.curl(&a, &[url]));
     let said = lab.why(&a, &[url]);
-    said.names(&["nobody listens on tcp/127.0.0.1:8080", "listens on port 8000"]);
+    said.names(&["nobody listens on tcp/127.0.0.1:28613", "listens on port 28614"]);
     lab.heals(&said, &a, &[url]);
 }
 
