@@ -4,6 +4,7 @@ pub(crate) mod flows;
 pub(crate) mod free;
 pub(crate) mod host;
 pub(crate) mod list;
+pub(crate) mod policy;
 pub(crate) mod port;
 pub(crate) mod ps;
 mod read;
@@ -16,3 +17,6 @@ fn note(what: &str) {
     // Nobody is left to tell when standard error is gone.
     let _ = writeln!(std::io::stderr(), "wharf: {what}");
 }
+#[cfg(feature = "tui")]
+pub(crate) mod top;
+pub(crate) mod watch;
