@@ -8,4 +8,10 @@ mod lab;
 
 mod flows;
 mod free;
+mod list;
 mod port;
+mod scene;
+#[cfg(feature = "tui")]
+mod top;
+mod watch;
+mod who;
