@@ -7,3 +7,4 @@
 mod lab;
 
 mod flows;
+mod list_oracle;
