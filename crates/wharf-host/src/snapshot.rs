@@ -11,9 +11,9 @@
 
 mod groups;
 mod kernel;
-mod networks;
+pub(crate) mod networks;
 mod owners;
-mod processes;
+pub(crate) mod processes;
 mod roles;
 
 use std::io;
@@ -82,7 +82,7 @@ pub enum SnapshotError {
     },
     /// There is no network of this name.
     #[error(
-        "no network \"{name}\" here (a name of `wharf list --all`, pid:N, a path, or the number of a namespace)"
+        "no network \"{name}\" here (a name of `wharf list`, pid:N, a path, or the number of a namespace)"
     )]
     NoNetwork {
         /// The name.
@@ -96,6 +96,16 @@ pub enum SnapshotError {
         /// The kernel's reason.
         error: io::Error,
     },
+}
+
+/// What these networks are called, as [`Network::name`](wharf_table::rows::Network::name) has it. One that is not there any more
+/// is called as it was asked for.
+pub fn names(networks: &Networks) -> Vec<String> {
+    match (networks::open(networks, &mut Vec::new()), networks) {
+        (Ok(places), _) => places.into_iter().map(|place| place.network.name).collect(),
+        (Err(_), Networks::Named(names)) => names.clone(),
+        (Err(_), _) => vec!["host".into()],
+    }
 }
 
 /// Takes a snapshot.

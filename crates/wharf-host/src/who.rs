@@ -105,6 +105,13 @@ pub fn ask(question: &Question) -> Result<Answer, SnapshotError> {
     Ok(answer)
 }
 
+/// Sorts out of rows those that are asked for: of an earlier time, say. Nothing is added to what they tell.
+pub fn among(question: &Question, rows: Rows) -> Answer {
+    let mut answer = Answer { rows, ..Answer::default() };
+    choose(question, &mut answer);
+    answer
+}
+
 /// The rows of the network in question, without owners.
 fn take(question: &Question, narrow: Narrow) -> Result<Rows, SnapshotError> {
     let networks = question.networks.clone();
@@ -129,6 +136,7 @@ fn choose(question: &Question, answer: &mut Answer) {
     let connections = meant(Exactness::Same).filter(|(row, _)| !holds(row));
     (answer.over, answer.connections) =
         connections.map(|(_, place)| place).partition(|&place| is_over(rows, place));
+    answer.connections.sort_by_key(|&place| rows.rows.get(place as usize).map(|row| (row.local, row.remote)));
 }
 
 fn is_over(rows: &Rows, place: u32) -> bool {

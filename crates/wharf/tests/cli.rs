@@ -207,9 +207,12 @@ Examples:
 
 Usage: wharf <VERB>
 
-  run   Run a program in a network of its own
-  host  Run a host of wharf's own stack, driven by JSON lines
-  list  Show the endpoints of this host and who holds them [alias: ls]
+  run    Run a program in a network of its own
+  host   Run a host of wharf's own stack, driven by JSON lines
+  list   Show the endpoints of this host and who holds them [alias: ls]
+  who    Tell who holds a local port, or end that
+  flows  Show the flows of runs: both ends inside and outside, names, owners
+  ps     List the runs that are there
 
   -h, --help     Print help
   -V, --version  Print version

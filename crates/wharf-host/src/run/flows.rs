@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 
 use wharf_stack::tcp;
 use wharf_table::drop::DropCounters;
+use wharf_table::policy::Hostname;
 use wharf_table::rows::State;
 use wharf_table::{Instant, Tuple};
 
@@ -17,8 +18,8 @@ use super::lane::Lane;
 use super::log::Path;
 
 /// The most flows of one page, and the most places that are looked at for it: a fraction of a millisecond.
-pub(super) const PAGE: usize = 128;
-const PLACES: usize = 4096;
+pub(super) const PAGE: usize = 32;
+const PLACES: usize = 2048;
 
 /// Which end began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,8 @@ pub(super) struct Flow {
     pub(super) received: Count,
     pub(super) condition: Condition,
     pub(super) opened: Instant,
+    /// The rule that let it through, and the name that it was judged by, where somebody was asked.
+    pub(super) judged: Option<(Box<str>, Option<Hostname>)>,
 }
 
 /// Some of the flows of a holder.
@@ -219,6 +222,7 @@ mod tests {
             received: Count::default(),
             condition: Condition::Established,
             opened: Instant::ZERO,
+            judged: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! `wharf who`.
 
+use std::path::PathBuf;
+
 use super::DENSE_HELP;
 use crate::render::screen::ColourChoice;
 
@@ -18,7 +20,7 @@ Examples:
     args_override_self = true
 )]
 pub(crate) struct WhoArgs {
-    /// In this network: host, a run, a namespace, pid:N
+    /// In this network: host, a run's name, pid:N
     #[arg(long, value_name = "NETWORK")]
     pub(crate) r#in: Option<String>,
 
@@ -34,11 +36,19 @@ pub(crate) struct WhoArgs {
     #[arg(long, value_name = "TIME", requires = "stop")]
     pub(crate) after: Option<String>,
 
+    /// Who held it then: 10:31, yesterday 10:31, 5m ago
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["stop", "close", "verbose"])]
+    pub(crate) at: Option<String>,
+
+    /// Out of this record of `wharf watch` (docs/history.md)
+    #[arg(long, value_name = "FILE", requires = "at")]
+    pub(crate) record: Option<PathBuf>,
+
     /// Don't ask me first
     #[arg(short, long)]
     pub(crate) yes: bool,
 
-    /// Close one connection by its remote end, 10.0.0.7:51234; or all
+    /// Close the connection with 10.0.0.7:51234 say, or all
     #[arg(long, value_name = "FLOW")]
     pub(crate) close: Option<String>,
 

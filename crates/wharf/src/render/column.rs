@@ -13,7 +13,7 @@ use super::View;
 use super::measure::{Size, Span};
 use super::screen::Tone;
 use super::table::{Head, Shrink, Side};
-use super::text::{push_safe, write_local, write_owners, write_remote};
+use super::text::{main_owner, push_safe, write_local, write_owners, write_remote};
 
 /// For whom a cell is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,7 +203,7 @@ impl Column {
                 (None, _) => {}
             },
             Column::Inode => write_known(out, row.inode),
-            Column::Uid => write_known(out, row.uid),
+            Column::Uid => write_known(out, uid(view, row)),
             Column::Ownerless => write_known(out, row.ownerless),
             Column::Pid | Column::Command => self.write_each_owner(view, row, out),
             Column::Network | Column::User | Column::Unit | Column::Container => {
@@ -219,7 +219,10 @@ impl Column {
         let rows = view.rows;
         match self {
             Column::Network => rows.network(row).map(|network| network.name.as_str()),
-            Column::User => rows.user(row),
+            // Who holds it may be another than who made it, and says more.
+            Column::User => {
+                main_owner(view, row).map_or_else(|| rows.user(row), |owner| owner.user.as_deref())
+            }
             Column::Unit => rows.group(row).and_then(|group| group.unit.as_deref()),
             Column::Container => rows.group(row).and_then(|group| group.container.as_deref()),
             _ => None,
@@ -260,6 +263,11 @@ impl Column {
         }
         Tone::Plain
     }
+}
+
+/// The user who holds a row, or made it where the holder is hidden.
+fn uid(view: &View<'_>, row: &Row) -> Option<u32> {
+    main_owner(view, row).map_or(row.uid, |owner| owner.uid)
 }
 
 const fn state_tone(state: State) -> Tone {

@@ -93,7 +93,7 @@ fn write_crew(out: &mut String, view: &View<'_>, row: &Row, main: &Owner) {
 }
 
 /// The owner that stands first: the parent of others, or the oldest by its number.
-fn main_owner<'a>(view: &View<'a>, row: &Row) -> Option<&'a Owner> {
+pub(crate) fn main_owner<'a>(view: &View<'a>, row: &Row) -> Option<&'a Owner> {
     view.rows.owners(row).map(|(owner, _)| owner).min_by_key(|owner| {
         let is_parent =
             view.rows.owners(row).any(|(other, _)| other.parent.is_some() && other.parent == owner.pid);

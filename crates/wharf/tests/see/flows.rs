@@ -13,7 +13,7 @@ crate::tests! {
     [tap_user packet_root] flows_of_all_queues_are_told;
     [tap_user] what_is_allowed_is_told_by_its_rule states_are_those_of_the_program_s_kernel;
     [all] sigkill_leaves_nothing;
-    [tap_user packet_root] a_run_is_found_by_name_and_number;
+    [tap_user packet_root] a_run_is_found_by_name_and_number a_run_s_network_has_its_name;
 }
 
 /// Runs `wharf WORDS` on this host.
@@ -64,7 +64,7 @@ const TALK: &str = "import socket, sys\n\
         got = 0\n    \
         while got < int(sys.argv[2]): got += len(stream.recv(65536))\n    \
         print('end', stream.getsockname()[1], flush=True); made.append(stream)\n\
-    print('ready', flush=True); sys.stdin.read()";
+    print('ready', *[stream.getsockname()[1] for stream in made], flush=True); sys.stdin.read()";
 
 /// A server that reads so many bytes of each who comes, says who came, and answers with so many.
 const ANSWER: &str = "import socket, sys, threading\n\
@@ -105,6 +105,10 @@ fn both_ends_are_told(lab: &Lab) {
         assert_eq!(from, came, "the server sees the host's socket");
         assert!(came.starts_with(own));
         assert_eq!((&flow["network"], &flow["direction"]), (&"both".into(), &"outward".into()));
+        let owner = &flow["owner"];
+        assert!(text(&owner["command"]).starts_with("python3"), "{flow}");
+        let cmdline = std::fs::read_to_string(format!("/proc/{}/cmdline", owner["pid"]));
+        assert!(cmdline.is_ok_and(|words| words.contains(&target)), "{owner}");
         assert_eq!((&flow["state"], &flow["path"]), (&"established".into(), &"frames".into()));
         assert_eq!((&flow["rule"], &flow["name"]), (&"default".into(), &Value::Null));
         assert_eq!((&flow["sent_bytes"], &flow["received_bytes"]), (&300_000.into(), &700_000.into()));
@@ -128,9 +132,10 @@ fn names_are_those_that_were_looked_up(lab: &Lab) {
     let words = [python(), "-c", TALK, "1", "1"];
     let targets = ["server.test 80", "alias.test 80", "server.test 80", "files.lan 80", "198.51.100.2 80"];
     let mut run = lab.wharf(&["--ipv4-only", "--name", "names"], &[&words[..], &targets].concat());
-    run.line("ready");
-    let mut flows = flows(lab, "names", "tcp", 5);
-    flows.sort_by(|one, other| other["age_s"].as_f64().partial_cmp(&one["age_s"].as_f64()).expect("numbers"));
+    let ports = run.line("ready ");
+    let flows = flows(lab, "names", "tcp", 5);
+    let from = |port: &str| flows.iter().find(|flow| flow["inside"]["local"]["port"].to_string() == port);
+    let flows: Vec<_> = ports.split(' ').map(|port| from(port).expect("each is told")).collect();
     let names: Vec<_> = flows.iter().map(|flow| text(&flow["name"])).collect();
     // Of the last one it is only known what was looked up last before it.
     assert_eq!(names, ["server.test", "alias.test", "server.test", "files.lan", "server.test"]);
@@ -380,4 +385,14 @@ fn a_run_is_found_by_name_and_number(lab: &Lab) {
     let answers = |name: &str| runs.iter().find(|run| run["name"] == name).map(|run| run["answers"].clone());
     assert_eq!((answers("web"), answers(&name)), (Some(true.into()), Some(false.into())));
     nameless.signal("CONT");
+}
+
+fn a_run_s_network_has_its_name(lab: &Lab) {
+    let mut run = lab.wharf(&["--name", "named"], &[python(), "-c", ANSWER, "0.0.0.0", "8000", "1", "1"]);
+    run.line("ready");
+    let mut rows = told(lab, &["list", "--json", "--in", "named", "listening"]);
+    rows.retain(|row| row["local"]["port"] == 8000);
+    let [row] = &rows[..] else { panic!("one listener: {rows:?}") };
+    assert_eq!(row["network"], "named");
+    assert!(text(&row["owners"][0]["command"]).starts_with("python3"), "{row}");
 }

@@ -7,4 +7,12 @@
 mod lab;
 
 mod flows;
+mod free;
+mod list;
 mod list_oracle;
+mod port;
+mod scene;
+#[cfg(feature = "tui")]
+mod top;
+mod watch;
+mod who;

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use wharf_table::Addr;
 use wharf_table::rows::{Role, Row, State};
 
-use super::Column;
+use super::{Column, uid};
 use crate::render::View;
 
 /// What rows are compared by. What is unknown comes after what is known.
@@ -67,7 +67,7 @@ impl Column {
             Column::User | Column::Unit | Column::Container => {
                 self.word(view, row).map_or(Key::Unknown, Key::Word)
             }
-            Column::Uid => number(row.uid.map(u64::from)),
+            Column::Uid => number(uid(view, row).map(u64::from)),
             Column::Ownerless => number(row.ownerless.map(|why| why as u64)),
             Column::ReceiveQueue => Key::Number(row.receive_queue_bytes.into()),
             Column::SendQueue => Key::Number(row.send_queue_bytes.into()),

@@ -11,7 +11,7 @@ use wharf_host::who::process::Process;
 use wharf_host::who::{self, Answer};
 use wharf_table::Protocol;
 use wharf_table::notation::{Host, Location, Services};
-use wharf_table::rows::Row;
+use wharf_table::rows::{Ownerless, Row};
 
 use super::{FREE, Form, Target, Telling};
 use crate::exit::{self, Failure, USAGE};
@@ -123,7 +123,12 @@ fn refuse(target: &Target, answer: &Answer) -> Result<(), Failure> {
     if answer.processes.is_empty() {
         let ownerless =
             answer.at(&answer.holders).chain(answer.at(&answer.connections)).find_map(|row| row.ownerless);
-        return wrong(&ownerless.map_or_else(|| "no process holds it".to_owned(), |why| why.to_string()));
+        return match ownerless {
+            Some(why @ Ownerless::Hidden) => wrong(&why.to_string()),
+            _ => {
+                wrong("no process is known to hold it (it is the kernel's, or one outside of this container)")
+            }
+        };
     }
     for process in &answer.processes {
         match process.owner.pid {
