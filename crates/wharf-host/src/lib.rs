@@ -5,11 +5,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod free;
+pub mod history;
 pub mod host;
 pub mod pause;
+pub mod registry;
 pub mod run;
 pub mod runs;
 pub mod snapshot;
+pub mod traffic;
 pub mod watch;
 pub mod when;
 pub mod who;

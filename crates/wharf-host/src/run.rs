@@ -12,6 +12,7 @@ mod descriptors;
 mod draining;
 mod echo;
 mod flows;
+mod guard;
 mod lane;
 mod lanes;
 mod log;
@@ -26,7 +27,9 @@ mod streams;
 pub(crate) mod token;
 pub(crate) mod wire;
 
+use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use wharf_stack::stack::Stack;
@@ -42,6 +45,7 @@ use self::control::{About, Control};
 use self::datagrams::Datagrams;
 use self::descriptors::Descriptors;
 use self::echo::Echoes;
+use self::guard::Guard;
 use self::lane::{Lane, Linger};
 use self::lanes::{Lanes, Plan};
 use self::log::Log;
@@ -67,6 +71,14 @@ pub enum RunError {
     /// A port could not be published.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// What was used could not be written down.
+    #[error("write {}: {source}", path.display())]
+    Learned {
+        /// Where.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The loop could not be made, or could not go on.
     #[error("{what}: {source}")]
     Loop {
@@ -82,7 +94,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             RunError::Spawn(error) => error.exit_code(),
-            RunError::Claim(_) | RunError::Loop { .. } => 125,
+            RunError::Claim(_) | RunError::Learned { .. } | RunError::Loop { .. } => 125,
         }
     }
 }
@@ -119,7 +131,9 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         start::gateway(config, &prepared.link, max_connections).map_err(failed("draw random keys"))?;
     let linger = Linger::of(config.queues);
     let addresses = Addresses { v4: config.v4, v6: config.v6 };
-    let plan = Plan { clock, log: &log, addresses, descriptors: &descriptors, stack: &gateway, linger };
+    let guard = Guard::new(config.guard.clone(), start::policy(config));
+    let (descriptors, stack) = (&descriptors, &gateway);
+    let plan = Plan { clock, log: &log, addresses, descriptors, stack, guard: &guard, linger };
     let others = Lanes::begin(&plan, std::mem::take(&mut prepared.queues))
         .map_err(failed("start the loop of another queue"))?;
     let mut stack = Stack::new(gateway, now);
@@ -130,9 +144,12 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     }
     let names = {
         let poller = poller.try_clone().map_err(failed("make the loop"))?;
-        Names::new(config.names(Token::NAMES_BASE), poller, start::random_u64_or_die)
+        let mut names = Names::new(config.names(Token::NAMES_BASE), poller, start::random_u64_or_die);
+        names.guard(guard.clone());
+        names
     };
-    let mut datagrams = Datagrams::new(addresses, descriptors.clone());
+    let mut datagrams = Datagrams::new(addresses, descriptors.clone(), guard.clone());
+    datagrams.publish_from(config.publish_from.clone());
     let mut listeners = Vec::new();
     for port in published {
         let Published { protocol, local, inside, socket, .. } = port;
@@ -157,6 +174,8 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         buffers,
         addresses,
         streams: Streams::new(descriptors.clone()),
+        edition: guard.edition(),
+        guard: guard.clone(),
         asked: 0,
         link_has_more: false,
         linger,
@@ -167,10 +186,11 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         spliced: Spliced::new(addresses, sockets, descriptors.clone()),
         descriptors: descriptors.clone(),
         datagrams,
-        echoes: Echoes::new(addresses, descriptors.clone(), seeds[1]),
+        echoes: Echoes::new(addresses, descriptors.clone(), seeds[1], guard.clone()),
         resolver: Resolver::new(names),
         control: control.ok(),
         listeners,
+        publish_from: config.publish_from.clone(),
         handed_has_more: false,
         waiting: Vec::new(),
         spare: Some(spare),
@@ -183,7 +203,24 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     let dropped = traffic.as_mut().and_then(|traffic| traffic.sent_dropped(INTERFACE)).unwrap_or(0);
     pump.lane.stack.count_drops(DropReason::ProgramQueueFull, dropped);
     pump.finish();
+    if let Some(path) = &config.learn {
+        write_learned(path, &guard)?;
+    }
     Ok(exit)
+}
+
+/// Writes down what a run has used. The file is whole or not there.
+fn write_learned(path: &Path, guard: &Guard) -> Result<(), RunError> {
+    let failed = |source| RunError::Learned { path: path.to_owned(), source };
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let beside = PathBuf::from(name);
+    let written = fs::write(&beside, guard.learned().to_string()).and_then(|()| fs::rename(&beside, path));
+    written.map_err(|error| {
+        // What could not be renamed is not left.
+        let _ = fs::remove_file(&beside);
+        failed(error)
+    })
 }
 
 /// Tells where a port is open: always when it was chosen, else to who wants to know.

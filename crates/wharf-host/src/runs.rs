@@ -10,10 +10,15 @@
 
 mod conversation;
 mod flow;
+mod owners;
+mod policy;
 mod status;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
@@ -21,6 +26,7 @@ use thiserror::Error;
 use wharf_sys::socket::unix;
 
 pub use self::flow::{End, Ends, Flow, FlowOwner};
+pub use self::policy::{Change, Judgement, Policy, RuleHits, decide, policy};
 pub use self::status::{Published, Status};
 use crate::run::control::socket_name;
 
@@ -31,6 +37,8 @@ const FLOWS_PATIENCE: Duration = Duration::from_secs(60);
 const STATUS_MAX: usize = 1 << 20;
 const FLOWS_MAX: usize = 1 << 30;
 
+/// What a run's init is called.
+const INIT_NAME: &[u8] = b"wharf-init";
 /// Where the kernel lists the UNIX sockets of this network namespace.
 const SOCKETS: &str = "/proc/net/unix";
 /// `__SO_ACCEPTCON`: the socket listens (include/linux/net.h).
@@ -75,6 +83,14 @@ pub enum RunsError {
         /// How long that was waited for.
         patience: Duration,
     },
+    /// It does not do what it was asked.
+    #[error("ask run {name:?}: {why}")]
+    Refused {
+        /// Its name.
+        name: String,
+        /// What it says.
+        why: String,
+    },
     /// What it answers can't be read.
     #[error("ask run {name:?}: its answer can't be read: {why} (is process {pid} another version of wharf?)")]
     Unreadable {
@@ -96,16 +112,27 @@ fn there(runs: &[String]) -> String {
 }
 
 impl Run {
-    /// The run's init, process 1 of its own processes: the way into its namespaces.
+    /// The run's init, process 1 of its own processes: the way into its namespaces. Only this is believed that the kernel
+    /// confirms; also a run that does not answer has one.
     pub fn init_pid(&self) -> Option<u32> {
-        let pid = self.status.as_ref()?.init_pid;
-        (parent_of(pid) == Some(self.pid)).then_some(pid)
+        match &self.status {
+            Some(status) => (parent_of(status.init_pid) == Some(self.pid)).then_some(status.init_pid),
+            None => init_of(self.pid),
+        }
     }
 
     /// The number of the run's network namespace, as [`Network::inode`](wharf_table::rows::Network) has it. Only the run's user
     /// and root are told.
     pub fn network_inode(&self) -> Option<u64> {
         fs::metadata(format!("/proc/{}/ns/net", self.init_pid()?)).ok().map(|file| file.ino())
+    }
+
+    fn silent(&self) -> RunsError {
+        RunsError::Silent { name: self.name.clone(), pid: self.pid, patience: FLOWS_PATIENCE }
+    }
+
+    fn unreadable(&self, error: &serde_json::Error) -> RunsError {
+        RunsError::Unreadable { name: self.name.clone(), pid: self.pid, why: error.to_string() }
     }
 
     /// Whether it is meant by a name or the number of its process.
@@ -119,11 +146,23 @@ impl Run {
 /// # Errors
 /// [`RunsError::Unlisted`].
 pub fn list() -> Result<Vec<Run>, RunsError> {
+    let (mut runs, sockets): (Vec<Run>, Vec<OwnedFd>) = found()?.into_iter().unzip();
+    let call = |socket| conversation::Call::new(socket, "{\"do\":\"status\"}\n", STATUS_MAX);
+    let calls = sockets.into_iter().map(call).collect();
+    let answers = conversation::hold(calls, STATUS_PATIENCE);
+    for (run, answer) in runs.iter_mut().zip(answers) {
+        run.status = answer.and_then(|answer| Status::parse(&answer));
+    }
+    runs.sort_by_key(|run| (run.status.as_ref().map(|status| status.since.clone()), run.pid));
+    Ok(runs)
+}
+
+/// The runs of this user, for root those of all, none of which was asked anything yet, each with a connection to it.
+fn found() -> Result<Vec<(Run, OwnedFd)>, RunsError> {
     let me = rustix::process::geteuid();
-    let found = fs::read(SOCKETS).map_err(RunsError::Unlisted)?;
-    let mut calls = Vec::new();
+    let list = fs::read(SOCKETS).map_err(RunsError::Unlisted)?;
     let mut runs = Vec::new();
-    for name in names_in(&String::from_utf8_lossy(&found)) {
+    for name in names_in(&String::from_utf8_lossy(&list)) {
         let Some((uid, run)) = parse_name(&name) else { continue };
         if !me.is_root() && uid != me.as_raw() {
             continue;
@@ -131,17 +170,10 @@ pub fn list() -> Result<Vec<Run>, RunsError> {
         let Ok(socket) = unix::connect(name.as_bytes()) else { continue };
         let Ok(unix::Peer { pid: Some(pid), uid: owner }) = unix::peer(&socket) else { continue };
         // Whoever listens there under another's number is no run.
-        if owner != uid {
-            continue;
+        if owner == uid {
+            runs.push((Run { name: run.to_owned(), pid, uid, status: None, socket: name }, socket));
         }
-        runs.push(Run { name: run.to_owned(), pid, uid, status: None, socket: name });
-        calls.push(conversation::Call::new(socket, "{\"do\":\"status\"}\n", STATUS_MAX));
     }
-    let answers = conversation::hold(calls, STATUS_PATIENCE);
-    for (run, answer) in runs.iter_mut().zip(answers) {
-        run.status = answer.and_then(|answer| Status::parse(&answer));
-    }
-    runs.sort_by_key(|run| (run.status.as_ref().map(|status| status.since.clone()), run.pid));
     Ok(runs)
 }
 
@@ -159,7 +191,7 @@ pub fn find(name: &str) -> Result<Vec<Run>, RunsError> {
     Ok(found)
 }
 
-/// The flows of these runs, run after run.
+/// The flows of these runs, run after run, with the processes that hold them as far as this user may see them.
 ///
 /// # Errors
 /// [`RunsError::Silent`] and [`RunsError::Unreadable`], of a run that is still there. One that has ended meanwhile has no flows.
@@ -175,22 +207,16 @@ pub fn flows(runs: &[Run]) -> Result<Vec<Flow>, RunsError> {
         runs.iter().filter_map(|run| Some((run, call(run)?))).collect();
     let (called, calls): (Vec<&Run>, Vec<_>) = called.into_iter().unzip();
     let mut flows = Vec::new();
-    for (run, answer) in called.into_iter().zip(conversation::hold(calls, FLOWS_PATIENCE)) {
-        let Some(answer) = answer else {
-            if parent_of(run.pid).is_none() {
-                continue;
-            }
-            let (name, pid) = (run.name.clone(), run.pid);
-            return Err(RunsError::Silent { name, pid, patience: FLOWS_PATIENCE });
-        };
-        let mut of_run = flow::parse(&answer).map_err(|error| RunsError::Unreadable {
-            name: run.name.clone(),
-            pid: run.pid,
-            why: error.to_string(),
-        })?;
-        flows.append(&mut of_run);
+    for (run, answer) in called.iter().zip(conversation::hold(calls, FLOWS_PATIENCE)) {
+        flows.push(match answer {
+            Some(answer) => flow::parse(&answer).map_err(|error| run.unreadable(&error))?,
+            // It has ended meanwhile.
+            None if parent_of(run.pid).is_none() => Vec::new(),
+            None => return Err(run.silent()),
+        });
     }
-    Ok(flows)
+    owners::find(&called, &mut flows);
+    Ok(flows.into_iter().flatten().collect())
 }
 
 /// The names of control sockets in the kernel's list of UNIX sockets.
@@ -218,6 +244,50 @@ fn parse_name(socket: &str) -> Option<(u32, &str)> {
     let (uid, pid) = (uid.parse().ok()?, pid.parse().ok()?);
     // As wharf writes it, and no other way.
     (first == "wharf" && is_name(name) && socket_name(uid, pid, name) == socket).then_some((uid, name))
+}
+
+/// That a port of the host is published by a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The run's name.
+    pub run: String,
+    /// The program's port that it leads to.
+    pub inside_port: u16,
+    /// The option that asked for it.
+    pub rule: String,
+}
+
+/// The run that publishes a port of the host, as far as it answers: its wharf is one of the processes that hold the socket.
+pub fn publication(protocol: &str, local: SocketAddr, holders: &[u32]) -> Option<Publication> {
+    let is_it = |port: &&Published| port.protocol == protocol && port.local == local;
+    list().ok()?.into_iter().filter(|run| holders.contains(&run.pid)).find_map(|run| {
+        let Published { inside_port, rule, .. } = run.status.as_ref()?.published.iter().find(is_it)?.clone();
+        Some(Publication { run: run.name, inside_port, rule })
+    })
+}
+
+/// The names of the runs of this user, for root of all, by the numbers of their network namespaces. Nobody is asked anything, so
+/// that a run which is stopped holds up nobody.
+pub fn network_names() -> BTreeMap<u64, String> {
+    let mut names: BTreeMap<u64, String> = BTreeMap::new();
+    let found = found().unwrap_or_default();
+    for run in found.into_iter().map(|(run, _)| run) {
+        let Some(inode) = run.network_inode() else { continue };
+        // Of two that are called the same, the second is told from the first.
+        let is_taken = names.values().any(|name| *name == run.name);
+        let name = if is_taken { format!("{}-{}", run.name, run.pid) } else { run.name };
+        names.insert(inode, name);
+    }
+    names
+}
+
+/// The init of the wharf with this number: its child of that name.
+fn init_of(wharf: u32) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{wharf}/task/{wharf}/children")).ok()?;
+    let is_init = |pid: &u32| {
+        fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_ascii_end() == INIT_NAME)
+    };
+    children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).find(is_init)
 }
 
 /// The parent of a process; `None` when it is gone.

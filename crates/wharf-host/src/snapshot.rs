@@ -11,9 +11,9 @@
 
 mod groups;
 mod kernel;
-mod networks;
+pub(crate) mod networks;
 mod owners;
-mod processes;
+pub(crate) mod processes;
 mod roles;
 
 use std::io;
@@ -103,9 +103,25 @@ pub enum SnapshotError {
 /// # Errors
 /// The kernel does not list its sockets, or a network that was asked for by name is not there.
 pub fn take(ask: &Ask) -> Result<Rows, SnapshotError> {
-    let mut rows = Rows { users: processes::users(), ..Rows::default() };
+    let users = processes::users();
+    let mut rows = Rows::default();
+    match ask.owners {
+        Owners::Unasked => {
+            list(ask, &mut rows)?;
+            owners::unasked(&mut rows);
+        }
+        Owners::Asked => owners::Look::new(&users).around(&mut rows, |rows| list(ask, rows))?,
+    }
+    let groups = rows.rows.iter().filter_map(|row| Some(row.cgroup?.get())).collect();
+    rows.groups = groups::by_number(groups);
+    rows.users = users;
+    Ok(rows)
+}
+
+/// Lists the sockets of all networks that are asked for.
+fn list(ask: &Ask, rows: &mut Rows) -> Result<(), SnapshotError> {
     let places = networks::open(&ask.networks, &mut rows.hidden)?;
-    let mut lister = kernel::Lister::new(ask, &mut rows);
+    let mut lister = kernel::Lister::new(ask, rows);
     for (at, mut place) in places.into_iter().enumerate() {
         let network = NetworkId(u16::try_from(at).unwrap_or(u16::MAX));
         let listed = lister.list(&mut place.vantage, network);
@@ -114,11 +130,5 @@ pub fn take(ask: &Ask) -> Result<Rows, SnapshotError> {
         lister.add_network(place.network);
     }
     lister.finish();
-    match ask.owners {
-        Owners::Unasked => owners::unasked(&mut rows),
-        Owners::Asked => owners::fill(&mut rows),
-    }
-    let groups = rows.rows.iter().filter_map(|row| Some(row.cgroup?.get())).collect();
-    rows.groups = groups::by_number(groups);
-    Ok(rows)
+    Ok(())
 }

@@ -8,8 +8,20 @@
 //!
 //! Deliberately absent: who is told. An [`Event`] stands by itself; printing and recording are others' work.
 
+mod clock;
 mod event;
 mod ledger;
+mod limits;
+mod listening;
+mod people;
+mod quick;
+mod states;
+mod watcher;
+mod whole;
 
 pub use event::{Change, Event, Source};
+pub(crate) use event::{alone, give_owners};
 pub use ledger::Ledger;
+pub use limits::Limits;
+pub use watcher::{Config, QUICK, Turn, WatchError, Watcher};
+pub use whole::Sampler;

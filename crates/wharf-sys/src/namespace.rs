@@ -60,6 +60,27 @@ pub fn enter_network(path: &Path) -> io::Result<()> {
     Ok(rustix::thread::move_into_link_name_space(file.as_fd(), Some(kind))?)
 }
 
+/// Does `work` in another network namespace, on a thread that is gone afterwards: this thread stays where it is. What was opened
+/// there can be used from anywhere.
+///
+/// # Errors
+/// As [`enter_network`].
+pub fn in_network<T: Send>(path: &Path, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let inside = || enter_network(path).map(|()| work());
+    std::thread::scope(|scope| scope.spawn(inside).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Moves this process into the user namespace that `path` is (`/proc/PID/ns/user`): it is root of it afterwards, and has lost what
+/// rights it had outside. Only for a process with one thread.
+///
+/// # Errors
+/// As [`enter_network`]; `EINVAL` with other threads.
+pub fn enter_user(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    Ok(rustix::thread::move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::User))?)
+}
+
 /// The number of the interface `name` of this network namespace.
 ///
 /// # Errors

@@ -5,6 +5,8 @@
 
 pub mod destroyed;
 mod interfaces;
+pub mod lookup;
+pub mod nftables;
 mod receive;
 pub mod route;
 pub mod rule;

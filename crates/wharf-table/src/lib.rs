@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod ephemeral;
 pub mod flow;
 pub mod hash;
+pub mod nearest;
 pub mod notation;
 pub mod owner;
 pub mod policy;

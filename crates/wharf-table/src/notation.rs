@@ -7,6 +7,7 @@
 //! - an endpoint: `192.0.2.1:443`, `[2001:db8::1]:443`;
 //! - one end as people write and paste it ([`Location`]): with a zone, without a port, from ss or tcpdump, a URL;
 //! - an address with its network ([`Cidr`]): `10.0.2.100/24`, `fd00::1/64`;
+//! - what a rule stands for ([`Target`](crate::policy::Target)): `example.org:443`, `*.example.net`, `10.0.0.0/8`, `host:5432`;
 //! - what is published ([`PublishSpec`]): `[ADDRESS:]HOSTPORT[-END]:PORT[-END][/tcp|/udp]`.
 //!
 //! What holds a letter is a service name, everything else a number (RFC 6335, section 5.1, asks a name to hold one). An
@@ -19,6 +20,7 @@ mod location;
 mod port;
 mod ports;
 mod publish;
+mod rule;
 pub mod scheme;
 pub(crate) mod split;
 mod zone;
@@ -29,6 +31,7 @@ pub use location::{Host, Location, LocationError};
 pub use port::{PortError, PortSpec, parse_port, parse_ports};
 pub use ports::Ports;
 pub use publish::{PublishError, PublishSpec};
+pub use rule::TargetError;
 pub use zone::Zone;
 
 use crate::port::Port;

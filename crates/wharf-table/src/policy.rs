@@ -4,6 +4,15 @@
 //! own loopback, link-local ranges, the metadata services of clouds, and addresses that are no unicast destination.
 //! An IPv6 address that carries an IPv4 address for a translator (NAT64, 6to4) is judged by both.
 
+mod hostname;
+mod index;
+mod rule;
+mod rules;
+
+pub use hostname::{Hostname, HostnameError, NamePattern};
+pub use rule::{Action, Hidden, Limits, Peer, Rule, Target};
+pub use rules::{Decision, Ground, Outcome, Question, RuleId, Rules, Shown};
+
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -25,6 +34,18 @@ pub struct Policy {
     pub host: Vec<Addr>,
     /// Ports of the host's loopback that may be reached through [`Policy::host`].
     pub allow_host: Vec<PortSpec>,
+    /// Who decides about what can be opened by name.
+    pub judge: Judge,
+}
+
+/// Who decides about the host's loopback, link-local addresses and metadata services.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Judge {
+    /// The policy, by what it has.
+    #[default]
+    Policy,
+    /// The owner of the stack, who is told of each flow that wants to open: the policy lets them pass.
+    Owner,
 }
 
 /// The answer of a policy.
@@ -111,8 +132,27 @@ impl Policy {
         self.host.contains(&addr)
     }
 
+    /// Whether an address can be opened by naming it; what carries another address within is not.
+    fn is_left_to_the_owner(&self, addr: Addr) -> bool {
+        self.ground(addr) == Ground::Host
+            || matches!(never(addr), Some(DenyReason::LinkLocal | DenyReason::Metadata))
+    }
+
+    /// Whether an address is open by itself, for [`Rules`].
+    pub fn ground(&self, addr: Addr) -> Ground {
+        if self.is_host(addr) {
+            return Ground::Host;
+        }
+        let carried = embedded_v4(addr);
+        let closed = |addr| never(addr).is_some() || self.is_host(addr);
+        if never(addr).is_some() || carried.is_some_and(closed) { Ground::Closed } else { Ground::Open }
+    }
+
     fn verdict(&self, tuple: &Tuple) -> Verdict {
         let target = tuple.remote;
+        if self.judge == Judge::Owner && self.is_left_to_the_owner(target.addr) {
+            return Verdict::Allow;
+        }
         if self.is_host(target.addr) {
             let opens = |spec: &PortSpec| {
                 Port::new(target.port).is_some_and(|port| spec.covers(tuple.protocol, port))
@@ -178,7 +218,7 @@ mod tests {
     fn policy() -> Policy {
         let host = ["10.0.2.2", "fd00::2"].map(|addr| addr.parse::<IpAddr>().unwrap().into());
         let allow_host = ["8000-8010", "53/udp"].map(|spec| PortSpec::parse(spec, &no_services).unwrap());
-        Policy { host: host.into(), allow_host: allow_host.into() }
+        Policy { host: host.into(), allow_host: allow_host.into(), judge: Judge::Policy }
     }
 
     #[test]
@@ -234,6 +274,25 @@ mod tests {
         assert_eq!(decide(&policy(), Protocol::Tcp), Verdict::Deny(DenyReason::Host));
         assert_eq!(decide(&policy(), Protocol::Icmp), Verdict::Deny(DenyReason::Host));
         assert_eq!(decide(&Policy::default(), Protocol::Tcp), Verdict::Allow, "nothing stands for the host");
+    }
+
+    #[test]
+    fn an_owner_decides_about_what_can_be_named_and_nothing_else() {
+        let policy = Policy { judge: Judge::Owner, ..policy() };
+        for (target, ground, left) in [
+            ("10.0.2.2:80", Ground::Host, true),
+            ("169.254.169.254:80", Ground::Closed, true),
+            ("[fe80::1]:80", Ground::Closed, true),
+            ("127.0.0.1:80", Ground::Closed, false),
+            ("224.0.0.251:5353", Ground::Closed, false),
+            ("[64:ff9b::169.254.169.254]:80", Ground::Closed, false),
+            ("[64:ff9b::10.0.2.2]:80", Ground::Closed, false),
+            ("192.0.2.1:80", Ground::Open, true),
+        ] {
+            let tuple = to(target, Protocol::Tcp);
+            assert_eq!(policy.ground(tuple.remote.addr), ground, "{target}");
+            assert_eq!(policy.decide(&tuple, &mut Silent) == Verdict::Allow, left, "{target}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The build turns the registry into a sorted text with two indices beside it (see `build.rs`), so that nothing is
 //! parsed at start and a look-up touches a few pages. A name says what is registered, never what runs there.
 
+pub mod common;
+
 use core::cmp::Ordering;
 
 use crate::port::Port;
@@ -40,6 +42,49 @@ pub fn name(port: Port, protocol: Protocol) -> Option<&'static str> {
         alias = alias.or(Some(record.name));
     }
     alias
+}
+
+/// What the registry says of a port for a protocol (RFC 6335, section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// It is a service's.
+    Assigned,
+    /// It may be assigned to one that asks.
+    Unassigned,
+    /// It is kept, or known under no service name.
+    Reserved,
+    /// It is a Dynamic port, which never is anybody's.
+    NotAssignable,
+}
+
+impl Status {
+    /// That of a row with this name and description.
+    pub fn of(name: &str, description: &str) -> Status {
+        const FREE: [&str; 6] =
+            ["unassigned", "(unassigned)", "de-registered", "removed", "de-commissioned", "decomissioned"];
+        let starts =
+            |word: &&str| description.get(..word.len()).is_some_and(|it| it.eq_ignore_ascii_case(word));
+        match name {
+            "" if FREE.iter().any(starts) => Status::Unassigned,
+            "" => Status::Reserved,
+            _ => Status::Assigned,
+        }
+    }
+
+    /// That of a port without a row.
+    pub const fn without_row(port: u16) -> Status {
+        if port >= 49152 { Status::NotAssignable } else { Status::Unassigned }
+    }
+
+    /// The stable name, as JSON prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Status::Assigned => "assigned",
+            Status::Unassigned => "unassigned",
+            Status::Reserved => "reserved",
+            Status::NotAssignable => "not_assignable",
+        }
+    }
 }
 
 /// One row of the registry. What the registry leaves empty is empty here.
@@ -88,12 +133,17 @@ impl Record {
         self.column(0)
     }
 
+    /// What the registry says of its ports.
+    pub fn status(&self) -> Status {
+        Status::of(self.name, self.description())
+    }
+
     /// The DCCP service code, in decimal.
     pub fn service_code(&self) -> &'static str {
         self.column(1)
     }
 
-    /// The references, `rfc9110` say.
+    /// The references, `rfc9110` say, with commas between them.
     pub fn references(&self) -> &'static str {
         self.column(2)
     }
@@ -145,6 +195,34 @@ pub fn records() -> impl Iterator<Item = Record> {
         offset += line.len() as u32;
         record
     })
+}
+
+/// The rows whose name or description together have each of these words, in whatever case of ASCII. O(length of the
+/// registry), about a millisecond.
+pub fn search<'a>(words: &'a [&'a str]) -> impl Iterator<Item = Record> + 'a {
+    let mut offset = 0;
+    let lines = TEXT.split_inclusive('\n').map(move |line| {
+        let start = offset;
+        offset += line.len() as u32;
+        (start, line)
+    });
+    // Most lines have none of the words anywhere, and need not be taken apart.
+    let candidates = lines.filter(|(_, line)| words.iter().all(|word| contains(line, word)));
+    let records = candidates.map(|(start, _)| Record::read(start));
+    records.filter(|record| {
+        let has = |word: &&str| contains(record.name, word) || contains(record.description(), word);
+        !record.name.is_empty() && words.iter().all(has)
+    })
+}
+
+/// Whether `word` occurs in `text`, in whatever case of ASCII.
+pub fn contains(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    let Some((first, rest)) = word.split_first() else { return true };
+    let Some(last) = text.len().checked_sub(word.len()) else { return false };
+    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    let starts = text[..=last].iter().enumerate().filter(|&(_, &byte)| byte == lower || byte == upper);
+    starts.into_iter().any(|(at, _)| text[at + 1..at + word.len()].eq_ignore_ascii_case(rest))
 }
 
 /// The rows that hold this port, 0 to 65535, in the registry's order.

@@ -9,11 +9,13 @@ mod message;
 mod name;
 mod record;
 mod response;
+mod svcb;
 
 pub use message::{Header, Message, Opcode, Question, Rcode};
 pub use name::{MAX_NAME_LEN, Name, NameRef};
 pub use record::{Edns, Record, RecordClass, RecordData, RecordType, Section};
 pub use response::{Answer, AnswerData, QueryRepr, ResponseRepr};
+pub use svcb::Service;
 
 /// The port of DNS, over UDP and TCP.
 pub const PORT: u16 = 53;

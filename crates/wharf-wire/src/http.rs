@@ -10,15 +10,21 @@
 //! host of the request target (a server ought to take the target's, RFC 9112, section 3.2.2, and many take the other), white
 //! space before a colon or in front of a line, a lone CR, and HTTP/1.1 without `Host` (RFC 9112, section 3.2).
 //!
-//! Deliberately not here: the bodies and further requests of a connection. Those may ask for another host, and who lets a
-//! connection pass by its first head has not seen them: let [`Head::form`] and one request per connection decide, or read on.
-//! The names of HTTP/2 are compressed by a state that its frames build up (RFC 7541); it is known by its preface and no more.
+//! A connection may carry many requests, each of which may ask for another host: who lets it pass by its first head has not seen
+//! the others. [`Requests`] reads them all, as far as the bodies between them end at one place for every server.
+//!
+//! Deliberately not here: what the server answers, and so whether it agreed to `Upgrade` or CONNECT. The names of HTTP/2, which
+//! are compressed by a state that its frames build up (RFC 7541): it is known by its preface and no more.
 
+mod body;
 mod head;
+mod requests;
 
 use alloc::vec::Vec;
 
+pub use body::Body;
 pub use head::{Form, Head};
+pub use requests::{Next, Requests};
 
 use crate::Malformed;
 
@@ -85,18 +91,23 @@ impl HeadReader {
     /// Costs the length of `bytes`, and once that of the head.
     pub fn push(&mut self, mut bytes: &[u8]) -> &Http {
         while self.answer == Http::NeedMore && !bytes.is_empty() {
-            let room = MAX_HEAD_LEN - self.skipped - self.head.len();
-            if room == 0 {
-                self.answer = Http::Malformed(Malformed::TooLong);
-                break;
-            }
-            // To the end of a line, so that what stands behind the head is not held.
-            let to = bytes.iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |at| at + 1);
-            let (part, rest) = bytes.split_at(to.min(room));
-            bytes = rest;
-            self.answer = self.take(part);
+            let (taken, _) = self.push_line(bytes);
+            bytes = &bytes[taken..];
         }
         &self.answer
+    }
+
+    /// As [`HeadReader::push`], but with no more of `bytes` than to the end of a line; how many that were.
+    fn push_line(&mut self, bytes: &[u8]) -> (usize, &Http) {
+        let room = MAX_HEAD_LEN - self.skipped - self.head.len();
+        if room == 0 {
+            self.answer = Http::Malformed(Malformed::TooLong);
+            return (bytes.len(), &self.answer);
+        }
+        // So that what stands behind the head is not held.
+        let to = bytes.iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |at| at + 1).min(room);
+        self.answer = self.take(&bytes[..to]);
+        (to, &self.answer)
     }
 
     /// What is known so far.

@@ -81,8 +81,8 @@ pub enum Quic<'a> {
 /// Reads the datagrams of a client as they come.
 #[derive(Clone, Debug, Default)]
 pub struct InitialReader {
-    /// The oldest first.
-    connections: ArrayVec<Connection, MAX_CONNECTIONS>,
+    /// At most [`MAX_CONNECTIONS`], the oldest first. A flow that is not QUIC's holds nothing.
+    connections: Vec<Connection>,
 }
 
 /// One connection: all that is sealed with the keys of one identifier.
@@ -91,7 +91,7 @@ struct Connection {
     /// The identifier that the client chose for its first packet.
     dcid: ArrayVec<u8, MAX_CID_LEN>,
     /// The keys of a version, and those of the other when the two have agreed on it (RFC 9368, section 2.3).
-    keys: ArrayVec<(Version, Keys), 2>,
+    keys: Vec<(Version, Keys)>,
     /// The packet number after the largest so far.
     expected: u64,
     crypto: Crypto,
@@ -101,7 +101,7 @@ impl Connection {
     fn new(packet: &Initial<'_>) -> Connection {
         let mut dcid = ArrayVec::new();
         dcid.extend(packet.dcid.iter().copied());
-        Connection { dcid, keys: ArrayVec::new(), expected: 0, crypto: Crypto::default() }
+        Connection { dcid, keys: Vec::with_capacity(1), expected: 0, crypto: Crypto::default() }
     }
 
     /// The frames of `packet`, if it is one of this connection.
@@ -194,7 +194,7 @@ impl InitialReader {
             (None, Some(frames)) => frames,
             (None, None) | (Some(_), Some(_)) => return Err(Malformed::Sealed),
         };
-        if self.connections.is_full() {
+        if self.connections.len() >= MAX_CONNECTIONS {
             let whole = self.connections.iter().position(|connection| connection.crypto.hello().is_some());
             self.connections.remove(whole.ok_or(Malformed::Crowded)?);
         }

@@ -5,17 +5,27 @@
 mod flows;
 mod host;
 mod list;
+mod policy;
+mod port;
 mod ps;
 mod run;
+#[cfg(feature = "tui")]
+mod top;
+mod watch;
 mod who;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::flows::FlowsArgs;
 pub(crate) use self::host::HostArgs;
 pub(crate) use self::list::ListArgs;
+pub(crate) use self::policy::PolicyArgs;
+pub(crate) use self::port::PortArgs;
 pub(crate) use self::ps::PsArgs;
 pub(crate) use self::run::RunArgs;
+#[cfg(feature = "tui")]
+pub(crate) use self::top::TopArgs;
+pub(crate) use self::watch::WatchArgs;
 pub(crate) use self::who::WhoArgs;
 
 const HELP: &str = "\
@@ -69,6 +79,9 @@ pub(crate) enum Verb {
     /// Run a host of wharf's own stack, driven by JSON lines
     Host(HostArgs),
 
+    /// Tell what a port is registered as, and where a name leads
+    Port(PortArgs),
+
     /// Show the endpoints of this host and who holds them
     #[command(visible_alias = "ls")]
     List(ListArgs),
@@ -81,4 +94,30 @@ pub(crate) enum Verb {
 
     /// List the runs that are there
     Ps(PsArgs),
+
+    /// The rules of a run, or other ones for it
+    Policy(PolicyArgs),
+
+    /// Tell what happens to endpoints as it happens, and record it
+    Watch(WatchArgs),
+
+    /// Show ports with their talkers on a page, busiest first
+    #[cfg(feature = "tui")]
+    Top(TopArgs),
+}
+
+impl Args {
+    /// Reads what was typed.
+    ///
+    /// # Errors
+    /// What the parser does not take, or a wish for help.
+    pub(crate) fn read() -> Result<Args, clap::Error> {
+        let mut command = Args::command();
+        let matches = command.clone().try_get_matches()?;
+        let mut args = Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        if let (Verb::Run(run), Some((_, matches))) = (&mut args.verb, matches.subcommand()) {
+            run.note_order(matches);
+        }
+        Ok(args)
+    }
 }

@@ -9,12 +9,13 @@ mod args;
 mod exit;
 mod render;
 mod services;
+#[cfg(feature = "tui")]
+mod tui;
 mod verbs;
 
 use std::alloc::System;
 use std::process::ExitCode;
 
-use clap::Parser;
 use wharf_host::HugePages;
 
 use self::args::{Args, Verb};
@@ -23,13 +24,18 @@ use self::args::{Args, Verb};
 static ALLOCATOR: HugePages<System> = HugePages::above(System);
 
 fn main() -> ExitCode {
-    let result = match Args::try_parse() {
+    let result = match Args::read() {
         Ok(Args { verb: Verb::Run(typed) }) => verbs::run::run(typed),
         Ok(Args { verb: Verb::Host(typed) }) => verbs::host::host(typed),
+        Ok(Args { verb: Verb::Port(typed) }) => verbs::port::port(typed),
         Ok(Args { verb: Verb::List(typed) }) => verbs::list::list(typed),
         Ok(Args { verb: Verb::Who(typed) }) => verbs::who::who(typed),
         Ok(Args { verb: Verb::Flows(typed) }) => verbs::flows::flows(typed),
+        Ok(Args { verb: Verb::Policy(typed) }) => verbs::policy::policy(typed),
         Ok(Args { verb: Verb::Ps(typed) }) => verbs::ps::ps(typed),
+        Ok(Args { verb: Verb::Watch(typed) }) => verbs::watch::watch(typed),
+        #[cfg(feature = "tui")]
+        Ok(Args { verb: Verb::Top(typed) }) => verbs::top::top(typed),
         Err(error) => exit::usage(&error),
     };
     result.unwrap_or_else(|failure| failure.report())

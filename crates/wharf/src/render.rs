@@ -8,6 +8,7 @@
 
 pub(crate) mod column;
 pub(crate) mod csv;
+pub(crate) mod event;
 pub(crate) mod flows;
 pub(crate) mod json;
 pub(crate) mod live;

@@ -5,31 +5,64 @@ use std::fs;
 
 use wharf_table::{Port, Protocol};
 
+/// Where the host keeps them.
+pub(crate) const PATH: &str = "/etc/services";
+
 /// The file, read when the first name is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct LocalServices {
     text: OnceCell<String>,
 }
 
+/// A line of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LocalService<'a> {
+    /// The service's name.
+    pub(crate) name: &'a str,
+    /// Its port.
+    pub(crate) port: u16,
+    /// Its protocol, `tcp` say.
+    pub(crate) protocol: &'a str,
+    /// Other names that are good for it.
+    pub(crate) aliases: Vec<&'a str>,
+}
+
 impl LocalServices {
+    fn text(&self) -> &str {
+        self.text.get_or_init(|| fs::read_to_string(PATH).unwrap_or_default())
+    }
+
     /// The port of a service: the first line with its name, or with the name as an alias.
     pub(crate) fn port(&self, name: &str, protocol: Protocol) -> Option<Port> {
-        find(
-            self.text.get_or_init(|| fs::read_to_string("/etc/services").unwrap_or_default()),
-            name,
-            protocol,
-        )
+        find(self.text(), name, protocol)
+    }
+
+    /// Every line that names a service.
+    pub(crate) fn all(&self) -> impl Iterator<Item = LocalService<'_>> {
+        lines(self.text())
     }
 }
 
-fn find(text: &str, name: &str, protocol: Protocol) -> Option<Port> {
-    text.lines().find_map(|line| {
+fn lines(text: &str) -> impl Iterator<Item = LocalService<'_>> {
+    text.lines().filter_map(|line| {
         let mut words = line.split('#').next()?.split_ascii_whitespace();
-        let (service, at) = (words.next()?, words.next()?);
-        let (port, of) = at.split_once('/')?;
-        let named = service == name || words.any(|alias| alias == name);
-        (named && of == protocol.to_string()).then(|| Port::new(port.parse().ok()?))?
+        let (name, at) = (words.next()?, words.next()?);
+        let (port, protocol) = at.split_once('/')?;
+        Some(LocalService { name, port: port.parse().ok()?, protocol, aliases: words.collect() })
     })
+}
+
+fn find(text: &str, name: &str, protocol: Protocol) -> Option<Port> {
+    let protocol = protocol.to_string();
+    let is_it = |line: &LocalService<'_>| line.protocol == protocol && line.is_called(name);
+    lines(text).find(is_it).and_then(|line| Port::new(line.port))
+}
+
+impl LocalService<'_> {
+    /// Whether this is its name or an alias of it.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
 }
 
 #[cfg(test)]

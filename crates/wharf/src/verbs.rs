@@ -3,6 +3,8 @@
 pub(crate) mod flows;
 pub(crate) mod host;
 pub(crate) mod list;
+pub(crate) mod policy;
+pub(crate) mod port;
 pub(crate) mod ps;
 mod read;
 pub(crate) mod run;
@@ -14,3 +16,6 @@ fn note(what: &str) {
     // Nobody is left to tell when standard error is gone.
     let _ = writeln!(std::io::stderr(), "wharf: {what}");
 }
+#[cfg(feature = "tui")]
+pub(crate) mod top;
+pub(crate) mod watch;

@@ -8,15 +8,17 @@ mod host_network;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wharf_stack::stack::GatewayAddresses;
 use wharf_table::Addr;
-use wharf_table::notation::{Cidr, PortSpec, PublishSpec};
+use wharf_table::notation::{Cidr, PortSpec, Ports, PublishSpec};
+use wharf_table::policy::{Action, Peer, Rule, Rules, Target};
 use wharf_wire::dns::Name;
 
 pub use self::error::ConfigError;
 pub use self::host_network::HostNetwork;
+pub use super::guard::{Denial, GuardConfig, Mode, PolicyFile};
 use super::names::NamesConfig;
 use super::names::resolv::ResolvConf;
 pub use super::spawn::{LinkChoice, RootMap};
@@ -131,6 +133,12 @@ pub struct Typed {
     pub name: Option<String>,
     /// `--allow-host`.
     pub allow_host: Vec<PortSpec>,
+    /// `--allow`, `--deny`, `--default`, `--policy` and what comes of a denial.
+    pub guard: GuardConfig,
+    /// `--publish-from`.
+    pub publish_from: Vec<Cidr>,
+    /// `--learn`.
+    pub learn: Option<PathBuf>,
     /// `--link`.
     pub link: Option<Impairment>,
     /// `--root`.
@@ -170,6 +178,12 @@ pub struct Lowered {
     pub publish: Vec<PublishSpec>,
     /// The ports of the host's loopback that may be reached.
     pub allow_host: Vec<PortSpec>,
+    /// Who may talk to whom.
+    pub guard: GuardConfig,
+    /// Whose clients published ports take; empty for everybody's.
+    pub publish_from: Vec<Cidr>,
+    /// Where what was used is written down.
+    pub learn: Option<PathBuf>,
     /// What is wrong with the program's link.
     pub link: Option<Impairment>,
     /// Who the program is inside.
@@ -227,7 +241,10 @@ impl Typed {
             buffer,
             name: self.name,
             publish: self.publish,
-            allow_host: self.allow_host,
+            allow_host: self.allow_host.clone(),
+            guard: with_host_ports(self.guard, &self.allow_host),
+            publish_from: self.publish_from,
+            learn: self.learn,
             link: self.link.filter(|link| !link.is_none()),
             root: self.root.unwrap_or(RootMap::Keep),
             device: self.device.unwrap_or(LinkChoice::Auto),
@@ -335,6 +352,20 @@ impl Lowered {
         let servers: Vec<IpAddr> = [&self.v4, &self.v6].into_iter().flatten().map(|of| of.dns.ip()).collect();
         ResolvConf::parse(&String::from_utf8_lossy(&text)).for_client(&servers)
     }
+}
+
+/// The rules, with a word for each port of the host's loopback that was opened before all others.
+fn with_host_ports(guard: GuardConfig, ports: &[PortSpec]) -> GuardConfig {
+    if guard.is_idle() || ports.is_empty() {
+        return guard;
+    }
+    let allow = |spec: &PortSpec| {
+        let ports = Ports::range(spec.ports.first().number(), spec.ports.last().number());
+        let protocol = Some(spec.protocol);
+        Rule::new(Action::Allow, Target { program: None, peer: Peer::Host, ports, protocol })
+    };
+    let rules = ports.iter().map(allow).chain(guard.rules.rules().iter().cloned()).collect();
+    GuardConfig { rules: Rules::new(rules, guard.rules.default_action()), ..guard }
 }
 
 /// How many queues a link has on a machine with so many processors: the program wants as many as wharf does.

@@ -10,6 +10,9 @@
 //! |---|---|
 //! | `{"do":"status"}` | the run's name, processes, addresses, published ports, counters |
 //! | `{"do":"flows"}` | every flow |
+//! | `{"do":"policy"}` | the rules in force, and how often each was used |
+//! | `{"do":"reload","text":"..."}` | other rules come into force, all at once: a policy file, with ports as numbers |
+//! | `{"do":"decide","protocol":"tcp","name":"...","addresses":["..."],"port":443}` | what the rules say of it |
 //!
 //! # Invariants
 //! - Only the run's own user and root are heard. The kernel says who asks.
@@ -20,6 +23,7 @@ mod about;
 mod answer;
 mod client;
 mod document;
+mod policy;
 
 use std::io;
 use std::os::fd::OwnedFd;

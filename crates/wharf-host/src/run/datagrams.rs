@@ -29,6 +29,7 @@ use wharf_sys::socket;
 use wharf_sys::socket::datagram::DatagramBuffers;
 use wharf_sys::socket::error_queue::{self, ErrorOrigin, QueuedError};
 use wharf_table::drop::DropCounters;
+use wharf_table::notation::Cidr;
 use wharf_table::{Addr, DropReason, Endpoint, Instant, Protocol, Tuple};
 
 use self::gathered::Gathered;
@@ -39,6 +40,7 @@ use self::outward::Outbox;
 use super::addresses::{Addresses, Family};
 use super::descriptors::{Descriptor, Descriptors};
 use super::flows::Count;
+use super::guard::{Gate, Guard, Passes, Ruling};
 use super::token::Token;
 
 /// How long a mapping stays that never had a reply.
@@ -96,6 +98,9 @@ pub(super) struct Datagrams {
     deadlines: BinaryHeap<Reverse<(Instant, u32)>>,
     failures: Vec<Failure>,
     drops: DropCounters,
+    passes: Passes,
+    /// Whose clients published ports take; empty for everybody's.
+    publish_from: Vec<Cidr>,
     outbox: Outbox,
     inward: Gathered<Inward>,
     batch: Option<DatagramBuffers>,
@@ -103,7 +108,7 @@ pub(super) struct Datagrams {
 }
 
 impl Datagrams {
-    pub(super) fn new(addresses: Addresses, descriptors: Descriptors) -> Datagrams {
+    pub(super) fn new(addresses: Addresses, descriptors: Descriptors, guard: Guard) -> Datagrams {
         Datagrams {
             addresses,
             descriptors,
@@ -114,11 +119,18 @@ impl Datagrams {
             deadlines: BinaryHeap::new(),
             failures: Vec::new(),
             drops: DropCounters::default(),
+            passes: Passes::new(guard, Protocol::Udp),
+            publish_from: Vec::new(),
             outbox: Outbox::default(),
             inward: Gathered::default(),
             batch: None,
             work: Vec::new(),
         }
+    }
+
+    /// Takes clients of published ports from these networks only; from all where there are none.
+    pub(super) fn publish_from(&mut self, networks: Vec<Cidr>) {
+        self.publish_from = networks;
     }
 
     /// Takes a published socket that serves `internal`.
@@ -146,6 +158,14 @@ impl Datagrams {
             self.failures.push(Failure { offender: None, error, tuple, payload: datagram.payload.to_vec() });
             return self.drops.count(DropReason::NoListener);
         }
+        let pair = (datagram.source, datagram.destination);
+        let segment = Some(datagram.gso_size);
+        let waited = match self.passes.outward(now, pair, datagram.payload, segment) {
+            Gate::Passes => Vec::new(),
+            Gate::PassesAfter(waited) => waited,
+            Gate::Waits => return,
+            Gate::Denied => return self.deny(datagram),
+        };
         let key = match self.by_internal.get(&datagram.source) {
             Some(&key) => key,
             None => match self.open(now, datagram.source, poller) {
@@ -156,7 +176,25 @@ impl Datagrams {
                 }
             },
         };
-        self.gather(now, key, self.addresses.outside(datagram.destination), datagram);
+        let target = self.addresses.outside(datagram.destination);
+        for payload in &waited {
+            self.gather(now, key, target, &DatagramIn { payload, gso_size: 0, ..*datagram });
+        }
+        self.gather(now, key, target, datagram);
+    }
+
+    /// The rules keep a datagram here.
+    fn deny(&mut self, datagram: &DatagramIn<'_>) {
+        if let Some(error) = self.passes.guard().denial().error() {
+            let (tuple, payload) = (tuple_of(datagram), datagram.payload.to_vec());
+            self.failures.push(Failure { offender: None, error, tuple, payload });
+        }
+        self.drops.count(DropReason::DestinationDenied);
+    }
+
+    /// What was denied, or would have been.
+    pub(super) fn poll_denied(&mut self) -> Option<(Tuple, Box<Ruling>)> {
+        self.passes.poll_denied()
     }
 
     /// There is no socket for a newcomer: it is told so at once, as by a port that is closed.
@@ -292,8 +330,13 @@ impl Datagrams {
     ) -> Option<Inward> {
         let mapping = &mut self.mappings[key as usize];
         if mapping.kind == Kind::Outward {
-            mapping.on_received(now, bytes, gso_size);
-            return Some(Inward { source: self.addresses.inside(from)?, destination: mapping.internal });
+            let (source, destination) = (self.addresses.inside(from)?, mapping.internal);
+            if self.passes.inward(now, (destination, source)) == Gate::Denied {
+                self.drops.count(DropReason::DestinationDenied);
+                return None;
+            }
+            self.mappings[key as usize].on_received(now, bytes, gso_size);
+            return Some(Inward { source, destination });
         }
         let served = mapping.internal;
         if let Some(&alias) = self.aliases.get(&(key, from)) {
@@ -302,6 +345,11 @@ impl Datagrams {
                 client.received.add(bytes, gso_size);
             }
             return Some(Inward { source: alias, destination: served });
+        }
+        let addr = Addr::from(from.ip().to_canonical());
+        if !self.publish_from.is_empty() && !self.publish_from.iter().any(|network| network.contains(addr)) {
+            self.drops.count(DropReason::DestinationDenied);
+            return None;
         }
         let family = if from.is_ipv4() == served.addr.is_v4() { Family::Same } else { Family::Other };
         let (mut shown, _) = self.addresses.published(from, served.port, family)?;

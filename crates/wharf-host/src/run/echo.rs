@@ -25,6 +25,7 @@ use super::addresses::Addresses;
 use super::datagrams::{family_of, icmp_error};
 use super::descriptors::{Descriptor, Descriptors, is_shortage};
 use super::flows::Count;
+use super::guard::{Denial, Gate, Guard, Passes, Ruling};
 use super::token::Token;
 
 /// How long an identifier is kept after its last request (RFC 5508, REQ-2: at least 60 s).
@@ -70,10 +71,11 @@ pub(super) struct Echoes {
     batch: Option<DatagramBuffers>,
     work: Vec<u32>,
     next_ident: u16,
+    passes: Passes,
 }
 
 impl Echoes {
-    pub(super) fn new(addresses: Addresses, descriptors: Descriptors, seed: u64) -> Echoes {
+    pub(super) fn new(addresses: Addresses, descriptors: Descriptors, seed: u64, guard: Guard) -> Echoes {
         Echoes {
             addresses,
             descriptors,
@@ -84,7 +86,13 @@ impl Echoes {
             batch: None,
             work: Vec::new(),
             next_ident: seed as u16,
+            passes: Passes::new(guard, Protocol::Icmp),
         }
+    }
+
+    /// What was denied, or would have been.
+    pub(super) fn poll_denied(&mut self) -> Option<(Tuple, Box<Ruling>)> {
+        self.passes.poll_denied()
     }
 
     pub(super) fn has_work(&self) -> bool {
@@ -97,6 +105,15 @@ impl Echoes {
     /// What the host said when it gave no socket; the program has been told, and this is how it could be had.
     pub(super) fn send(&mut self, now: Instant, request: &DatagramIn<'_>, poller: &Poller) -> io::Result<()> {
         if request.payload.len() < HEADER_LEN {
+            return Ok(());
+        }
+        let pair = (request.source, request.destination);
+        if self.passes.outward(now, pair, request.payload, None) == Gate::Denied {
+            // A RST is nothing that a ping knows.
+            if self.passes.guard().denial() != Denial::Silent {
+                let error = IcmpError::Unreachable(Unreachable::Prohibited);
+                self.relayed.push((None, error, tuple_of(request), request.payload.to_vec()));
+            }
             return Ok(());
         }
         let key = match self.by_internal.get(&request.source) {

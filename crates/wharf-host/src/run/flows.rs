@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 
 use wharf_stack::tcp;
 use wharf_table::drop::DropCounters;
+use wharf_table::policy::Hostname;
 use wharf_table::rows::State;
 use wharf_table::{Instant, Tuple};
 
@@ -100,6 +101,8 @@ pub(super) struct Flow {
     pub(super) received: Count,
     pub(super) condition: Condition,
     pub(super) opened: Instant,
+    /// The rule that let it through, and the name that it was judged by, where somebody was asked.
+    pub(super) judged: Option<(Box<str>, Option<Hostname>)>,
 }
 
 /// Some of the flows of a holder.
@@ -219,6 +222,7 @@ mod tests {
             received: Count::default(),
             condition: Condition::Established,
             opened: Instant::ZERO,
+            judged: None,
         }
     }
 

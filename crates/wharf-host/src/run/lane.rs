@@ -15,14 +15,16 @@ use wharf_stack::stack::{ConnId, Event, Stack};
 use wharf_sys::epoll::{Poller, Ready};
 use wharf_sys::frame::{BATCH_BYTES, FrameBuffers};
 use wharf_table::drop::DropCounters;
+use wharf_table::policy::{Outcome, Shown};
 use wharf_table::table::Found;
 use wharf_table::trace::Silent;
 use wharf_table::{DropReason, Endpoint, Instant, Protocol, Tuple};
 
 use super::addresses::Addresses;
 use super::clock::Clock;
+use super::guard::Guard;
 use super::log::Log;
-use super::streams::Streams;
+use super::streams::{Admitted, Streams};
 use super::wire::Wire;
 pub(super) use linger::Linger;
 
@@ -39,6 +41,9 @@ pub(super) struct Lane {
     pub(super) buffers: FrameBuffers,
     pub(super) addresses: Addresses,
     pub(super) streams: Streams,
+    pub(super) guard: Guard,
+    /// That of the rules by which its flows were judged.
+    pub(super) edition: u64,
     /// How many connections the program has asked for here.
     pub(super) asked: u64,
     /// Whether the link may hold more frames than were read.
@@ -141,15 +146,48 @@ impl Lane {
         refused.into_iter().for_each(|tuple| self.log.flow("refused", tuple, None));
     }
 
+    /// Whether a flow may open, and what is to be seen of it first; one that may not is refused here.
+    fn ask_guard(&mut self, now: Instant, id: ConnId, tuple: &Tuple) -> Option<Admitted> {
+        if self.guard.is_open() {
+            return Some(None);
+        }
+        let ruling = self.guard.decide(now, tuple, Shown::NotYet);
+        if ruling.denied {
+            self.log.denied(tuple, &ruling);
+        }
+        if ruling.outcome == Outcome::Deny {
+            self.stack.refuse(now, id, self.guard.denial().refusal());
+            return None;
+        }
+        Some(Some((self.guard.clone(), ruling)))
+    }
+
+    /// Ends what other rules deny that have come into force.
+    pub(super) fn follow_guard(&mut self, now: Instant) {
+        let edition = self.guard.edition();
+        if edition != self.edition {
+            self.edition = edition;
+            self.streams.rejudge(now, &self.guard, &mut self.stack);
+        }
+    }
+
+    /// Tells which flows have shown what is denied.
+    pub(super) fn tell_denied(&mut self) {
+        while let Some((tuple, ruling)) = self.streams.poll_denied() {
+            self.log.denied(&tuple, &ruling);
+        }
+    }
+
     /// Takes what the stack tells of a connection between the program and the host.
     pub(super) fn on_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Incoming(id) => {
                 self.asked += 1;
                 let tuple = self.stack.tuple(id);
+                let Some(admitted) = self.ask_guard(now, id, &tuple.reversed()) else { return };
                 let target = self.addresses.outside(tuple.local);
                 self.log.flow("open", tuple.reversed(), Some(target));
-                let refused = self.streams.dial(now, id, target, &self.poller, &mut self.stack);
+                let refused = self.streams.dial(now, id, (target, admitted), &self.poller, &mut self.stack);
                 refused.into_iter().for_each(|tuple| self.log.flow("refused", tuple, None));
             }
             // The one listener, for DNS, has no backlog.

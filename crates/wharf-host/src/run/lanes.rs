@@ -36,6 +36,7 @@ use super::addresses::Addresses;
 use super::clock::Clock;
 use super::control::{Ask, Reply};
 use super::descriptors::Descriptors;
+use super::guard::Guard;
 use super::lane::{Lane, Linger};
 use super::log::Log;
 use super::start;
@@ -52,6 +53,7 @@ pub(super) struct Plan<'a> {
     pub(super) addresses: Addresses,
     pub(super) descriptors: &'a Descriptors,
     pub(super) stack: &'a Config,
+    pub(super) guard: &'a Guard,
     pub(super) linger: Linger,
 }
 
@@ -230,6 +232,8 @@ impl Plan<'_> {
             buffers,
             addresses: self.addresses,
             streams: Streams::new(self.descriptors.clone()),
+            guard: self.guard.clone(),
+            edition: self.guard.edition(),
             asked: 0,
             link_has_more: false,
             linger: self.linger,

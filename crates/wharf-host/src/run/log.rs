@@ -6,8 +6,11 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use wharf_table::Tuple;
+use wharf_table::policy::Outcome;
 
+use super::clock;
 use super::config::{Style, Verbosity};
+use super::guard::Ruling;
 
 /// Which way the bytes of a flow go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +108,63 @@ impl Log {
             }
             (Style::Text, _) => format!("{what} {tuple}"),
         });
+    }
+}
+
+impl Log {
+    /// Tells that a flow was denied, or would have been.
+    pub(super) fn denied(&self, tuple: &Tuple, ruling: &Ruling) {
+        self.always(&match self.style {
+            Style::Json => {
+                let mut line = flow_json(what_of(ruling), *tuple, None, Path::Frames);
+                line["name"] = ruling.name.as_ref().map_or(Value::Null, |name| json!(name.as_str()));
+                line["rule"] = json!(ruling.rule_text);
+                line["time"] = json!(clock::rfc_3339_now());
+                line.to_string()
+            }
+            Style::Text => {
+                let name = ruling.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+                format!(
+                    "{} {} to {}{name}: {}",
+                    words_of(ruling),
+                    tuple.protocol,
+                    tuple.remote,
+                    rule_of(ruling)
+                )
+            }
+        });
+    }
+
+    /// Tells that a name was not answered, or would not have been.
+    pub(super) fn denied_name(&self, name: &str, ruling: &Ruling) {
+        self.always(&match self.style {
+            Style::Json => json!({
+                "event": what_of(ruling),
+                "protocol": "dns",
+                "name": name,
+                "rule": ruling.rule_text,
+                "time": clock::rfc_3339_now(),
+            })
+            .to_string(),
+            Style::Text => format!("{} the look-up of {name}: {}", words_of(ruling), rule_of(ruling)),
+        });
+    }
+}
+
+fn what_of(ruling: &Ruling) -> &'static str {
+    if ruling.outcome == Outcome::Deny { "denied" } else { "would_deny" }
+}
+
+fn words_of(ruling: &Ruling) -> &'static str {
+    if ruling.outcome == Outcome::Deny { "denied" } else { "would deny" }
+}
+
+/// The rule, or why there is none.
+fn rule_of(ruling: &Ruling) -> String {
+    match (&ruling.rule_text, ruling.rule) {
+        (Some(text), Some(_)) => format!("rule {text}"),
+        (Some(_), None) => "no rule allows it".to_owned(),
+        (None, _) => "the rules can't be read".to_owned(),
     }
 }
 

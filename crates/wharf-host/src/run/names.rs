@@ -12,6 +12,7 @@
 //!
 //! Deliberately absent: a cache (the host's resolver has one), DNSSEC validation (AD, CD and DO pass through), zone transfers.
 
+mod asked;
 mod exchange;
 mod hosts;
 mod local;
@@ -33,6 +34,7 @@ use wharf_sys::epoll::{Interest, Poller};
 use wharf_table::{Addr, Instant};
 use wharf_wire::dns::{AnswerData, Message, Name, Question, RecordData, RecordType};
 
+use self::asked::Asked;
 use self::exchange::{Exchange, Key, Outcome, Waiter};
 use self::hosts::Hosts;
 use self::local::{Local, LocalAnswer};
@@ -41,6 +43,7 @@ use self::reply::Taken;
 use self::resolv::{Order, ResolvConf};
 use self::upstream::Via;
 use self::watched::Watched;
+use super::guard::{Guard, Ruling};
 
 /// The most questions that are under way.
 const EXCHANGES_MAX: usize = 1024;
@@ -100,6 +103,10 @@ pub struct Names {
     penalties: HashMap<SocketAddr, Instant>,
     rotation: usize,
     answers: VecDeque<(ClientToken, Vec<u8>)>,
+    /// Who says which names may be asked for.
+    guard: Guard,
+    /// Names that were not answered, and why.
+    denials: VecDeque<(String, Ruling)>,
     remembered: Remembered,
     room: Vec<u8>,
 }
@@ -128,9 +135,21 @@ impl Names {
             penalties: HashMap::new(),
             rotation: 0,
             answers: VecDeque::new(),
+            guard: Guard::default(),
+            denials: VecDeque::new(),
             remembered: Remembered::default(),
             room: Vec::new(),
         }
+    }
+
+    /// Asks `guard` from now on which names may be asked for, and tells it what is answered.
+    pub(super) fn guard(&mut self, guard: Guard) {
+        self.guard = guard;
+    }
+
+    /// A name that was not answered, or would not have been, and why.
+    pub(super) fn poll_denial(&mut self) -> Option<(String, Ruling)> {
+        self.denials.pop_front()
     }
 
     /// Takes a message that came from a client. Whether there will be an answer, by [`Names::poll_answer`], sooner or later:
@@ -148,15 +167,21 @@ impl Names {
             Taken::Query(query, question) => {
                 self.hosts.refresh();
                 let limit = reply::limit(&query, transport);
-                match self.local.answer(self.hosts.value(), &question) {
-                    Some(answer) => {
-                        self.learn_local(now, &question, &answer);
-                        self.answers.push_back((client, reply::local(&query, answer, limit)));
+                match self.examine(now, &query, &question) {
+                    Asked::No(answer) => {
+                        self.answers.push_back((client, reply::local(&query, answer, limit)))
                     }
-                    None => {
-                        let waiter = Waiter { client, id: query.header().id, limit };
-                        self.forward(now, &query, waiter, transport);
-                    }
+                    asked => match self.local.answer(self.hosts.value(), &question) {
+                        Some(answer) => {
+                            self.learn_local(now, &question, &answer);
+                            self.answer(now, client, reply::local(&query, answer, limit));
+                        }
+                        None => {
+                            let spelled = asked.spelled(&question);
+                            let waiter = Waiter { client, id: query.header().id, limit, spelled };
+                            self.forward(now, &asked.message(&query), waiter, transport);
+                        }
+                    },
                 }
             }
         }
@@ -164,8 +189,8 @@ impl Names {
     }
 
     /// Asks the host's name servers, or joins who has asked the same.
-    fn forward(&mut self, now: Instant, query: &Message<'_>, waiter: Waiter, transport: Transport) {
-        let mut bytes = query.bytes().to_vec();
+    fn forward(&mut self, now: Instant, query: &[u8], waiter: Waiter, transport: Transport) {
+        let mut bytes = query.to_vec();
         bytes[..2].fill(0);
         let via = match transport {
             Transport::Udp { .. } => Via::Udp,
@@ -173,12 +198,14 @@ impl Names {
         };
         let key: Key = (via, Rc::from(bytes));
         let shared = self.by_query.get(&key).and_then(|&index| self.exchanges.get_mut(index));
-        let joined = shared.is_some_and(|exchange| exchange.join(waiter));
+        let joined = shared.is_some_and(|exchange| exchange.join(waiter.clone()));
         if joined {
             return;
         }
         if self.exchanges.len() >= EXCHANGES_MAX || self.by_query.contains_key(&key) {
-            self.answers.push_back((waiter.client, reply::failure(query, waiter.id)));
+            if let Ok(query) = Message::parse(&key.1) {
+                self.answers.push_back((waiter.client, reply::failure(&query, waiter.id)));
+            }
             return;
         }
         self.resolv_conf.refresh();
@@ -253,7 +280,9 @@ impl Names {
             if let Some(answer) = exchange.answer() {
                 self.learn(now, answer);
             }
-            self.answers.extend(exchange.into_answers());
+            for (client, answer) in exchange.into_answers() {
+                self.answer(now, client, answer);
+            }
         }
     }
 

@@ -8,6 +8,7 @@
 //! Invariant: the loop sleeps only when no flow has work that could go on without a new event.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use wharf_stack::stack::{DatagramIn, DatagramSink, Event};
 use wharf_sys::epoll::{Interest, Poller, Ready};
 use wharf_sys::signal::{Origin, Signals};
 use wharf_sys::socket;
-use wharf_table::{DropReason, Endpoint, Instant, Protocol, Tuple};
+use wharf_table::notation::Cidr;
+use wharf_table::{Addr, DropReason, Endpoint, Instant, Protocol, Tuple};
 
 use super::addresses::Family;
 use super::control::Control;
@@ -61,6 +63,8 @@ pub(super) struct Pump {
     /// Where others ask what the run does; none where it could not be opened.
     pub(super) control: Option<Control>,
     pub(super) listeners: Vec<Listener>,
+    /// Whose clients they take; empty for everybody's.
+    pub(super) publish_from: Vec<Cidr>,
     /// Whether other lanes may have more for this one.
     pub(super) handed_has_more: bool,
     /// Listeners at which more clients may wait.
@@ -278,6 +282,8 @@ impl Pump {
         self.on_events(now);
         self.lane.streams.work(now, &mut self.lane.stack);
         self.on_events(now);
+        self.lane.follow_guard(now);
+        self.tell_denied();
         let Lane { stack, wire, log, .. } = &mut self.lane;
         self.datagrams.work(now, stack, wire);
         self.echoes.work(stack, wire);
@@ -288,6 +294,20 @@ impl Pump {
             log.once_in_any_case("descriptors", &advice);
         }
         stack.poll_frames(now, wire);
+    }
+
+    /// Tells what was denied: flows, and names that were not answered.
+    fn tell_denied(&mut self) {
+        self.lane.tell_denied();
+        while let Some((name, ruling)) = self.resolver.names.poll_denial() {
+            self.lane.log.denied_name(&name, &ruling);
+        }
+        while let Some((tuple, ruling)) = self.datagrams.poll_denied() {
+            self.lane.log.denied(&tuple, &ruling);
+        }
+        while let Some((tuple, ruling)) = self.echoes.poll_denied() {
+            self.lane.log.denied(&tuple, &ruling);
+        }
     }
 
     fn on_events(&mut self, now: Instant) {
@@ -321,13 +341,25 @@ impl Pump {
             let listener = &self.listeners[index as usize];
             let inside = listener.inside;
             match socket::accept(&listener.socket) {
-                Ok(Some((socket, peer))) => self.on_accepted(now, Client { socket, peer, inside }),
+                Ok(Some((socket, peer))) if self.takes(peer) => {
+                    self.on_accepted(now, Client { socket, peer, inside });
+                }
+                Ok(Some((socket, peer))) => {
+                    self.lane.log.line(|| format!("refused client {peer}: --publish-from leaves it out"));
+                    streams::reset(&socket);
+                }
                 Ok(None) => return false,
                 // No descriptor is left, or no memory: the newcomer can't stay.
                 Err(error) => self.turn_away(index, &error),
             }
         }
         true
+    }
+
+    /// Whether published ports are there for this client.
+    fn takes(&self, peer: SocketAddr) -> bool {
+        let addr = Addr::from(peer.ip().to_canonical());
+        self.publish_from.is_empty() || self.publish_from.iter().any(|network| network.contains(addr))
     }
 
     /// Leads a client to the program past the link where that can be, and where its pair of addresses is not in use on the link.

@@ -16,7 +16,7 @@ use wharf_sys::netlink::route::Prefix;
 use wharf_sys::process::OpenFiles;
 use wharf_sys::signal::{Inherited, Signals};
 use wharf_sys::tap::Offload;
-use wharf_table::policy::Policy;
+use wharf_table::policy::{Judge, Policy};
 use wharf_table::{Addr, HashKey, Port, PortRange, Protocol};
 
 use super::config::{Lowered, PastLink};
@@ -99,7 +99,6 @@ pub(super) fn processors() -> usize {
 /// What the stack of a run's gateway is to be like, in each of the lanes.
 pub(super) fn gateway(config: &Lowered, link: &Link, max_connections: usize) -> io::Result<Config> {
     let Lowered { v4, v6, .. } = *config;
-    let host = [v4, v6].into_iter().flatten().map(|of| of.host).collect();
     let mut link_local = [0; 16];
     link_local[..2].copy_from_slice(&[0xfe, 0x80]);
     link_local[15] = 2;
@@ -120,7 +119,7 @@ pub(super) fn gateway(config: &Lowered, link: &Link, max_connections: usize) -> 
             v4,
             v6,
             link_local: Addr::v6(link_local),
-            policy: Policy { host, allow_host: config.allow_host.clone() },
+            policy: policy(config),
         }),
         medium: Medium::Ethernet,
         hardware_address: GATEWAY_HARDWARE,
@@ -133,6 +132,13 @@ pub(super) fn gateway(config: &Lowered, link: &Link, max_connections: usize) -> 
         table_key: random_key()?,
         isn_key: random_key()?,
     })
+}
+
+/// What is closed by itself in a run.
+pub(super) fn policy(config: &Lowered) -> Policy {
+    let host = [config.v4, config.v6].into_iter().flatten().map(|of| of.host).collect();
+    let judge = if config.guard.is_idle() { Judge::Policy } else { Judge::Owner };
+    Policy { host, allow_host: config.allow_host.clone(), judge }
 }
 
 /// Opens the name server's ports in a new stack.

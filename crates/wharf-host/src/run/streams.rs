@@ -10,6 +10,7 @@
 
 mod draining;
 mod handed;
+mod held;
 mod listed;
 
 use std::collections::VecDeque;
@@ -27,7 +28,9 @@ use wharf_sys::socket::{self, Connecting, Family, Switch};
 use wharf_table::{Endpoint, Instant, Tuple};
 
 use self::draining::Draining;
+use self::held::Held;
 use super::descriptors::{Descriptor, Descriptors};
+use super::guard::{Guard, Ruling};
 use super::token::Token;
 
 /// Bytes moved in one direction of one stream before the next stream has its turn.
@@ -61,6 +64,8 @@ struct Stream {
     left: bool,
     /// Waits in the list of work.
     queued: bool,
+    /// What was said of it, where somebody was asked; a byte of the program may wait for more to be said.
+    held: Option<Box<Held>>,
     /// What else to try where a published port is refused by the program in this family.
     fallback: Option<(Endpoint, Endpoint)>,
 }
@@ -82,14 +87,19 @@ pub(super) struct Streams {
     /// How many of them there are.
     count: usize,
     work: VecDeque<ConnId>,
+    /// Flows that have shown what is denied.
+    denied: VecDeque<(Tuple, Box<Ruling>)>,
     /// Set when the program has ended.
     draining: Option<Box<Draining>>,
 }
 
+/// That a flow was let in, and by what. `None` where nobody was asked.
+pub(super) type Admitted = Option<(Guard, Ruling)>;
+
 impl Streams {
     pub(super) fn new(descriptors: Descriptors) -> Streams {
-        let (streams, work) = (Vec::new(), VecDeque::new());
-        Streams { descriptors, streams, count: 0, work, draining: None }
+        let (work, denied) = (VecDeque::new(), VecDeque::new());
+        Streams { descriptors, streams: Vec::new(), count: 0, work, denied, draining: None }
     }
 
     /// Whether a stream waits for its turn.
@@ -129,7 +139,7 @@ impl Streams {
         &mut self,
         now: Instant,
         id: ConnId,
-        target: SocketAddr,
+        (target, admitted): (SocketAddr, Admitted),
         poller: &Poller,
         stack: &mut Stack,
     ) -> Option<Tuple> {
@@ -143,7 +153,10 @@ impl Streams {
             Ok((Stream::new(socket, descriptor, Phase::Connecting), connecting))
         });
         match begun {
-            Ok((stream, connecting)) => {
+            Ok((mut stream, connecting)) => {
+                if let Some((guard, ruling)) = admitted {
+                    stream.held = Some(Held::new(guard, stack.tuple(id).reversed(), ruling));
+                }
                 self.insert(id, stream);
                 if connecting == Connecting::Done {
                     self.on_connected(now, id, stack);
@@ -284,6 +297,9 @@ impl Streams {
 
     /// Writes what is left for the host, since no more can come; what the host does not take waits with the stream.
     fn drain_to_host(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Drained {
+        if let Some(drained) = self.examine_rest(now, id, stack) {
+            return drained;
+        }
         let Some(stream) = self.get_mut(id) else { return Drained::Whole };
         (stream.left, stream.writable) = (true, true);
         stream.write_all_received(now, id, stack);
@@ -304,9 +320,19 @@ impl Streams {
             if stream.phase != Phase::Open {
                 continue;
             }
-            let outcome =
-                if stream.left { stream.last_turn(now, id, stack) } else { stream.turn(now, id, stack) };
-            let outcome = if drains { stream.once_drained(now, id, outcome, stack) } else { outcome };
+            let outcome = match stream.left {
+                true => Ok(stream.last_turn(now, id, stack)),
+                false if !stream.is_held() => Ok(stream.turn(now, id, stack)),
+                false => stream.held_turn(now, id, stack),
+            };
+            let outcome = match outcome {
+                Ok(turn) if drains => stream.once_drained(now, id, turn, stack),
+                Ok(turn) => turn,
+                Err(ruling) => {
+                    self.denied.push_back((stack.tuple(id).reversed(), ruling));
+                    Turn::Broken
+                }
+            };
             match outcome {
                 Turn::Done => {}
                 Turn::Again => self.queue(id),
@@ -363,6 +389,7 @@ impl Stream {
             host_reset: false,
             left: false,
             queued: false,
+            held: None,
             fallback: None,
         }
     }

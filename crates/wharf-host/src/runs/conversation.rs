@@ -10,6 +10,8 @@ use rustix::net::{RecvFlags, SendFlags};
 /// A question to one of them.
 pub(super) struct Call {
     socket: OwnedFd,
+    /// What of the question is not sent yet.
+    question: Vec<u8>,
     answer: Vec<u8>,
     most: usize,
     state: State,
@@ -25,10 +27,31 @@ enum State {
 impl Call {
     /// Asks; the answer has at most so many bytes.
     pub(super) fn new(socket: OwnedFd, question: &str, most: usize) -> Call {
-        // A fresh socket has room for a line.
-        let sent = rustix::net::send(&socket, question.as_bytes(), SendFlags::NOSIGNAL);
-        let state = if sent == Ok(question.len()) { State::Waiting } else { State::Failed };
-        Call { socket, answer: Vec::new(), most, state }
+        let question = question.as_bytes().to_vec();
+        let mut call = Call { socket, question, answer: Vec::new(), most, state: State::Waiting };
+        call.send();
+        call
+    }
+
+    /// Sends what is left of the question, as far as that is taken.
+    fn send(&mut self) {
+        while !self.question.is_empty() {
+            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+            match rustix::net::send(&self.socket, &self.question, flags) {
+                Ok(count) => drop(self.question.drain(..count)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                Err(_) => {
+                    self.state = State::Failed;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What it waits for.
+    fn awaits(&self) -> PollFlags {
+        if self.question.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT }
     }
 
     /// Reads what has come.
@@ -61,7 +84,7 @@ pub(super) fn hold(mut calls: Vec<Call>, patience: Duration) -> Vec<Option<Vec<u
         }
         let ready: Vec<usize> = {
             let mut polled: Vec<PollFd<'_>> =
-                open.iter().map(|&at| PollFd::new(&calls[at].socket, PollFlags::IN)).collect();
+                open.iter().map(|&at| PollFd::new(&calls[at].socket, calls[at].awaits())).collect();
             match rustix::event::poll(&mut polled, Timespec::try_from(left).ok().as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => break,
@@ -69,7 +92,10 @@ pub(super) fn hold(mut calls: Vec<Call>, patience: Duration) -> Vec<Option<Vec<u
             let ready = open.iter().zip(&polled).filter(|(_, polled)| !polled.revents().is_empty());
             ready.map(|(&at, _)| at).collect()
         };
-        ready.into_iter().for_each(|at| calls[at].read(&mut room));
+        for at in ready {
+            calls[at].send();
+            calls[at].read(&mut room);
+        }
     }
     calls.into_iter().map(|call| (call.state == State::Answered).then_some(call.answer)).collect()
 }

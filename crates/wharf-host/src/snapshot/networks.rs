@@ -1,8 +1,8 @@
 //! Which networks there are, what they are called, and how they are entered.
 //!
 //! A network is found through the processes in it and through the names in `/run/netns`. It is called `host` if it is that of the
-//! first process (or of this one, where that can't be told), by its name in `/run/netns`, by the container in it, and else
-//! `net:` and the number of its namespace.
+//! first process (or of this one, where that can't be told), by its name in `/run/netns`, by the run whose it is, by the
+//! container in it, and else `net:` and the number of its namespace.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -27,9 +27,9 @@ const HOST: &str = "host";
 
 /// A network that was entered.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) network: Network,
-    pub(super) vantage: Vantage,
+pub(crate) struct Place {
+    pub(crate) network: Network,
+    pub(crate) vantage: Vantage,
 }
 
 /// A network that was found.
@@ -44,7 +44,7 @@ struct Found {
 ///
 /// # Errors
 /// One that was asked for by name is not there, or can't be entered.
-pub(super) fn open(networks: &Networks, hidden: &mut Vec<String>) -> Result<Vec<Place>, SnapshotError> {
+pub(crate) fn open(networks: &Networks, hidden: &mut Vec<String>) -> Result<Vec<Place>, SnapshotError> {
     match networks {
         Networks::Here => Ok(vec![here()?]),
         Networks::All => all(hidden),
@@ -181,7 +181,7 @@ fn discover() -> (BTreeMap<u64, Found>, usize) {
 /// Gives every network a name of its own.
 fn name_all(found: &mut BTreeMap<u64, Found>) {
     let first = number(Path::new("/proc/1/ns/net")).or_else(|| number(Path::new("/proc/self/ns/net")));
-    let mut names = netns_names();
+    let (mut names, mut runs) = (netns_names(), crate::runs::network_names());
     let mut taken = vec![HOST.to_owned()];
     for (&inode, network) in found {
         if Some(inode) == first {
@@ -192,7 +192,11 @@ fn name_all(found: &mut BTreeMap<u64, Found>) {
             let text = fs::read_to_string(format!("/proc/{}/cgroup", network.pid?)).ok()?;
             groups::of_process(&text).container
         };
-        let name = names.remove(&inode).or_else(container).filter(|name| !taken.contains(name));
+        let name = names
+            .remove(&inode)
+            .or_else(|| runs.remove(&inode))
+            .or_else(container)
+            .filter(|name| !taken.contains(name));
         network.name = name.unwrap_or_else(|| format!("net:{inode}"));
         taken.push(network.name.clone());
     }

@@ -8,7 +8,7 @@ use wharf_table::owner::Owner;
 use crate::snapshot::groups;
 
 /// Names of users by their numbers, out of `/etc/passwd`.
-pub(super) fn users() -> BTreeMap<u32, String> {
+pub(crate) fn users() -> BTreeMap<u32, String> {
     let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let users = text.lines().rev().filter_map(|line| {
         let mut fields = line.split(':');
@@ -20,7 +20,7 @@ pub(super) fn users() -> BTreeMap<u32, String> {
 }
 
 /// The process as an owner.
-pub(super) fn owner(pid: u32, users: &BTreeMap<u32, String>) -> Owner {
+pub(crate) fn owner(pid: u32, users: &BTreeMap<u32, String>) -> Owner {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |name: &str| {
         status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)

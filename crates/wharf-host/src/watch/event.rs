@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use wharf_table::owner::Owner;
-use wharf_table::rows::{OwnerLink, OwnerSpan, ProcessId, Role, Row, Rows, State};
+use wharf_table::rows::{DetailId, OwnerLink, OwnerSpan, ProcessId, Row, Rows, State};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,7 +139,7 @@ pub(crate) fn alone(rows: &Rows, row: &Row) -> Rows {
         one.users.insert(uid, user.to_owned());
     }
     if let Some(detail) = rows.detail(row) {
-        copy.detail = wharf_table::rows::DetailId::from_index(0);
+        copy.detail = DetailId::from_index(0);
         one.details.push(*detail);
     }
     one.rows.push(copy);
@@ -173,9 +173,4 @@ pub(crate) fn is_alive(row: &Row) -> bool {
         State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck => row.inode.is_some(),
         _ => true,
     }
-}
-
-/// Whether it takes connections or datagrams from anybody, or only has a port: what is told by a port and not by a peer.
-pub(crate) fn is_local(row: &Row) -> bool {
-    row.remote.is_none() && matches!(row.role, Role::Listener | Role::Bound)
 }

@@ -21,7 +21,7 @@ use wharf_table::owner::Owner;
 use wharf_table::rows::{Row, Rows, State};
 
 use self::known::{At, Ends, Kept, Key, Known, Place, Standing, give_kept};
-pub(crate) use self::news::Passing;
+pub(crate) use self::news::{Doer, Passing};
 use super::event::{Change, Event, Source, alone, is_alive};
 
 /// What is there, and what has just ended.
@@ -39,8 +39,10 @@ pub struct Ledger {
     recent: HashMap<(Place, Ends), Key>,
     /// What a tracepoint told of and no sample has shown: by ends.
     traced: HashMap<(Place, Ends), Vec<Key>>,
-    /// Connections that listeners took, by ends; in which network is not known.
-    accepted: HashMap<Ends, SystemTime>,
+    /// What came in a network that is not known: connections that listeners took, and what processes opened that have ended.
+    somewhere: HashMap<Ends, news::Hint>,
+    /// Connections that were asked for and refused, by their local port: the kernel forgets their ends before it tells theirs.
+    refused: HashMap<At, Key>,
     /// Sockets that ask to be connected, by their address in the kernel.
     connecting: HashMap<u64, news::Connecting>,
 }
@@ -59,11 +61,6 @@ impl Ledger {
     /// Whether nothing is there.
     pub fn is_empty(&self) -> bool {
         self.there.is_empty()
-    }
-
-    /// Whether the last samples have shown this row's owners or it has none to show.
-    pub(crate) fn is_known(&self, rows: &Rows, row: &Row) -> bool {
-        rows.network(row).is_some_and(|network| self.there.contains_key(&Key::of(Place::of(network), row)))
     }
 
     /// Takes in a whole sample that was begun at `begun`: all that is there. The first one tells nothing by `events`;
@@ -171,7 +168,7 @@ impl Ledger {
             let event = Event::about(one, change, begun, Source::Sample);
             return Some(event.numbered(known.number, Some(known.since)));
         }
-        let born = self.accepted.remove(&Ends::of(row));
+        let born = self.somewhere.remove(&Ends::of(row)).map(|hint| hint.since);
         let since = born.or_else(|| begun.checked_sub(row.age()?)).unwrap_or(begun);
         self.numbers += 1;
         let number = self.numbers;
@@ -260,7 +257,8 @@ impl Ledger {
             keys.retain(|key| there.contains_key(key));
             !keys.is_empty()
         });
-        self.accepted.retain(|_, at| *at >= begun);
+        self.refused.retain(|_, key| there.contains_key(key));
+        self.somewhere.retain(|_, hint| hint.since >= begun);
     }
 }
 

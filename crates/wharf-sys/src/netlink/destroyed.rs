@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use libc::c_int;
 use rustix::io::Errno;
@@ -15,6 +15,7 @@ use wharf_table::rows::{End, Transport};
 use wharf_table::{Addr, Endpoint};
 
 use crate::call::{check, set_option};
+use crate::netlink::sock_diag::Diag;
 
 /// `SKNLGRP_INET_TCP_DESTROY`, `_INET_UDP_`, `_INET6_TCP_`, `_INET6_UDP_`.
 const GROUPS: [c_int; 4] = [1, 2, 3, 4];
@@ -54,16 +55,13 @@ pub struct Destructions {
 }
 
 impl Destructions {
-    /// Begins to listen, in the network namespace of this thread.
+    /// Begins to listen, in the network in which `diag` was opened.
     ///
     /// # Errors
-    /// The kernel has no such groups (`CONFIG_INET_DIAG`), a sandbox forbids it, or no descriptor is left.
-    pub fn listen() -> io::Result<Destructions> {
-        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: the call takes integers only.
-        let fd = check(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_SOCK_DIAG) })?;
-        // SAFETY: the descriptor is new and nobody else's.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    /// The kernel has no such groups (`CONFIG_INET_DIAG`), or a sandbox forbids it.
+    pub fn listen(diag: Diag) -> io::Result<Destructions> {
+        let socket = diag.into_socket();
+        rustix::io::ioctl_fionbio(&socket, true)?;
         // The first is for those who may go beyond the limit.
         set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &ROOM_BYTES)
             .or_else(|_| set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &ROOM_BYTES))?;
@@ -204,7 +202,7 @@ mod tests {
 
     #[test]
     fn sockets_that_end_are_told() {
-        let Ok(mut ended) = Destructions::listen() else {
+        let Ok(mut ended) = Diag::open().and_then(Destructions::listen) else {
             return println!("skipped: no destroy groups here");
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -226,7 +224,7 @@ mod tests {
 
     #[test]
     fn datagram_sockets_are_told_in_both_families() {
-        let Ok(mut ended) = Destructions::listen() else {
+        let Ok(mut ended) = Diag::open().and_then(Destructions::listen) else {
             return println!("skipped: no destroy groups here");
         };
         let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));

@@ -32,10 +32,10 @@ const IFA_F_NODAD: u32 = 0x02;
 const IFA_F_PERMANENT: u32 = 0x80;
 const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 
-const RTA_DST: u16 = 1;
+pub(super) const RTA_DST: u16 = 1;
 pub(super) const RTA_OIF: u16 = 4;
-const RTA_GATEWAY: u16 = 5;
-const RTA_PREFSRC: u16 = 7;
+pub(super) const RTA_GATEWAY: u16 = 5;
+pub(super) const RTA_PREFSRC: u16 = 7;
 pub(super) const RTA_METRICS: u16 = 8;
 pub(super) const RTAX_CC_ALGO: u16 = 16;
 const RT_TABLE_MAIN: u8 = 254;
@@ -264,14 +264,14 @@ fn link(index: u32, flags: u32, change: u32) -> [u8; 16] {
     fixed
 }
 
-fn family(ip: IpAddr) -> u8 {
+pub(super) fn family(ip: IpAddr) -> u8 {
     match ip {
         IpAddr::V4(_) => libc::AF_INET as u8,
         IpAddr::V6(_) => libc::AF_INET6 as u8,
     }
 }
 
-fn put_ip(put: &mut Attributes<'_>, kind: u16, ip: IpAddr) {
+pub(super) fn put_ip(put: &mut Attributes<'_>, kind: u16, ip: IpAddr) {
     match ip {
         IpAddr::V4(ip) => put.put(kind, &ip.octets()),
         IpAddr::V6(ip) => put.put(kind, &ip.octets()),

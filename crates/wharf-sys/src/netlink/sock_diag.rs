@@ -90,6 +90,11 @@ impl Diag {
         Ok(Diag { netlink: Netlink::open_family(libc::NETLINK_SOCK_DIAG)?, room: Room::new() })
     }
 
+    /// The socket alone, for what else can be had of it.
+    pub fn into_socket(self) -> OwnedFd {
+        self.netlink.0
+    }
+
     /// Takes a socket of this kind that was opened elsewhere.
     pub(crate) fn from_socket(socket: OwnedFd) -> Diag {
         Diag { netlink: Netlink::from_socket(socket), room: Room::new() }

@@ -31,6 +31,11 @@ impl Cidr {
         self.prefix_len
     }
 
+    /// Whether it is one address and no more.
+    pub const fn is_single(self) -> bool {
+        self.host_bits() == 0
+    }
+
     /// Whether `addr` is of the same family and in the same network.
     pub fn contains(self, addr: Addr) -> bool {
         addr.is_v4() == self.addr.is_v4() && (value(addr) ^ value(self.addr)) & !self.host_mask() == 0

@@ -117,3 +117,48 @@ fn well_known_names() {
     assert_eq!(name(port(5223), Protocol::Tcp), Some("hpvirtgrp"));
     assert_eq!(name(port(65535), Protocol::Tcp), None);
 }
+
+#[test]
+fn statuses() {
+    use Status::{Assigned, Reserved, Unassigned};
+    let mut counts = BTreeMap::new();
+    for record in records().filter(|record| record.ports().is_some()) {
+        *counts.entry(record.status()).or_insert(0) += record.transports().count().max(1);
+    }
+    assert!(counts[&Assigned] > 11_000);
+    let status = |port: u16| at(port).next().map(|record| record.status());
+    let told = [0, 4, 15, 24, 51, 80, 81, 1023].map(status);
+    let expected = [Reserved, Unassigned, Unassigned, Reserved, Reserved, Assigned, Unassigned, Reserved];
+    assert_eq!(told, expected.map(Some));
+    assert_eq!([Status::without_row(1), Status::without_row(49_152)], [Unassigned, Status::NotAssignable]);
+    // None of those that are without a name is forgotten: they say so, or are kept for something.
+    for record in records().filter(|record| record.name().is_empty()) {
+        let said = record.description().to_ascii_lowercase();
+        let is_free = said.contains("assigned")
+            || said.contains("de-")
+            || said.contains("removed")
+            || said.contains("decom");
+        assert_eq!(record.status() == Unassigned, is_free, "{said}");
+    }
+}
+
+#[test]
+fn words_are_found_anywhere_in_name_and_description() {
+    let found: Vec<Record> = search(&["MULTICAST", "dns"]).collect();
+    assert!(found.iter().any(|it| it.name() == "mdns" && it.ports() == Some((5353, 5353))));
+    for words in [
+        &["multicast", "dns"][..],
+        &["http"],
+        &["x window"],
+        &["p", "q", "z"],
+        &["nothing such"],
+        &["\u{e9}"],
+    ] {
+        let has = |record: &Record| {
+            let (name, said) =
+                (record.name().to_ascii_lowercase(), record.description().to_ascii_lowercase());
+            !name.is_empty() && words.iter().all(|word| name.contains(word) || said.contains(word))
+        };
+        assert!(search(words).eq(records().filter(has)), "{words:?}");
+    }
+}

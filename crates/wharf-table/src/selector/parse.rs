@@ -12,6 +12,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::nearest::nearest;
 use crate::notation::Services;
 use crate::rows::Role;
 use crate::selector::condition::{Condition, Expr, Family, Pattern, Place, Side, Where};
@@ -200,7 +201,7 @@ impl<'a> Parser<'a> {
         if value::service(&token.text, self.services).is_ok() {
             return self.error(token, Why::Service);
         }
-        let nearest = words::nearest(&token.text, words::all());
+        let nearest = nearest(&token.text, words::all());
         self.error(token, Why::Unknown { nearest })
     }
 

@@ -4,6 +4,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::*;
+use crate::nearest::nearest;
 use crate::notation::no_services;
 use crate::port::Port;
 use crate::rows::{End, Network, OwnerLink, OwnerSpan, ProcessId, Role, State, Transport};
@@ -362,12 +363,12 @@ fn words_that_were_perhaps_meant() {
     for word in words::all().filter(|word| word.len() > 4) {
         let missing_one: String =
             word.chars().enumerate().filter(|&(at, _)| at != 2).map(|(_, c)| c).collect();
-        let meant = words::nearest(&missing_one, words::all());
+        let meant = nearest(&missing_one, words::all());
         assert!(meant.is_some(), "{missing_one}");
     }
-    assert_eq!(words::nearest("lsitening", words::all()), Some("listening"));
-    assert_eq!(words::nearest("conatiner", words::all()), Some("container"));
-    assert_eq!(words::nearest("", words::all()), None);
-    assert_eq!(words::nearest(&"a".repeat(10_000), words::all()), None);
+    assert_eq!(nearest("lsitening", words::all()), Some("listening"));
+    assert_eq!(nearest("conatiner", words::all()), Some("container"));
+    assert_eq!(nearest("", words::all()), None);
+    assert_eq!(nearest(&"a".repeat(10_000), words::all()), None);
     assert!(Selector::parse("tcp", &no_services).is_ok());
 }

@@ -9,6 +9,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::endpoint::Addr;
+use crate::nearest::nearest;
 use crate::notation::split::split;
 use crate::notation::{Cidr, Host, Location, LocationError, PortError, Ports, Services};
 use crate::registry;
@@ -16,7 +17,6 @@ use crate::rows::{State, Transport};
 use crate::selector::condition::{Condition, Place, Where};
 use crate::selector::lex::{Kind, Token};
 use crate::selector::narrow::{States, Transports};
-use crate::selector::words;
 use crate::tuple::Protocol;
 
 /// Ports, of a protocol where one was written.
@@ -254,7 +254,7 @@ fn no_such_state(text: &str, part: &str) -> String {
         "big",
     ];
     let quoted = if part == text { String::new() } else { format!("{part:?}: ") };
-    let meant = words::nearest(&part.replace('_', "-"), NAMES.into_iter());
+    let meant = nearest(&part.replace('_', "-"), NAMES.into_iter());
     format!(
         "{quoted}no such state (write {})",
         meant.unwrap_or("established, listen, time-wait, connected...")

@@ -1,6 +1,7 @@
 //! The lines of a request's head (RFC 9112, sections 3 and 5).
 
 use super::Http;
+use super::body::{Body, Fields};
 use crate::Malformed;
 use crate::host_name::Host;
 
@@ -36,6 +37,8 @@ pub struct Head {
     pub port: Option<u16>,
     /// What the target looks like.
     pub form: Form,
+    /// What stands behind the head.
+    pub body: Body,
 }
 
 /// A host and the port beside it.
@@ -47,18 +50,20 @@ impl Head {
     /// # Errors
     /// [`Malformed::Line`] for a line that is none, and for HTTP/1.1 without `Host`; [`Malformed::TwoNames`] for two `Host`
     /// lines, and for one that is not the target's host; [`Malformed::Name`] and [`Malformed::Length`] for what stands where
-    /// a host and a port should.
+    /// a host, a port and the length of the body should.
     pub fn parse(head: &[u8]) -> Result<Head, Malformed> {
         let mut lines =
             head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let request = RequestLine::parse(lines.next().unwrap_or_default())?;
         let (form, target) = request.target_host()?;
         let mut field: Option<&[u8]> = None;
+        let mut fields = Fields::default();
         for line in lines.take_while(|line| !line.is_empty()) {
             let (name, value) = split_field(line)?;
             if name.eq_ignore_ascii_case(b"host") && field.replace(value).is_some() {
                 return Err(Malformed::TwoNames);
             }
+            fields.take(name, value)?;
         }
         // "A client MUST send a Host header field in all HTTP/1.1 request messages" (RFC 9112, section 3.2), and an empty one
         // when the target has no authority.
@@ -73,7 +78,7 @@ impl Head {
             (None, field) => field,
         };
         let (host, port) = chosen.map_or((None, None), |(host, port)| (Some(host), port));
-        Ok(Head { host, port, form })
+        Ok(Head { host, port, form, body: fields.body(request.method, request.minor)? })
     }
 }
 
@@ -137,7 +142,7 @@ fn authority(target: &[u8]) -> Result<&[u8], Malformed> {
 
 /// `name: value`, without white space around the value. None may stand before the colon ("A server MUST reject", RFC 9112,
 /// section 5.1), and none in front of the name, where it would continue the line above (section 5.2).
-fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+pub(super) fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let colon = line.iter().position(|&byte| byte == b':').ok_or(Malformed::Line)?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     let value_fits = value.iter().all(|&byte| byte == b'\t' || byte >= b' ' && byte != 0x7f);
@@ -157,12 +162,13 @@ pub(super) fn unfinished_line(line: &[u8]) -> Http {
     if line.starts_with(SSH_BANNER) {
         return Http::Ssh;
     }
+    // The end of the line may be under way; so may the empty line that is passed over.
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     // Not only tokens: there are servers that take any word, and white space before it, so the end of the line has to tell.
-    let word = line.trim_ascii_start().split(|&byte| byte == b' ').next().unwrap_or_default();
-    let before = line.len() - line.trim_ascii_start().len();
-    let fits = before + word.len() <= MAX_METHOD_LEN && word.iter().all(u8::is_ascii_graphic);
-    // A CR is the beginning of the empty line that may stand in front.
-    if line == b"\r" || fits && !line[..before].contains(&b'\r') { Http::NeedMore } else { Http::NotHttp }
+    let (before, text) = line.split_at(line.len() - line.trim_ascii_start().len());
+    let word = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+    let fits = before.len() + word.len() <= MAX_METHOD_LEN && word.iter().all(u8::is_ascii_graphic);
+    if fits && !before.contains(&b'\r') { Http::NeedMore } else { Http::NotHttp }
 }
 
 /// What a client speaks whose first line is this: [`Http::NeedMore`] when it is that of a request.

@@ -2,6 +2,7 @@ use super::*;
 use crate::host_name::Host;
 use std::format;
 use std::string::{String, ToString};
+use std::vec::Vec;
 
 fn read(text: &str) -> Http {
     HeadReader::new().push(text.as_bytes()).clone()
@@ -10,7 +11,7 @@ fn read(text: &str) -> Http {
 /// The host, the port and the form of a head.
 fn shown(text: &str) -> (Option<String>, Option<u16>, Form) {
     match read(text) {
-        Http::Head(Head { host, port, form }) => (host.map(|host| host.to_string()), port, form),
+        Http::Head(Head { host, port, form, .. }) => (host.map(|host| host.to_string()), port, form),
         other => panic!("{text:?}: {other:?}"),
     }
 }
@@ -170,6 +171,19 @@ fn what_may_become_http_waits() {
 }
 
 #[test]
+fn first_lines_may_be_cut_anywhere() {
+    for line in [" HTTP/1.1", "X", "X Y", " ", "\r", "GET", " GET", "GET / HTTP/1.1", "SSH-", "a\rb", "(\r"] {
+        let line = format!("{line}\r\n");
+        let whole = read(&line);
+        for at in 0..line.len() {
+            let mut reader = HeadReader::new();
+            reader.push(&line.as_bytes()[..at]);
+            assert_eq!(*reader.push(&line.as_bytes()[at..]), whole, "{line:?}, {at}");
+        }
+    }
+}
+
+#[test]
 fn what_is_held_is_bounded() {
     let head = "GET / HTTP/1.1\r\nHost: a\r\nX: ";
     let fill = MAX_HEAD_LEN - head.len() - 4;
@@ -182,4 +196,115 @@ fn what_is_held_is_bounded() {
     assert!(matches!(reader.push(text.as_bytes()), Http::Head(_)));
     assert!(reader.head.len() < 100);
     assert!(matches!(reader.push(b"\0"), Http::Head(Head { host: Some(Host::Name(_)), .. })));
+}
+
+/// All that `Requests` says of `text`, each with what it took: hosts as they are, the rest in brackets.
+fn walk(text: &str, step: usize) -> Vec<(String, String)> {
+    let mut requests = Requests::new();
+    let mut said: Vec<(String, String)> = Vec::new();
+    let (mut at, mut held) = (0, String::new());
+    while at < text.len() {
+        let (taken, next) = requests.take(&text.as_bytes()[at..text.len().min(at + step)]);
+        assert!(taken > 0);
+        held.push_str(&text[at..at + taken]);
+        at += taken;
+        let what = match next {
+            Next::NeedMore => continue,
+            Next::Head(head) => head.host.unwrap().to_string(),
+            Next::Body => "[body]".to_string(),
+            Next::Other => "[other]".to_string(),
+            Next::Malformed(why) => format!("[{why}]"),
+        };
+        match said.last_mut() {
+            Some((last, bytes)) if *last == what && what.starts_with('[') => bytes.push_str(&held),
+            _ => said.push((what, held.clone())),
+        }
+        held.clear();
+    }
+    if !held.is_empty() {
+        said.push(("[held]".to_string(), held));
+    }
+    said
+}
+
+#[track_caller]
+fn walks(parts: &[(&str, &str)]) {
+    let text: String = parts.iter().map(|(_, text)| *text).collect();
+    let expected: Vec<(String, String)> =
+        parts.iter().map(|(what, text)| (what.to_string(), text.to_string())).collect();
+    for step in [1, 2, 3, 7, text.len()] {
+        assert_eq!(walk(&text, step), expected, "{step}");
+    }
+}
+
+#[test]
+fn each_request_of_a_connection() {
+    let get = "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n";
+    walks(&[
+        ("good.test", "GET / HTTP/1.1\r\nHost: good.test\r\n\r\n"),
+        ("evil.test", get),
+        ("evil.test", get),
+    ]);
+    walks(&[
+        ("good.test", "POST / HTTP/1.1\r\nContent-Length: 5\r\nHost: good.test\r\n\r\n"),
+        ("[body]", "GET /"),
+        ("evil.test", "\r\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n"),
+        ("[held]", "GET / HTTP/1.1\r\nHost: evil.test\r\n"),
+    ]);
+    walks(&[
+        ("good.test", "PUT / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\nHost: good.test\r\n\r\n"),
+        ("[body]", "5;a=b\r\nGET /\r\n0a\r\n0123456789\r\n0\r\nX: y\r\n\r\n"),
+        ("evil.test", get),
+    ]);
+}
+
+#[test]
+fn other_protocols_behind_a_request() {
+    let upgrade = "GET / HTTP/1.1\r\nHost: good.test\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n";
+    walks(&[("good.test", upgrade), ("[other]", "\u{1}\u{2}GET / HTTP/1.1\r\n")]);
+    walks(&[("good.test", upgrade), ("evil.test", "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n")]);
+    let connect = "CONNECT good.test:443 HTTP/1.1\r\nHost: good.test\r\n\r\n";
+    walks(&[("good.test", connect), ("[other]", "\u{16}\u{3}\u{1}")]);
+    walks(&[
+        ("good.test", &upgrade.replace("Upgrade", "X")),
+        ("[malformed line]", "\u{1}\u{2}GET / HTTP/1.1\r\n"),
+    ]);
+}
+
+#[test]
+fn bodies_that_end_at_two_places() {
+    for lines in [
+        "Content-Length: 5\r\nContent-Length: 5",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Content-Length: +5",
+        "Content-Length: 5, 5",
+        "Content-Length: 0x5",
+        "Content-Length:",
+        "Content-Length: 9999999999999999999",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Content-Length: 5\r\nUpgrade: x",
+    ] {
+        refused(&format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n"), Malformed::Length);
+    }
+    refused("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Malformed::Length);
+    let head = "POST / HTTP/1.1\r\nHost: good.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let long = "x".repeat(300);
+    let chunks: [(&str, &str); 9] = [
+        ("5\n", "malformed line"),
+        ("\r\n", "wrong length"),
+        ("5 \r\n", "wrong length"),
+        ("-5\r\n", "wrong length"),
+        ("0x5\r\n", "wrong length"),
+        ("5;a\rb\r\n", "wrong length"),
+        ("1\r\nab", "malformed line"),
+        ("0\r\n X: y\r\n", "malformed line"),
+        (&long, "too long"),
+    ];
+    for (chunk, why) in chunks {
+        let said = walk(&format!("{head}{chunk}"), 1);
+        assert_eq!(said.last().unwrap().0, format!("[{why}]"), "{chunk:?}: {said:?}");
+    }
 }

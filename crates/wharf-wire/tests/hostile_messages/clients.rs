@@ -100,14 +100,26 @@ cases! {
         => |bytes| http_is(bytes, Malformed::Name),
     http http_list_of_hosts: head("GET / HTTP/1.1\r\nHost: good.test, evil.test") => |bytes| http_is(bytes, Malformed::Name),
     http http_without_a_version: head("GET /\r\nHost: evil.test") => |bytes| http_is(bytes, Malformed::Line),
+    http http_without_a_method: [vec![0x64], b" HTTP/1.1\r\nHost: evil.\r\n\r\n".to_vec()].concat()
+        => |bytes| http_is(bytes, Malformed::Line),
     http http_tunnel: head("CONNECT good.test:443 HTTP/1.1\r\nHost: good.test")
         => |bytes| assert!(matches!(HeadReader::new().push(&bytes[1..]), Http::Head(_))),
+
+    http http_two_requests: head("GET / HTTP/1.1\r\nHost: good.test\r\n\r\nGET / HTTP/1.1\r\nHost: evil.test")
+        => |bytes| assert!(matches!(HeadReader::new().push(&bytes[1..]), Http::Head(_))),
+    http http_request_behind_chunks: head("PUT / HTTP/1.1\r\nHost: good.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n\
+        GET / HTTP/1.1\r\nHost: evil.test")
+        => |bytes| assert!(matches!(HeadReader::new().push(&bytes[1..]), Http::Head(_))),
+    http http_two_lengths: head("PUT / HTTP/1.1\r\nHost: good.test\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0")
+        => |bytes| http_is(bytes, Malformed::Length),
 
     shown shown_ssh: cut(b"SSH-2.0-x\r\n".to_vec()) => |bytes| shown_is(bytes, &Shown::Silent(Protocol::Ssh)),
     shown shown_preface: cut(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec())
         => |bytes| shown_is(bytes, &Shown::Hidden { protocol: Protocol::Http2, why: Hidden::Unreadable }),
     shown shown_old_hello: cut(vec![0x80, 46, 1, 3, 1, 0, 21])
         => |bytes| shown_is(bytes, &Shown::Hidden { protocol: Protocol::Tls, why: Hidden::Omitted }),
+    shown shown_line_byte_by_byte: [vec![0], b" HTTP/1.1\r\nHost* goo\r\nd4".to_vec()].concat()
+        => |bytes| shown_is(bytes, &Shown::Malformed { protocol: Protocol::Http, why: Malformed::Line }),
     shown shown_encrypted: cut(record(&hello(&[extension(0xfe0d, b"x")])))
         => |bytes| shown_is(bytes, &Shown::Hidden { protocol: Protocol::Tls, why: Hidden::Encrypted(None) }),
     shown shown_head: head("GET / HTTP/1.1\r\nHost: good.test")

@@ -1,5 +1,7 @@
 //! `wharf who`.
 
+use std::path::PathBuf;
+
 use super::DENSE_HELP;
 use crate::render::screen::ColourChoice;
 
@@ -33,6 +35,14 @@ pub(crate) struct WhoArgs {
     /// How long they may take [5s]
     #[arg(long, value_name = "TIME", requires = "stop")]
     pub(crate) after: Option<String>,
+
+    /// Who held it then: 10:31, yesterday 10:31, 5m ago
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["stop", "close", "verbose"])]
+    pub(crate) at: Option<String>,
+
+    /// Out of this record of `wharf watch` (docs/history.md)
+    #[arg(long, value_name = "FILE", requires = "at")]
+    pub(crate) record: Option<PathBuf>,
 
     /// Don't ask me first
     #[arg(short, long)]

@@ -1,5 +1,6 @@
 //! `wharf who`: who holds a local port, and the end of that.
 
+mod earlier;
 mod end;
 mod json;
 mod target;
@@ -67,6 +68,9 @@ pub(crate) fn who(args: WhoArgs) -> Result<ExitCode, Failure> {
         form: if args.json { Form::Json } else { Form::Text },
         amount: if args.verbose { Amount::All } else { Amount::Some },
     };
+    if let Some(time) = &args.at {
+        return earlier::tell(&target, time, args.record, telling.form);
+    }
     let answer = who::ask(&target.question).map_err(Failure::usage)?;
     let consent = if args.yes { end::Consent::Given } else { end::Consent::Asked };
     match flows {

@@ -10,6 +10,7 @@ mod data;
 mod draining;
 mod errors;
 mod frames;
+mod guard;
 mod hostile;
 mod isolation;
 mod lifetime;

@@ -13,7 +13,7 @@ crate::tests! {
     [tap_user packet_root] flows_of_all_queues_are_told;
     [tap_user] what_is_allowed_is_told_by_its_rule states_are_those_of_the_program_s_kernel;
     [all] sigkill_leaves_nothing;
-    [tap_user packet_root] a_run_is_found_by_name_and_number;
+    [tap_user packet_root] a_run_is_found_by_name_and_number a_run_s_network_has_its_name who_publishes_a_port_is_told;
 }
 
 /// Runs `wharf WORDS` on this host.
@@ -105,6 +105,10 @@ fn both_ends_are_told(lab: &Lab) {
         assert_eq!(from, came, "the server sees the host's socket");
         assert!(came.starts_with(own));
         assert_eq!((&flow["network"], &flow["direction"]), (&"both".into(), &"outward".into()));
+        let owner = &flow["owner"];
+        assert!(text(&owner["command"]).starts_with("python3"), "{flow}");
+        let cmdline = std::fs::read_to_string(format!("/proc/{}/cmdline", owner["pid"]));
+        assert!(cmdline.is_ok_and(|words| words.contains(&target)), "{owner}");
         assert_eq!((&flow["state"], &flow["path"]), (&"established".into(), &"frames".into()));
         assert_eq!((&flow["rule"], &flow["name"]), (&"default".into(), &Value::Null));
         assert_eq!((&flow["sent_bytes"], &flow["received_bytes"]), (&300_000.into(), &700_000.into()));
@@ -380,4 +384,26 @@ fn a_run_is_found_by_name_and_number(lab: &Lab) {
     let answers = |name: &str| runs.iter().find(|run| run["name"] == name).map(|run| run["answers"].clone());
     assert_eq!((answers("web"), answers(&name)), (Some(true.into()), Some(false.into())));
     nameless.signal("CONT");
+}
+
+fn a_run_s_network_has_its_name(lab: &Lab) {
+    let mut run = lab.wharf(&["--name", "named"], &[python(), "-c", ANSWER, "0.0.0.0", "8000", "1", "1"]);
+    run.line("ready");
+    let mut rows = told(lab, &["list", "--json", "--in", "named", "listening"]);
+    rows.retain(|row| row["local"]["port"] == 8000);
+    let [row] = &rows[..] else { panic!("one listener: {rows:?}") };
+    assert_eq!(row["network"], "named");
+    assert!(text(&row["owners"][0]["command"]).starts_with("python3"), "{row}");
+}
+
+fn who_publishes_a_port_is_told(lab: &Lab) {
+    let options = ["--name", "shop", "-p", "0.0.0.0:8080:80"];
+    let mut run = lab.wharf(&options, &["sh", "-c", "echo ready; sleep 60"]);
+    run.line("ready");
+    let end = ask(lab, &["who", "8080"]);
+    assert!(end.good().contains("; published by run shop for its port 80\n"), "{}", end.stdout);
+    let end = ask(lab, &["who", "8080", "--json"]);
+    let who: Value = serde_json::from_str(end.good()).expect("JSON");
+    assert_eq!(who["published"][0]["run"], "shop", "{who}");
+    assert_eq!(who["published"][0]["inside_port"], 80);
 }

@@ -8,5 +8,6 @@ mod lab;
 
 mod flows;
 mod list;
+mod port;
 mod scene;
 mod who;

@@ -56,6 +56,9 @@ impl About {
     /// What let a flow through: an option as it would be typed, or the rule that holds without any.
     pub(super) fn rule(&self, flow: &Flow) -> String {
         match flow.direction {
+            Direction::Outward if flow.judged.is_some() => {
+                flow.judged.as_ref().map(|(rule, _)| rule.to_string()).unwrap_or_default()
+            }
             Direction::Outward => self.rule_outward(flow.inside.protocol, flow.inside.remote),
             Direction::Inward => {
                 let spec = self.claim(flow).map(|claimed| claimed.spec);

@@ -9,6 +9,7 @@ use super::super::lanes::Lanes;
 use super::super::pump::Pump;
 use super::client::{Client, Line};
 use super::document::{self, Moment};
+use super::policy::GuardRequest;
 use super::{About, Ask, Asker, Content, Control, Question};
 
 /// An answer that is being made.
@@ -26,6 +27,8 @@ enum Kind {
         count: LaneCount,
     },
     Flows(Flows),
+    /// What is asked of the guard.
+    Guard(GuardRequest),
 }
 
 /// What comes next of a list of flows.
@@ -77,8 +80,13 @@ impl Answer {
             Some("flows") => {
                 Kind::Flows(Flows { part: Part::Lane { lane: 0, from: 0 }, page: None, mark: Mark::Head })
             }
+            Some("policy" | "reload" | "decide") => match GuardRequest::read(&request) {
+                Ok(asked) => Kind::Guard(asked),
+                Err(message) => return bad(Some(&id), &message),
+            },
             Some(other) => {
-                return bad(Some(&id), &format!("{other:?}: no such request (status and flows are)"));
+                let known = "status, flows, policy, reload and decide are";
+                return bad(Some(&id), &format!("{other:?}: no such request ({known})"));
             }
             None => return bad(Some(&id), "field \"do\" is missing (write {\"do\":\"status\"})"),
         };
@@ -127,6 +135,16 @@ impl Answer {
                 out.extend(document::line(&document::status(about, &self.id, count, pump.moment(now))));
                 Made::Whole
             }
+            Kind::Guard(request) => {
+                out.extend(document::line(&request.answer(now, &self.id, &pump.lane.guard)));
+                // The others look at their flows when they are asked something.
+                if request.wakes_lanes() {
+                    (0..pump.other_lanes()).for_each(|lane| {
+                        pump.ask(lane, asker, Question::Count);
+                    });
+                }
+                Made::Whole
+            }
             Kind::Flows(flows) => {
                 if flows.mark == Mark::Head {
                     pump.resolver.names.refresh();
@@ -161,7 +179,9 @@ impl Flows {
             if std::mem::replace(&mut self.mark, Mark::None) == Mark::None {
                 out.push(b',');
             }
+            let judged = flow.judged.as_ref().and_then(|(_, name)| name.as_ref());
             let name = match flow.direction {
+                Direction::Outward if judged.is_some() => judged.map(|name| name.as_str().into()),
                 Direction::Outward => pump.resolver.names.name_of(flow.inside.remote.addr, flow.opened),
                 Direction::Inward => None,
             };
@@ -279,8 +299,7 @@ fn turn(client: &mut Client, now: Instant, place: u32, pump: &mut Pump, about: &
                 Err(error) => client.output().extend(error),
             },
             Some(Line::TooLong) => {
-                let error =
-                    document::error(None, "bad_request", "the request is longer than any (4096 bytes)");
+                let error = document::error(None, "bad_request", "the request is longer than any (1 MiB)");
                 client.output().extend(error);
             }
             None => {}

@@ -31,6 +31,7 @@ impl Datagrams {
                 received: mapping.received,
                 condition: Condition::since(mapping.last_sent.max(mapping.last_received), now),
                 opened: mapping.opened,
+                judged: self.passes.judged((mapping.internal, mapping.last_to)),
             }))
         })
     }
@@ -59,6 +60,7 @@ impl Datagrams {
             received: client.received,
             condition: Condition::since(client.last, now),
             opened: client.opened,
+            judged: None,
         }
     }
 }

@@ -29,6 +29,7 @@ impl Echoes {
                     received: mapping.received,
                     condition: Condition::since(mapping.last_sent, now),
                     opened: mapping.opened,
+                    judged: self.passes.judged((mapping.internal, remote)),
                 }
             }))
         })

@@ -211,6 +211,8 @@ fn settle(lane: &mut Lane, now: Instant) {
     on_events(lane, now);
     lane.streams.work(now, &mut lane.stack);
     on_events(lane, now);
+    lane.follow_guard(now);
+    lane.tell_denied();
     lane.stack.poll_frames(now, &mut lane.wire);
 }
 

@@ -24,12 +24,14 @@ const WAITERS_MAX: usize = 32;
 pub(super) type Key = (Via, Rc<[u8]>);
 
 /// A client who waits for the answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiter {
     pub(super) client: ClientToken,
     pub(super) id: u16,
     /// The most bytes that it takes.
     pub(super) limit: usize,
+    /// The name as it spelled it, where another spelling is asked for: the answer has its own.
+    pub(super) spelled: Option<Box<[u8]>>,
 }
 
 /// What an event has led to.
@@ -170,12 +172,15 @@ impl Exchange {
     /// What every client is told.
     pub(super) fn into_answers(self) -> impl Iterator<Item = (ClientToken, Vec<u8>)> {
         let Exchange { key, waiters, best, .. } = self;
-        waiters.into_iter().filter_map(move |Waiter { client, id, limit }| {
+        waiters.into_iter().filter_map(move |Waiter { client, id, limit, spelled }| {
             let query = Message::parse(&key.1).ok()?;
-            let answer = match &best {
+            let mut answer = match &best {
                 Some(answer) => reply::fit(answer, &query, id, limit),
                 None => reply::failure(&query, id),
             };
+            if let Some(spelled) = &spelled {
+                reply::respell(&mut answer, spelled);
+            }
             Some((client, answer))
         })
     }

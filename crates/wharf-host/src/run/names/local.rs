@@ -18,11 +18,12 @@ pub(super) struct LocalAnswer {
 }
 
 impl LocalAnswer {
-    fn of(records: Vec<AnswerData>) -> LocalAnswer {
+    pub(super) fn of(records: Vec<AnswerData>) -> LocalAnswer {
         LocalAnswer { rcode: Rcode::NO_ERROR, records }
     }
 
-    const NO_SUCH_NAME: LocalAnswer = LocalAnswer { rcode: Rcode::NAME_ERROR, records: Vec::new() };
+    pub(super) const NO_SUCH_NAME: LocalAnswer =
+        LocalAnswer { rcode: Rcode::NAME_ERROR, records: Vec::new() };
 }
 
 /// The names of a run.
@@ -38,6 +39,11 @@ impl Local {
     /// Answers for `names`, and for nothing else below `zone`.
     pub(super) fn new(zone: Name, names: Vec<(Name, Vec<Addr>)>) -> Local {
         Local { zone, localhost: "localhost".parse().expect("localhost is a name"), names }
+    }
+
+    /// Whether a name is one of the run's own.
+    pub(super) fn owns(&self, name: &Name) -> bool {
+        name.is_in(&self.zone)
     }
 
     /// The answer, if the question can be answered here.

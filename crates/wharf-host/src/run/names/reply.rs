@@ -9,6 +9,8 @@ use super::local::LocalAnswer;
 const QUERY_MAX: usize = 4096;
 /// For how many seconds a local answer may be kept: not at all, as the file behind it may change.
 const LOCAL_TTL_S: u32 = 0;
+/// Bytes of a message before its question.
+const HEADER_BYTES: usize = 12;
 /// Zone transfers (RFC 5936, RFC 1995) are answered in many messages, and clients of a resolver have no use for them.
 const TRANSFERS: [RecordType; 2] = [RecordType(252), RecordType(251)];
 
@@ -81,6 +83,26 @@ pub(super) fn fit(answer: &[u8], query: &Message<'_>, id: u16, limit: usize) -> 
     let mut response = ResponseRepr::to(query, header.rcode);
     response.header = Header { id, truncated: true, ..header };
     emit(&response, MAX_UDP_LEN)
+}
+
+/// Gives the question of an answer the spelling of the client, whose case is part of what it compares.
+pub(super) fn respell(answer: &mut [u8], spelled: &[u8]) {
+    let at = answer.get_mut(HEADER_BYTES..HEADER_BYTES + spelled.len());
+    if let Some(name) = at.filter(|name| name.eq_ignore_ascii_case(spelled)) {
+        name.copy_from_slice(spelled);
+    }
+}
+
+/// The same answer without what it says, as one of a server that failed.
+pub(super) fn unsaid(answer: &[u8]) -> Vec<u8> {
+    match Message::parse(answer) {
+        Ok(message) => {
+            let mut response = ResponseRepr::to(&message, Rcode::SERVER_FAILURE);
+            response.header = Header { rcode: Rcode::SERVER_FAILURE, ..*message.header() };
+            emit(&response, MAX_UDP_LEN)
+        }
+        Err(_) => Vec::new(),
+    }
 }
 
 fn emit(response: &ResponseRepr, limit: usize) -> Vec<u8> {

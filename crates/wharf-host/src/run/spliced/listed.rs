@@ -45,6 +45,7 @@ fn flow(of: &super::Flow, addresses: &Addresses) -> Option<Flow> {
             glance.map_or(State::SynReceived, |glance| at_program(state(glance.state))),
         ),
         opened: of.opened,
+        judged: None,
     })
 }
 

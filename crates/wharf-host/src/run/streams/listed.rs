@@ -47,5 +47,6 @@ fn flow(stream: &Stream, id: ConnId, addresses: &Addresses, stack: &Stack) -> Op
         },
         condition: Condition::Tcp(at_program(connection.state())),
         opened,
+        judged: stream.held.as_ref().and_then(|held| held.ruling().judged()),
     })
 }

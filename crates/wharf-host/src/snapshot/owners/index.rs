@@ -43,6 +43,22 @@ impl Index {
         self.rows.find(hash(inode), |known| known.0 == inode).map(|known| known.1)
     }
 
+    /// The rows that are none of `found`.
+    pub(super) fn without(&self, found: impl Iterator<Item = u32>) -> Index {
+        let most = self.rows.iter().map(|known| known.1).max().map_or(0, |row| row as usize + 1);
+        let mut seen = vec![false; most];
+        for row in found {
+            if let Some(seen) = seen.get_mut(row as usize) {
+                *seen = true;
+            }
+        }
+        let mut index = Index::default();
+        for known in self.rows.iter().filter(|known| seen.get(known.1 as usize) == Some(&false)) {
+            index.rows.insert_unique(hash(known.0), *known, |known| hash(known.0));
+        }
+        index
+    }
+
     /// The numbers of all sockets.
     pub(super) fn inodes(&self) -> impl Iterator<Item = u32> {
         self.rows.iter().map(|known| known.0)

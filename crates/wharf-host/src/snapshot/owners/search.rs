@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wharf_sys::proc::descriptors::{Descriptors, Walk};
 use wharf_table::rows::{Ownerless, Rows};
 
-use super::{Hit, Index, Part, fill, join};
+use super::{Hit, Index, Look, Part, link_all};
 use crate::snapshot::{groups, processes, roles};
 
 /// Up to so many descriptors on the whole host all are read: that costs no more than searching.
@@ -50,10 +50,13 @@ pub enum Searched {
 pub fn find_owners(rows: &mut Rows, search: Search) -> Searched {
     let found = if search == Search::Kin { Hunt::of(rows).and_then(Hunt::run) } else { None };
     let Some((part, index)) = found else {
-        fill(rows);
+        let users = std::mem::take(&mut rows.users);
+        let Ok(()) = Look::new(&users).around(rows, |_| Ok::<(), std::convert::Infallible>(()));
+        rows.users = users;
         return Searched::All;
     };
-    join(vec![part], &index, rows);
+    link_all(vec![part], rows);
+    index.share_owners(&mut rows.rows);
     for row in rows.rows.iter_mut().filter(|row| row.owners.count > 0) {
         if row.ownerless == Some(Ownerless::Unasked) {
             row.ownerless = None;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use wharf_sys::netlink::destroyed::Destroyed;
-use wharf_table::Endpoint;
 use wharf_table::owner::Owner;
 use wharf_table::rows::{End, Network, NetworkId, Role, Row, Rows, State, Transport};
+use wharf_table::{Addr, Endpoint};
 
 use super::Ledger;
 use super::known::{At, Ends, Kept, Key, Place, give_kept};
@@ -33,7 +33,17 @@ pub(crate) struct Passing {
 #[derive(Clone, Debug)]
 pub(crate) struct Doer {
     pub(crate) owner: Arc<Owner>,
-    pub(crate) network: Arc<Network>,
+    /// `None` where the process had ended before it could be asked.
+    pub(crate) network: Option<Arc<Network>>,
+}
+
+/// What is known of an endpoint before it is known in which network it is.
+#[derive(Clone, Debug)]
+pub(super) struct Hint {
+    pub(super) since: SystemTime,
+    owner: Option<Arc<Owner>>,
+    /// Its ends, where the kernel tells others by the time that it ends.
+    asked: Option<(Endpoint, Endpoint)>,
 }
 
 /// A socket that asks to be connected.
@@ -61,11 +71,16 @@ impl Ledger {
         let mut row = Row::new(ended.transport, ended.local, State::Closed);
         (row.cookie, row.remote) = (ended.cookie, ended.remote);
         self.adopt(place, key, &row);
+        let refused = self.refused.remove(&At::of(place, &row)).filter(|_| row.remote.is_none());
+        let key = refused.filter(|_| !self.there.contains_key(&key)).unwrap_or(key);
         if let Some(event) = self.end(key, at, Source::Kernel, ended.bytes) {
             return events.push(event);
         }
         // It came and went between two samples.
-        let since = self.accepted.remove(&Ends::of(&row));
+        let hint = self.somewhere.remove(&Ends::of(&row));
+        if let Some((local, remote)) = hint.as_ref().and_then(|hint| hint.asked) {
+            (row.local, row.remote, row.state) = (End::new(local), Some(End::new(remote)), State::SynSent);
+        }
         let listener = self.listener(place, &row);
         row.role = match (ended.transport, row.remote, &listener) {
             (Transport::Tcp, None, _) => Role::Bound,
@@ -73,11 +88,17 @@ impl Ledger {
             (_, Some(_), Some(_)) => Role::Server,
             (_, Some(_), None) => Role::Client,
         };
+        let opener = hint.as_ref().and_then(|hint| hint.owner.clone());
+        let owners = match (opener, listener) {
+            (Some(owner), _) => Some((Kept::from([(owner.clone(), 0)]), owner.uid)),
+            (None, listener) => listener,
+        };
         let mut rows = Rows { networks: vec![network.clone()], rows: vec![row], ..Rows::default() };
-        if let Some((owners, uid)) = listener.filter(|_| row.remote.is_some()) {
+        if let Some((owners, uid)) = owners {
             give_kept(&mut rows, &owners);
             rows.rows.iter_mut().for_each(|row| row.uid = uid);
         }
+        let since = hint.map(|hint| hint.since);
         self.numbers += 1;
         let event = Event::about(rows, Change::Closed, at, Source::Kernel);
         events.push(event.numbered(self.numbers, since).counted(ended.bytes));
@@ -88,7 +109,7 @@ impl Ledger {
         match passing.state {
             State::Listen => {
                 if let Some(doer) = passing.doer.clone() {
-                    self.came(&passing, doer, Role::Listener, passing.at, events);
+                    self.came(&passing, &doer, Role::Listener, passing.at, events);
                 }
             }
             State::SynSent => {
@@ -97,22 +118,39 @@ impl Ledger {
                 }
             }
             State::Established => match self.connecting.remove(&passing.socket) {
-                Some(Connecting { doer, since }) => self.came(&passing, doer, Role::Client, since, events),
+                Some(Connecting { doer, since }) => self.came(&passing, &doer, Role::Client, since, events),
                 // A listener took it. The samples, or its end, tell in which network; this tells since when.
-                None => {
-                    let ends =
-                        Ends { transport: Transport::Tcp, local: passing.local, remote: passing.remote };
-                    self.accepted.insert(ends, passing.at);
-                }
+                None => self.hint(&passing, passing.at, None),
             },
             State::Closed => {
                 // It was not connected: its end will be told, and then it is known whose it was.
                 if let Some(Connecting { doer, since }) = self.connecting.remove(&passing.socket) {
                     let asked = Passing { state: State::SynSent, at: since, ..passing };
-                    self.came(&asked, doer, Role::Client, since, &mut Vec::new());
+                    self.came(&asked, &doer, Role::Client, since, &mut Vec::new());
+                    self.refused(&asked, doer);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What came is found by its ends when a sample or its end shows in which network it is.
+    fn hint(&mut self, passing: &Passing, since: SystemTime, owner: Option<Arc<Owner>>) {
+        let ends = Ends { transport: Transport::Tcp, local: passing.local, remote: passing.remote };
+        self.somewhere.insert(ends, Hint { since, owner, asked: None });
+    }
+
+    /// A connection was not made. By the time that its socket ends the kernel has forgotten all but its local port.
+    fn refused(&mut self, asked: &Passing, doer: Doer) {
+        if let Some(network) = &doer.network {
+            let row = Row::new(Transport::Tcp, End::new(asked.local), asked.state);
+            self.refused.insert(At::of(Place::of(network), &row), Key::Traced(asked.socket));
+        } else if let Some(remote) = asked.remote {
+            let any = if asked.local.addr.is_v4() { Addr::ANY_V4 } else { Addr::ANY_V6 };
+            let local = Endpoint { addr: any, port: asked.local.port };
+            let ends = Ends { transport: Transport::Tcp, local, remote: None };
+            let hint = Hint { since: asked.at, owner: Some(doer.owner), asked: Some((asked.local, remote)) };
+            self.somewhere.insert(ends, hint);
         }
     }
 
@@ -120,12 +158,13 @@ impl Ledger {
     fn came(
         &mut self,
         passing: &Passing,
-        doer: Doer,
+        doer: &Doer,
         role: Role,
         since: SystemTime,
         events: &mut Vec<Event>,
     ) {
-        let place = Place::of(&doer.network);
+        let Some(network) = &doer.network else { return self.hint(passing, since, Some(doer.owner.clone())) };
+        let place = Place::of(network);
         let mut row = Row::new(Transport::Tcp, End::new(passing.local), passing.state);
         row.remote = passing.remote.map(End::new);
         (row.role, row.network, row.uid) = (role, NetworkId(0), doer.owner.uid);
@@ -134,13 +173,13 @@ impl Ledger {
         if self.was_shown(place, &row, passing, events) {
             return;
         }
-        let mut rows = Rows { networks: vec![(*doer.network).clone()], rows: vec![row], ..Rows::default() };
+        let mut rows = Rows { networks: vec![(**network).clone()], rows: vec![row], ..Rows::default() };
         if let (Some(uid), Some(user)) = (doer.owner.uid, &doer.owner.user) {
             rows.users.insert(uid, user.clone());
         }
         let key = Key::Traced(passing.socket);
         self.take(key);
-        let owners: Kept = Box::new([(doer.owner, 0)]);
+        let owners: Kept = Box::new([(doer.owner.clone(), 0)]);
         events.extend(self.arrive((place, key), rows, owners, passing.at, Source::Kernel));
         if let Some(known) = self.there.get_mut(&key) {
             known.since = since;

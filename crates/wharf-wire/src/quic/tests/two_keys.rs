@@ -62,7 +62,7 @@ impl Side {
     }
 
     fn tag(&self, sealed: &[u8]) -> u128 {
-        let lens = (self.header.len() as u128 * 8) << 64 | sealed.len() as u128 * 8;
+        let lens = (self.header.len() as u128 * 8) << 64 | (sealed.len() as u128 * 8);
         let blocks = self.header.chunks(16).chain(sealed.chunks(16)).map(|chunk| {
             let mut block = [0; 16];
             block[..chunk.len()].copy_from_slice(chunk);

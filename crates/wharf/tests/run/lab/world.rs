@@ -57,7 +57,7 @@ pub(crate) mod silent {
     pub(crate) const V6: &str = "2001:db8:dead::2";
 }
 
-const PEERS: [(&str, &str); 8] = [
+const PEERS: [(&str, &str); 10] = [
     ("serve.py", include_str!("../peers/serve.py")),
     ("dial.py", include_str!("../peers/dial.py")),
     ("datagram.py", include_str!("../peers/datagram.py")),
@@ -66,6 +66,8 @@ const PEERS: [(&str, &str); 8] = [
     ("crowd.py", include_str!("../peers/crowd.py")),
     ("hostile.py", include_str!("../peers/hostile.py")),
     ("terminal.py", include_str!("../peers/terminal.py")),
+    ("zone.py", include_str!("../peers/zone.py")),
+    ("attack.py", include_str!("../peers/attack.py")),
 ];
 
 /// One of the three hosts.

@@ -1,0 +1,3 @@
+//! Which ports can be had on this host.
+
+pub mod here;
