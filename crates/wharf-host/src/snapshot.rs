@@ -98,6 +98,16 @@ pub enum SnapshotError {
     },
 }
 
+/// What these networks are called, as [`Network::name`](wharf_table::rows::Network::name) has it. One that is not there any more
+/// is called as it was asked for.
+pub fn names(networks: &Networks) -> Vec<String> {
+    match (networks::open(networks, &mut Vec::new()), networks) {
+        (Ok(places), _) => places.into_iter().map(|place| place.network.name).collect(),
+        (Err(_), Networks::Named(names)) => names.clone(),
+        (Err(_), _) => vec!["host".into()],
+    }
+}
+
 /// Takes a snapshot.
 ///
 /// # Errors

@@ -72,7 +72,7 @@ impl Quick {
         loop {
             let ended = {
                 let wait = next.saturating_duration_since(Instant::now());
-                poller.wait(Some(wait))?.fold(false, |before, ready| before || ready.token == END)
+                poller.wait(Some(wait))?.any(|ready| ready.token == END)
             };
             if ended && to.send(News::AskedToEnd).is_err() {
                 return Ok(());

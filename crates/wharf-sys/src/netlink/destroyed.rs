@@ -43,7 +43,8 @@ pub struct Destroyed {
     pub remote: Option<End>,
     /// Its cookie, as in the rows of the same network.
     pub cookie: u64,
-    /// Bytes that a TCP connection sent, those sent again not counted, and received.
+    /// Bytes that a TCP connection sent, those sent again not counted, and received. Where the peer's end of the stream came, the
+    /// kernel counts it as one more.
     pub bytes: Option<(u64, u64)>,
 }
 

@@ -1,6 +1,5 @@
 //! The thread that takes samples and makes boards of them.
 
-use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Instant;
@@ -57,7 +56,7 @@ impl Sampling {
                 }
             }
         };
-        thread::Builder::new().name("wharf-top".into()).spawn(run).map_err(io::Error::from)?;
+        thread::Builder::new().name("wharf-top".into()).spawn(run)?;
         Ok(Sampling { told, select })
     }
 

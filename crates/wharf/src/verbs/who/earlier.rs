@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use wharf_host::history::moment::{self, Wall, wall};
 use wharf_host::history::{self, Answer, Covered, History, Life};
-use wharf_host::snapshot::Networks;
+use wharf_host::snapshot::{self, Networks};
 use wharf_host::who;
 use wharf_table::rows::Rows;
 
@@ -69,14 +69,10 @@ fn unknown(port: u16, at: SystemTime, before: Option<SystemTime>, after: Option<
     Failure::usage(format_args!("say who held {port} at {}: nobody recorded it then ({around})", text(at)))
 }
 
-/// The rows of the network that is meant: the host's, where the record has it.
+/// The rows of the network that is meant.
 fn in_network(mut rows: Rows, lives: Vec<Life>, networks: &Networks) -> (Rows, Vec<Life>) {
-    let names: Vec<&str> = match networks {
-        Networks::Named(names) => names.iter().map(String::as_str).collect(),
-        _ => vec!["host"],
-    };
-    let is_meant: Vec<bool> =
-        rows.networks.iter().map(|network| names.contains(&network.name.as_str())).collect();
+    let names = snapshot::names(networks);
+    let is_meant: Vec<bool> = rows.networks.iter().map(|network| names.contains(&network.name)).collect();
     let meant = |network: usize| is_meant.get(network).copied().unwrap_or_default();
     let all = std::mem::take(&mut rows.rows);
     let kept = all.into_iter().zip(lives).filter(|(row, _)| meant(usize::from(row.network.0)));
