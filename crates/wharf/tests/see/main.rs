@@ -7,4 +7,7 @@
 mod lab;
 
 mod flows;
+mod list;
 mod port;
+mod scene;
+mod who;
