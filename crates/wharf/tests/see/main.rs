@@ -15,4 +15,6 @@ mod scene;
 #[cfg(feature = "tui")]
 mod top;
 mod watch;
+mod port;
+mod scene;
 mod who;
