@@ -163,6 +163,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     }
     let sockets = prepared.sockets.take();
     let (sandbox, link) = prepared.start()?;
+    guard.watch_programs(sandbox.init_pid());
     // Only who asks is told what the program's own kernel dropped.
     let mut traffic = log.is_verbose().then(|| Traffic::of(sandbox.program_pid()?).ok()).flatten();
     let lane = Lane {

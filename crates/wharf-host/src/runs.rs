@@ -17,7 +17,6 @@ mod status;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -244,26 +243,6 @@ fn parse_name(socket: &str) -> Option<(u32, &str)> {
     let (uid, pid) = (uid.parse().ok()?, pid.parse().ok()?);
     // As wharf writes it, and no other way.
     (first == "wharf" && is_name(name) && socket_name(uid, pid, name) == socket).then_some((uid, name))
-}
-
-/// That a port of the host is published by a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Publication {
-    /// The run's name.
-    pub run: String,
-    /// The program's port that it leads to.
-    pub inside_port: u16,
-    /// The option that asked for it.
-    pub rule: String,
-}
-
-/// The run that publishes a port of the host, as far as it answers: its wharf is one of the processes that hold the socket.
-pub fn publication(protocol: &str, local: SocketAddr, holders: &[u32]) -> Option<Publication> {
-    let is_it = |port: &&Published| port.protocol == protocol && port.local == local;
-    list().ok()?.into_iter().filter(|run| holders.contains(&run.pid)).find_map(|run| {
-        let Published { inside_port, rule, .. } = run.status.as_ref()?.published.iter().find(is_it)?.clone();
-        Some(Publication { run: run.name, inside_port, rule })
-    })
 }
 
 /// The names of the runs of this user, for root of all, by the numbers of their network namespaces. Nobody is asked anything, so

@@ -6,7 +6,7 @@ use wharf_stack::stack::{Config, Gateway, GatewayAddresses, HostRole, Medium, Ro
 use wharf_stack::tcp::Settings;
 use wharf_table::hash::HashKey;
 use wharf_table::notation::Cidr;
-use wharf_table::policy::Policy;
+use wharf_table::policy::{Judge, Policy};
 use wharf_table::{Addr, PortRange};
 
 /// What a stack in the laboratory is like, apart from its addresses.
@@ -110,7 +110,11 @@ impl Setup {
             v4: Some(network(host_v4(program), host_v4(index), host_v4(203), host_v4(204))),
             v6: Some(network(host_v6(program), host_v6(index), host_v6(203), host_v6(204))),
             link_local: Addr::v6([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, index]),
-            policy: Policy { host: vec![host_v4(204), host_v6(204)], allow_host: Vec::new() },
+            policy: Policy {
+                host: vec![host_v4(204), host_v6(204)],
+                allow_host: Vec::new(),
+                judge: Judge::Policy,
+            },
         };
         self.config(index, Role::Gateway(role))
     }

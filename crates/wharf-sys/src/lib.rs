@@ -22,6 +22,7 @@ mod call;
 pub mod control;
 pub mod epoll;
 pub mod frame;
+pub mod handing;
 pub mod huge_pages;
 pub mod idmap;
 pub mod link;

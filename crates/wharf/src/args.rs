@@ -3,6 +3,7 @@
 //! Values stay text here. The verbs read them with the notations of `wharf_table`, whose errors quote the offending part.
 
 mod flows;
+mod free;
 mod host;
 mod list;
 mod policy;
@@ -17,6 +18,7 @@ mod who;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::flows::FlowsArgs;
+pub(crate) use self::free::FreeArgs;
 pub(crate) use self::host::HostArgs;
 pub(crate) use self::list::ListArgs;
 pub(crate) use self::policy::PolicyArgs;
@@ -81,6 +83,9 @@ pub(crate) enum Verb {
 
     /// Tell what a port is registered as, and where a name leads
     Port(PortArgs),
+
+    /// Find ports that are free now, and hold them
+    Free(FreeArgs),
 
     /// Show the endpoints of this host and who holds them
     #[command(visible_alias = "ls")]

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Ok(Args { verb: Verb::Watch(typed) }) => verbs::watch::watch(typed),
         #[cfg(feature = "tui")]
         Ok(Args { verb: Verb::Top(typed) }) => verbs::top::top(typed),
+        Ok(Args { verb: Verb::Free(typed) }) => verbs::free::free(typed),
         Err(error) => exit::usage(&error),
     };
     result.unwrap_or_else(|failure| failure.report())

@@ -1,6 +1,7 @@
 //! The verbs, one file each: from what was typed to the work of `wharf_host`, and back to an exit code.
 
 pub(crate) mod flows;
+pub(crate) mod free;
 pub(crate) mod host;
 pub(crate) mod list;
 pub(crate) mod policy;

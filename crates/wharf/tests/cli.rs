@@ -210,6 +210,7 @@ Usage: wharf <VERB>
   run     Run a program in a network of its own
   host    Run a host of wharf's own stack, driven by JSON lines
   port    Tell what a port is registered as, and where a name leads
+  free    Find ports that are free now, and hold them
   list    Show the endpoints of this host and who holds them [alias: ls]
   who     Tell who holds a local port, or end that
   flows   Show the flows of runs: both ends inside and outside, names, owners

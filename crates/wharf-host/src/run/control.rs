@@ -88,7 +88,7 @@ pub(super) struct Reply {
 
 /// The answer to a [`Question`].
 pub(super) enum Content {
-    Count(LaneCount),
+    Count(Box<LaneCount>),
     Flows(Page),
 }
 

@@ -18,8 +18,8 @@ use super::lane::Lane;
 use super::log::Path;
 
 /// The most flows of one page, and the most places that are looked at for it: a fraction of a millisecond.
-pub(super) const PAGE: usize = 128;
-const PLACES: usize = 4096;
+pub(super) const PAGE: usize = 32;
+const PLACES: usize = 2048;
 
 /// Which end began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

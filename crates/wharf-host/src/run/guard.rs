@@ -14,6 +14,7 @@ mod learned;
 mod look;
 mod passes;
 mod pins;
+mod programs;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -32,6 +33,8 @@ pub(super) use self::learned::Learned;
 pub(super) use self::look::{Look, look};
 pub(super) use self::passes::{Gate, Passes};
 use self::pins::Pins;
+pub(super) use self::programs::Program;
+use self::programs::Programs;
 
 /// What comes of a denial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,6 +113,8 @@ pub(super) struct Ruling {
     pub(super) name: Option<Hostname>,
     /// The names that its address was answered for when it was judged.
     names: Vec<Hostname>,
+    /// The program, where that was asked.
+    program: Option<Program>,
     /// What it showed then.
     seen: Seen,
 }
@@ -146,8 +151,14 @@ impl Ruling {
             rule_text,
             name: None,
             names,
+            program: None,
             seen: Seen::Nothing,
         }
+    }
+
+    /// The program that opens it, where that was asked.
+    pub(super) fn program(&self) -> Option<&Program> {
+        self.program.as_ref()
     }
 
     /// The rule in words, and the name.
@@ -189,6 +200,8 @@ struct Shared {
     book: RwLock<Book>,
     pins: Mutex<Pins>,
     learned: Mutex<Learned>,
+    /// Set when there are programs.
+    programs: Mutex<Option<Programs>>,
 }
 
 /// The rules that are in force, and how often each was used.
@@ -237,7 +250,20 @@ impl Guard {
             book: RwLock::new(book),
             pins: Mutex::new(pins),
             learned: Mutex::new(learned),
+            programs: Mutex::new(None),
         }))
+    }
+
+    /// The run's programs are below this process from now on.
+    pub(super) fn watch_programs(&self, init: u32) {
+        if let Ok(mut programs) = self.0.programs.lock() {
+            *programs = Some(Programs::of(init));
+        }
+    }
+
+    /// The program that has the socket with these ends, `local` being its own, as far as that can be told.
+    pub(super) fn program_of(&self, tuple: &Tuple) -> Option<Program> {
+        self.0.programs.lock().ok()?.as_mut()?.find(tuple)
     }
 
     /// Whether nothing is decided here, and nobody has to ask.
@@ -270,6 +296,7 @@ impl Guard {
             rule_text: book.and_then(|book| text_of(&book.rules, rule)),
             name: Some(name.clone()),
             names: Vec::new(),
+            program: None,
             seen: Seen::NotYet,
         };
         let (Ok(book), Ok(pins)) = (self.0.book.read(), self.0.pins.lock()) else {
@@ -311,15 +338,22 @@ impl Guard {
     /// May a flow open? The tuple is written as the program sees it: `remote` is where it goes.
     pub(super) fn decide(&self, now: Instant, tuple: &Tuple, shown: Shown<'_>) -> Ruling {
         let names = self.0.pins.lock().map(|pins| pins.names(now, tuple.remote.addr)).unwrap_or_default();
-        self.judge(tuple, names, shown)
+        let asks = self.0.book.read().is_ok_and(|book| book.rules.asks_for_programs());
+        let program = if asks { self.program_of(tuple) } else { None };
+        self.judge(tuple, (names, program), shown)
     }
 
     /// Is a flow allowed by the rules that are in force now, by what was known when it opened?
     pub(super) fn rejudge(&self, tuple: &Tuple, before: &Ruling) -> Ruling {
-        self.judge(tuple, before.names.clone(), before.shown())
+        self.judge(tuple, (before.names.clone(), before.program.clone()), before.shown())
     }
 
-    fn judge(&self, tuple: &Tuple, names: Vec<Hostname>, shown: Shown<'_>) -> Ruling {
+    fn judge(
+        &self,
+        tuple: &Tuple,
+        (names, program): (Vec<Hostname>, Option<Program>),
+        shown: Shown<'_>,
+    ) -> Ruling {
         let Tuple { protocol, remote, .. } = *tuple;
         let Ok(book) = self.0.book.read() else { return Ruling::unreadable() };
         let ground = self.0.policy.ground(remote.addr);
@@ -330,7 +364,7 @@ impl Guard {
             ground,
             names: &names,
             shown,
-            program: None,
+            programs: program.as_ref().map_or(&[], |program| &program.names),
         };
         let Decision { mut outcome, rule } = book.rules.decide(&question);
         let denied = outcome == Outcome::Deny;
@@ -350,7 +384,7 @@ impl Guard {
             Mode::Enforce | Mode::DryRun | Mode::Learn => {}
         }
         let (rule_text, seen) = (text_of(&book.rules, rule), Seen::of(shown));
-        Ruling { outcome, denied, rule, rule_text, name, names, seen }
+        Ruling { outcome, denied, rule, rule_text, name, names, program, seen }
     }
 
     /// Writes down what is used. Where the name can be shown, that is waited for.
@@ -453,7 +487,7 @@ impl Guard {
             ground,
             names: &names,
             shown,
-            program: None,
+            programs: &[],
         };
         let decision = book.rules.decide(&question);
         (decision.outcome, text_of(&book.rules, decision.rule))

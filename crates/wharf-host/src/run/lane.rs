@@ -22,7 +22,7 @@ use wharf_table::{DropReason, Endpoint, Instant, Protocol, Tuple};
 
 use super::addresses::Addresses;
 use super::clock::Clock;
-use super::guard::Guard;
+use super::guard::{Guard, Ruling};
 use super::log::Log;
 use super::streams::{Admitted, Streams};
 use super::wire::Wire;
@@ -153,7 +153,7 @@ impl Lane {
         }
         let ruling = self.guard.decide(now, tuple, Shown::NotYet);
         if ruling.denied {
-            self.log.denied(tuple, &ruling);
+            self.tell(now, tuple, &ruling);
         }
         if ruling.outcome == Outcome::Deny {
             self.stack.refuse(now, id, self.guard.denial().refusal());
@@ -172,9 +172,17 @@ impl Lane {
     }
 
     /// Tells which flows have shown what is denied.
-    pub(super) fn tell_denied(&mut self) {
+    pub(super) fn tell_denied(&mut self, now: Instant) {
         while let Some((tuple, ruling)) = self.streams.poll_denied() {
-            self.log.denied(&tuple, &ruling);
+            self.tell(now, &tuple, &ruling);
+        }
+    }
+
+    /// Tells that a flow was denied, and whose it is.
+    pub(super) fn tell(&mut self, now: Instant, tuple: &Tuple, ruling: &Ruling) {
+        if self.log.has_room_for_a_denial(now) {
+            let found = if ruling.program().is_none() { self.guard.program_of(tuple) } else { None };
+            self.log.denied(tuple, ruling, ruling.program().or(found.as_ref()));
         }
     }
 

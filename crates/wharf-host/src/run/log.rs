@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use wharf_table::Tuple;
 use wharf_table::policy::Outcome;
+use wharf_table::{Instant, Tuple};
 
 use super::clock;
 use super::config::{Style, Verbosity};
-use super::guard::Ruling;
+use super::guard::{Program, Ruling};
 
 /// Which way the bytes of a flow go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +37,12 @@ pub(super) struct Log {
     verbosity: Verbosity,
     style: Style,
     said: BTreeSet<&'static str>,
+    denials: Denials,
 }
 
 impl Log {
     pub(super) fn new(verbosity: Verbosity, style: Style) -> Log {
-        Log { verbosity, style, said: BTreeSet::new() }
+        Log { verbosity, style, said: BTreeSet::new(), denials: Denials::default() }
     }
 
     /// Tells a line in any case.
@@ -111,44 +112,81 @@ impl Log {
     }
 }
 
+/// How many denials are told in a second, each with its program; more are counted.
+const DENIALS_A_SECOND: u32 = 20;
+
+/// What was told of denials lately.
+#[derive(Clone, Copy, Default)]
+struct Denials {
+    second: u64,
+    told: u32,
+    untold: u64,
+}
+
 impl Log {
+    /// Whether one more denial is told. A program that tries much is not allowed to fill what somebody reads, nor to take the loop's
+    /// time: those that are not told are counted.
+    pub(super) fn has_room_for_a_denial(&mut self, now: Instant) -> bool {
+        let second = now.millis() / 1000;
+        if second != self.denials.second {
+            let untold = std::mem::take(&mut self.denials.untold);
+            self.denials = Denials { second, ..Denials::default() };
+            if untold > 0 {
+                self.always(&match self.style {
+                    Style::Json => json!({"event": "denied_more", "count": untold}).to_string(),
+                    Style::Text => format!("denied {untold} more"),
+                });
+            }
+        }
+        let has_room = self.denials.told < DENIALS_A_SECOND;
+        self.denials.told += u32::from(has_room);
+        self.denials.untold += u64::from(!has_room);
+        has_room
+    }
+
     /// Tells that a flow was denied, or would have been.
-    pub(super) fn denied(&self, tuple: &Tuple, ruling: &Ruling) {
+    pub(super) fn denied(&self, tuple: &Tuple, ruling: &Ruling, program: Option<&Program>) {
         self.always(&match self.style {
             Style::Json => {
                 let mut line = flow_json(what_of(ruling), *tuple, None, Path::Frames);
                 line["name"] = ruling.name.as_ref().map_or(Value::Null, |name| json!(name.as_str()));
-                line["rule"] = json!(ruling.rule_text);
-                line["time"] = json!(clock::rfc_3339_now());
-                line.to_string()
+                add_ruling(line, ruling, program)
             }
             Style::Text => {
                 let name = ruling.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-                format!(
-                    "{} {} to {}{name}: {}",
-                    words_of(ruling),
-                    tuple.protocol,
-                    tuple.remote,
-                    rule_of(ruling)
-                )
+                let (words, who) = (words_of(ruling), who(program));
+                format!("{words} {who}{} to {}{name}: {}", tuple.protocol, tuple.remote, rule_of(ruling))
             }
         });
     }
 
     /// Tells that a name was not answered, or would not have been.
-    pub(super) fn denied_name(&self, name: &str, ruling: &Ruling) {
+    pub(super) fn denied_name(&self, name: &str, ruling: &Ruling, program: Option<&Program>) {
         self.always(&match self.style {
-            Style::Json => json!({
-                "event": what_of(ruling),
-                "protocol": "dns",
-                "name": name,
-                "rule": ruling.rule_text,
-                "time": clock::rfc_3339_now(),
-            })
-            .to_string(),
-            Style::Text => format!("{} the look-up of {name}: {}", words_of(ruling), rule_of(ruling)),
+            Style::Json => {
+                let line = json!({"event": what_of(ruling), "protocol": "dns", "name": name});
+                add_ruling(line, ruling, program)
+            }
+            Style::Text => {
+                let (words, who) = (words_of(ruling), who(program));
+                format!("{words} {who}the look-up of {name}: {}", rule_of(ruling))
+            }
         });
     }
+}
+
+/// The line with the rule, the program and the time.
+fn add_ruling(mut line: Value, ruling: &Ruling, program: Option<&Program>) -> String {
+    line["rule"] = json!(ruling.rule_text);
+    line["program"] = json!(program.map(Program::name));
+    line["pid"] = json!(program.map(|program| program.pid));
+    line["time"] = json!(clock::rfc_3339_now());
+    line.to_string()
+}
+
+/// `curl (812) `, where that is known.
+fn who(program: Option<&Program>) -> String {
+    program.map(|program| format!("{} ({}) ", program.name(), program.pid)).unwrap_or_default()
 }
 
 fn what_of(ruling: &Ruling) -> &'static str {

@@ -28,7 +28,7 @@ use super::echo::{self, Echoes};
 use super::lane::{self, Lane};
 use super::lanes::{Frames, Lanes};
 use super::log::{Log, Path};
-use super::resolver::Resolver;
+use super::resolver::{Denied, Resolver};
 use super::spawn::{ProgramExit, Sandbox};
 use super::spliced::{Client, Spliced};
 use super::start;
@@ -283,7 +283,7 @@ impl Pump {
         self.lane.streams.work(now, &mut self.lane.stack);
         self.on_events(now);
         self.lane.follow_guard(now);
-        self.tell_denied();
+        self.tell_denied(now);
         let Lane { stack, wire, log, .. } = &mut self.lane;
         self.datagrams.work(now, stack, wire);
         self.echoes.work(stack, wire);
@@ -297,16 +297,16 @@ impl Pump {
     }
 
     /// Tells what was denied: flows, and names that were not answered.
-    fn tell_denied(&mut self) {
-        self.lane.tell_denied();
-        while let Some((name, ruling)) = self.resolver.names.poll_denial() {
-            self.lane.log.denied_name(&name, &ruling);
+    fn tell_denied(&mut self, now: Instant) {
+        self.lane.tell_denied(now);
+        while let Some(Denied { name, ruling, client }) = self.resolver.poll_denied() {
+            if self.lane.log.has_room_for_a_denial(now) {
+                let program = client.and_then(|client| self.lane.guard.program_of(&client));
+                self.lane.log.denied_name(&name, &ruling, program.as_ref());
+            }
         }
-        while let Some((tuple, ruling)) = self.datagrams.poll_denied() {
-            self.lane.log.denied(&tuple, &ruling);
-        }
-        while let Some((tuple, ruling)) = self.echoes.poll_denied() {
-            self.lane.log.denied(&tuple, &ruling);
+        while let Some((tuple, ruling)) = self.datagrams.poll_denied().or_else(|| self.echoes.poll_denied()) {
+            self.lane.tell(now, &tuple, &ruling);
         }
     }
 

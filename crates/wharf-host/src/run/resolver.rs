@@ -1,11 +1,13 @@
 //! The way of a DNS message between the program and the name server: datagrams and TCP connections to the name server's
 //! address become queries to [`Names`], its answers go back to whoever asked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+
 use wharf_stack::interface::FrameSink;
 use wharf_stack::stack::{ConnId, DatagramFields, DatagramIn, DatagramOut, Stack};
-use wharf_table::{Endpoint, Instant, Protocol};
+use wharf_table::{Endpoint, Instant, Protocol, Tuple};
 
+use super::guard::Ruling;
 use super::names::{ClientToken, Names, Transport};
 
 /// The most queries whose answers are awaited.
@@ -33,9 +35,18 @@ struct Connection {
     used: Instant,
 }
 
+/// A name that was not answered, or would not have been.
+pub(super) struct Denied {
+    pub(super) name: String,
+    pub(super) ruling: Ruling,
+    /// The socket of who asked, as the program sees it, where it asked in a datagram.
+    pub(super) client: Option<Tuple>,
+}
+
 /// The name server's clients.
 pub(super) struct Resolver {
     pub(super) names: Names,
+    denied: VecDeque<Denied>,
     clients: HashMap<u64, Client>,
     connections: HashMap<ConnId, Connection>,
     next: u64,
@@ -43,7 +54,18 @@ pub(super) struct Resolver {
 
 impl Resolver {
     pub(super) fn new(names: Names) -> Resolver {
-        Resolver { names, clients: HashMap::new(), connections: HashMap::new(), next: 0 }
+        Resolver {
+            names,
+            denied: VecDeque::new(),
+            clients: HashMap::new(),
+            connections: HashMap::new(),
+            next: 0,
+        }
+    }
+
+    /// A name that was not answered.
+    pub(super) fn poll_denied(&mut self) -> Option<Denied> {
+        self.denied.pop_front()
     }
 
     /// Whether a connection is one to the name server.
@@ -69,6 +91,15 @@ impl Resolver {
         }
         self.next += 1;
         let taken = self.names.handle_query(now, ClientToken(self.next), transport, message);
+        while let Some((name, ruling)) = self.names.poll_denial() {
+            let client = match client {
+                Client::Datagram { program, server } => {
+                    Some(Tuple { protocol: Protocol::Udp, local: program, remote: server })
+                }
+                Client::Connection(_) => None,
+            };
+            self.denied.push_back(Denied { name, ruling, client });
+        }
         if taken {
             self.clients.insert(self.next, client);
         }

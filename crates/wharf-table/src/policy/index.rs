@@ -54,7 +54,7 @@ impl Index {
             // Which of them it will be, if any, is not known; that there is one is enough.
             Shown::NotYet => found.extend(self.denied_names.iter().find(|&&number| {
                 let rule = rules.get(number as usize);
-                rule.is_some_and(|rule| rule.target.fits(question.protocol, question.port, question.program))
+                rule.is_some_and(|rule| rule.target.fits(question.protocol, question.port, question.programs))
             })),
             Shown::Hidden | Shown::Nothing => {}
         }

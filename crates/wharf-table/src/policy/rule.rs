@@ -86,7 +86,7 @@ fn is_lan(addr: Addr) -> bool {
 /// What a rule stands for: a program, whom it talks to, on which ports, by which protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// The program in the run; `None` for all.
+    /// The program in the run, or one that started it; `None` for all.
     pub program: Option<String>,
     /// The other end.
     pub peer: Peer,
@@ -98,21 +98,21 @@ pub struct Target {
 
 impl Target {
     /// Whether protocol, port and program are those of the rule, whoever the other end is.
-    pub fn fits(&self, protocol: Protocol, port: u16, program: Option<&str>) -> bool {
+    pub fn fits(&self, protocol: Protocol, port: u16, programs: &[String]) -> bool {
         let carried = match (self.protocol, protocol) {
             (None, Protocol::Icmp) => self.ports.is_empty(),
             (None, _) => true,
             (Some(named), asked) => named == asked,
         };
-        carried && (protocol == Protocol::Icmp || self.has_port(port)) && self.is_of(program)
+        carried && (protocol == Protocol::Icmp || self.has_port(port)) && self.is_of(programs)
     }
 
     fn has_port(&self, port: u16) -> bool {
         self.ports.is_empty() || self.ports.contains(port)
     }
 
-    fn is_of(&self, program: Option<&str>) -> bool {
-        self.program.as_deref().is_none_or(|named| program == Some(named))
+    fn is_of(&self, programs: &[String]) -> bool {
+        self.program.as_ref().is_none_or(|named| programs.contains(named))
     }
 }
 

@@ -14,6 +14,7 @@
 //!
 //! What is never open unless it is named (the host's loopback, metadata services) comes as the question's [`Ground`].
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::endpoint::Addr;
@@ -54,8 +55,8 @@ pub struct Question<'a> {
     pub names: &'a [Hostname],
     /// What the flow shows of a name.
     pub shown: Shown<'a>,
-    /// The program that opens it, where that is known.
-    pub program: Option<&'a str>,
+    /// The program that opens it and those that started it, where that is known.
+    pub programs: &'a [String],
 }
 
 /// Whether an address is open by itself.
@@ -95,6 +96,8 @@ pub struct Rules {
     rules: Vec<Rule>,
     default: Action,
     index: Index,
+    /// Whether a rule names a program.
+    programs: bool,
 }
 
 impl Default for Rules {
@@ -108,7 +111,8 @@ impl Rules {
     /// The rules, asked in this order.
     pub fn new(rules: Vec<Rule>, default: Action) -> Rules {
         let index = Index::new(&rules);
-        Rules { rules, default, index }
+        let programs = rules.iter().any(|rule| rule.target.program.is_some());
+        Rules { rules, default, index, programs }
     }
 
     /// The rules, in order.
@@ -132,8 +136,8 @@ impl Rules {
     }
 
     /// Whether a rule asks which program it is: finding out costs a look at all its descriptors.
-    pub fn asks_for_programs(&self) -> bool {
-        self.rules.iter().any(|rule| rule.target.program.is_some())
+    pub const fn asks_for_programs(&self) -> bool {
+        self.programs
     }
 
     /// May the flow open? The first rule that stands for it decides. Costs look-ups by the names and the address, and a step for
@@ -176,7 +180,7 @@ impl Rules {
         let mut concerned = Vec::new();
         for number in candidates {
             let Some(rule) = self.rules.get(number as usize) else { continue };
-            if !rule.target.fits(question.protocol, question.port, question.program) {
+            if !rule.target.fits(question.protocol, question.port, question.programs) {
                 continue;
             }
             if let Peer::Name(pattern) = &rule.target.peer {

@@ -20,11 +20,11 @@ Examples:
     args_override_self = true
 )]
 pub(crate) struct ListArgs {
-    /// In this network only: host, a run, a namespace, pid:N
+    /// In this network only: host, a run's name, pid:N
     #[arg(long, value_name = "NETWORK", action = ArgAction::Append)]
     pub(crate) r#in: Vec<String>,
 
-    /// By these columns, largest first behind a -: -age,local
+    /// By these columns: -age,local (- turns one round)
     #[arg(long, value_name = "NAMES", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
 
@@ -32,7 +32,7 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "NAMES")]
     pub(crate) columns: Option<String>,
 
-    /// Below each: queues, bytes, round trips, losses, descriptors
+    /// Below each: queues, bytes, round trips, losses
     #[arg(short, long)]
     pub(crate) verbose: bool,
 

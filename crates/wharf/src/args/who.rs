@@ -20,7 +20,7 @@ Examples:
     args_override_self = true
 )]
 pub(crate) struct WhoArgs {
-    /// In this network: host, a run, a namespace, pid:N
+    /// In this network: host, a run's name, pid:N
     #[arg(long, value_name = "NETWORK")]
     pub(crate) r#in: Option<String>,
 
@@ -48,7 +48,7 @@ pub(crate) struct WhoArgs {
     #[arg(short, long)]
     pub(crate) yes: bool,
 
-    /// Close one connection by its remote end, 10.0.0.7:51234; or all
+    /// Close the connection with 10.0.0.7:51234 say, or all
     #[arg(long, value_name = "FLOW")]
     pub(crate) close: Option<String>,
 

@@ -23,16 +23,16 @@ pub(crate) struct Item<'a> {
 
 const LEFT: Head = Head { title: "", side: Side::Left, shrink: Shrink::Never, spare: 0 };
 const RIGHT: Head = Head { side: Side::Right, ..LEFT };
-const END: Head = Head { shrink: Shrink::Middle(21), ..LEFT };
-const WORDS: Head = Head { shrink: Shrink::End(12), ..LEFT };
+const END: Head = Head { shrink: Shrink::Middle(15), ..LEFT };
+const WORDS: Head = Head { shrink: Shrink::End(10), ..LEFT };
 
-/// The columns, in the order of [`Flows::cell`].
+/// The columns, in the order of [`Flows::cell`]. Without those to spare, the others have room in 80 letters.
 const HEADS: [Head; 14] = [
     Head { title: "", ..LEFT },
-    Head { title: "RUN", ..WORDS },
+    Head { title: "RUN", shrink: Shrink::End(8), ..LEFT },
     Head { title: "PROTO", ..LEFT },
-    Head { title: "STATE", spare: 5, ..LEFT },
-    Head { title: "INSIDE", ..END },
+    Head { title: "STATE", spare: 4, ..LEFT },
+    Head { title: "INSIDE", shrink: Shrink::Middle(12), ..LEFT },
     Head { title: "", ..LEFT },
     Head { title: "FAR END", ..END },
     Head { title: "NAME", ..WORDS },
@@ -40,8 +40,8 @@ const HEADS: [Head; 14] = [
     Head { title: "BY", spare: 1, ..WORDS },
     Head { title: "SENT", ..RIGHT },
     Head { title: "RECEIVED", ..RIGHT },
-    Head { title: "AGE", spare: 4, ..RIGHT },
-    Head { title: "OWNER", ..WORDS },
+    Head { title: "AGE", spare: 3, ..RIGHT },
+    Head { title: "OWNER", spare: 5, ..WORDS },
 ];
 
 /// Whether a column says of which run a flow is.

@@ -103,7 +103,11 @@ impl Cells for Runs {
             (6, Some(status)) => {
                 status.link_bytes.iter().for_each(|(sent, received)| plain(&Size(sent + received)));
             }
-            (7, Some(status)) => push_safe(out, &status.command.join(" ")),
+            (7, Some(status)) => {
+                // A whole program may be a word of its command line.
+                let words = status.command.iter().flat_map(|word| word.split_whitespace());
+                push_safe(out, &words.collect::<Vec<_>>().join(" "));
+            }
             (7, None) => {
                 out.push_str("does not answer (stopped?)");
                 return Tone::Notable;

@@ -7,7 +7,11 @@
 mod lab;
 
 mod flows;
+mod free;
+mod list;
 mod port;
+mod scene;
 #[cfg(feature = "tui")]
 mod top;
 mod watch;
+mod who;

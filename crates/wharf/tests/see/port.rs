@@ -210,6 +210,16 @@ fn queries_of_all_kinds() {
     assert_eq!(ports(&["tcp/443"]), [443]);
     assert_eq!(ports(&["domain/udp"]), [53]);
     assert_eq!(ports(&["rediss"]), [6379]);
+    for pasted in [
+        "192.0.2.1:443",
+        "[fe80::1]%eth0:443",
+        "*:443",
+        "1.2.3.4.443",
+        "https://ann@example.org/a:b",
+        "[::1]:https",
+    ] {
+        assert_eq!(ports(&[pasted]), [443], "{pasted}");
+    }
     assert!(ports(&["multicast", "dns"]).contains(&5353));
     assert!(ports(&["multicast dns"]).contains(&5353));
     assert!(
@@ -240,6 +250,10 @@ fn what_is_not_there_or_wrong() {
     );
     assert_eq!(refused(&["080"]), (2, "wharf: \"080\": a port has no leading zeros (write 80)\n".into()));
     assert_eq!(refused(&["80,,443"]).0, 2);
+    assert_eq!(
+        refused(&["::1:8080"]),
+        (2, "wharf: \"::1:8080\": a port is missing (write its number or the name of a service)\n".into())
+    );
     assert_eq!(
         refused(&["80,htpt"]),
         (2, "wharf: \"htpt\": no service has this name (write its port number)\n".into())

@@ -24,7 +24,7 @@ enum Kind {
     /// The sum of the lanes before `lane`.
     Status {
         lane: usize,
-        count: LaneCount,
+        count: Box<LaneCount>,
     },
     Flows(Flows),
     /// What is asked of the guard.
@@ -76,7 +76,7 @@ impl Answer {
         };
         let id = request.get("id").cloned().unwrap_or(Value::Null);
         let kind = match request.get("do").and_then(Value::as_str) {
-            Some("status") => Kind::Status { lane: 0, count: LaneCount::default() },
+            Some("status") => Kind::Status { lane: 0, count: Box::default() },
             Some("flows") => {
                 Kind::Flows(Flows { part: Part::Lane { lane: 0, from: 0 }, page: None, mark: Mark::Head })
             }

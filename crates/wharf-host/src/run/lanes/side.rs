@@ -122,7 +122,7 @@ impl Side {
         }
         while let Ok(Ask { asker, question }) = self.asks.try_recv() {
             let content = match question {
-                Question::Count => Content::Count(self.lane.count()),
+                Question::Count => Content::Count(Box::new(self.lane.count())),
                 Question::Flows { from } => Content::Flows(self.lane.page(from)),
             };
             self.outlet.tell(Message::Reply(Reply { asker, content }));
@@ -212,7 +212,7 @@ fn settle(lane: &mut Lane, now: Instant) {
     lane.streams.work(now, &mut lane.stack);
     on_events(lane, now);
     lane.follow_guard(now);
-    lane.tell_denied();
+    lane.tell_denied(now);
     lane.stack.poll_frames(now, &mut lane.wire);
 }
 

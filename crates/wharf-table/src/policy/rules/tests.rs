@@ -44,7 +44,7 @@ fn ask(rules: &Rules, to: &str, names: &[&str], shown: &str) -> Outcome {
         ground,
         names: &names,
         shown,
-        program: Some("curl"),
+        programs: &["curl".into(), "sh".into()],
     };
     let decision = rules.decide(&question);
     assert_eq!(decision, rules.decide_slowly(&question));
@@ -96,6 +96,7 @@ fn the_first_rule_decides() {
     let bound = rules(&["allow git:any:22", "allow curl:any:443"], Action::Deny);
     assert_eq!(ask(&bound, "192.0.2.1:22", &[], "?"), Outcome::Deny);
     assert_eq!(ask(&bound, "192.0.2.1:443", &[], "?"), Outcome::Allow);
+    assert_eq!(ask(&rules(&["allow sh:any"], Action::Deny), "192.0.2.1:443", &[], "?"), Outcome::Allow);
 }
 
 /// 10.0.2.4 stands for the host, and a metadata service is closed.
@@ -147,7 +148,7 @@ fn only_names_that_a_rule_could_allow_may_be_asked_for() {
 fn model(rules: &Rules, question: &Question<'_>) -> Outcome {
     let verdict = |shown: Shown<'_>| {
         for rule in rules.rules() {
-            if !rule.target.fits(question.protocol, question.port, question.program) {
+            if !rule.target.fits(question.protocol, question.port, question.programs) {
                 continue;
             }
             let stands = match (&rule.target.peer, shown, rule.action) {
@@ -230,7 +231,7 @@ proptest! {
         };
         let addr: Addr = addr.parse::<IpAddr>().unwrap().into();
         let ground = ground_of(addr);
-        let question = Question { protocol: Protocol::Tcp, addr, port, ground, names: &names, shown, program: Some("curl") };
+        let question = Question { protocol: Protocol::Tcp, addr, port, ground, names: &names, shown, programs: &["curl".into(), "sh".into()] };
         let decision = rules.decide(&question);
         prop_assert_eq!(decision, rules.decide_slowly(&question));
         // What is certain may be judged as what is yet to be shown, never the other way round: then a byte would go out unseen.

@@ -1,8 +1,9 @@
 //! Which ports are meant: by number, by name, or by words of what the registry says.
 
 use wharf_host::registry::{Entry, Registry};
+use wharf_table::Protocol;
 use wharf_table::nearest::nearest;
-use wharf_table::notation::{PortError, Ports, scheme};
+use wharf_table::notation::{Location, PortError, Ports, scheme};
 
 use crate::exit::Failure;
 use crate::services::LocalServices;
@@ -34,6 +35,10 @@ pub(super) fn ask<'a>(
     let mut meant = Meant { subjects: Vec::new(), notes: Vec::new() };
     let mut all: Vec<(Ports, Option<&'static str>)> = Vec::new();
     for word in words {
+        if let Some((port, only)) = pasted(word, local)? {
+            add(&mut all, Ports::single(port), only);
+            continue;
+        }
         match numbers(word, registry, local).map_err(Failure::usage)? {
             Some((ports, only)) => add(&mut all, ports, only),
             None => match named(word, None, registry, local) {
@@ -59,6 +64,21 @@ fn add(all: &mut Vec<(Ports, Option<&'static str>)>, ports: Ports, only: Option<
     }
 }
 
+/// The port of what is pasted whole: `192.0.2.1:443`, `[::1]%eth0:22`, `1.2.3.4.443`, a URL.
+fn pasted(word: &str, local: &LocalServices) -> Result<Option<(u16, Option<&'static str>)>, Failure> {
+    let is_dotted = word.contains('.') && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if !word.contains(':') && !is_dotted {
+        return Ok(None);
+    }
+    let services = |name: &str, protocol| local.port(name, protocol);
+    let location = Location::parse(word, Protocol::Tcp, &services).map_err(Failure::usage)?;
+    let only = location.protocol.filter(|_| word.ends_with("/udp") || word.ends_with("/tcp"));
+    let only = only.map(|protocol| if protocol == Protocol::Udp { "udp" } else { "tcp" });
+    let missing =
+        || Failure::usage(format!("{word:?}: a port is missing (write its number or the name of a service)"));
+    Ok(Some((location.port.ok_or_else(missing)?, only)))
+}
+
 /// `443`, `80,https`, `8000-8010`, `tcp/443`, `domain/udp`; `None` for what is no list of ports and no name beside a protocol.
 fn numbers(
     word: &str,
@@ -66,10 +86,9 @@ fn numbers(
     local: &LocalServices,
 ) -> Result<Option<(Ports, Option<&'static str>)>, PortError> {
     let (ports, only) = split_protocol(word);
-    let is_list = ports.contains(',') || ports.starts_with(|letter: char| letter.is_ascii_digit());
-    // A name may start with a digit; what holds a letter and no comma is one.
+    // What holds a letter and no comma is a name, whatever it starts with.
     let has_letter = ports.contains(|letter: char| letter.is_ascii_alphabetic());
-    if only.is_none() && (!is_list && has_letter || has_letter && !ports.contains(',')) {
+    if only.is_none() && has_letter && !ports.contains(',') {
         return Ok(None);
     }
     let by_name = |name: &str| {

@@ -6,7 +6,8 @@ use crate::lab::{Lab, Place, server};
 crate::tests! {
     [tap_user] the_first_rule_decides a_denial_is_as_configured what_was_learned_suffices a_dry_run_denies_nothing
         other_rules_come_into_force_at_once what_can_t_be_read_opens_nothing the_hosts_loopback_is_opened_by_its_word
-        published_ports_take_whom_they_are_for a_denial_is_told;
+        published_ports_take_whom_they_are_for a_denial_is_told a_rule_may_be_a_programs
+        a_flood_of_denials_is_counted;
     [packet_root] without_a_name_server_nothing_opens;
 }
 
@@ -66,8 +67,8 @@ fn a_dry_run_denies_nothing(lab: &Lab) {
     let run = lab
         .run(&["--dry-run", "--allow", "good.test:22"], &lab.peer("attack.py", &["tcp", "only.test", "22"]));
     assert_eq!(run.good(), "got heard 2");
-    assert!(run.stderr.contains("would deny the look-up of only.test"), "{}", run.stderr);
-    assert!(run.stderr.contains("would deny tcp to 198.51.100.3:22 (only.test)"), "{}", run.stderr);
+    assert!(run.stderr.contains(" the look-up of only.test"), "{}", run.stderr);
+    assert!(run.stderr.contains(" tcp to 198.51.100.3:22 (only.test)"), "{}", run.stderr);
 }
 
 fn other_rules_come_into_force_at_once(lab: &Lab) {
@@ -160,12 +161,22 @@ fn a_denial_is_told(lab: &Lab) {
     let _zone = zone(lab);
     let words = lab.peer("attack.py", &["tcp", server::SECOND_V4, "22"]);
     let run = lab.run(&["--allow", "good.test"], &words);
-    assert_eq!(run.stderr.trim_end(), "wharf: denied tcp to 198.51.100.3:22: no rule allows it");
+    let told = run.stderr.trim_end();
+    assert!(
+        told.starts_with("wharf: denied python")
+            && told.contains(" tcp to 198.51.100.3:22: no rule allows it"),
+        "{told}"
+    );
     let run = lab.run(&["--json", "--deny", "198.51.100.3"], &words);
     let line = run.stderr.lines().find(|line| line.contains("denied")).expect("a line tells it");
     let told: serde_json::Value = serde_json::from_str(line).expect("it is JSON");
     assert_eq!((told["event"].as_str(), told["rule"].as_str()), (Some("denied"), Some("deny 198.51.100.3")));
     assert_eq!(told["inside"]["remote"]["text"], "198.51.100.3:22");
+    assert!(
+        told["pid"].as_u64().is_some()
+            && told["program"].as_str().is_some_and(|name| name.contains("python")),
+        "{told}"
+    );
     assert!(told["time"].as_str().is_some_and(|time| time.ends_with('Z') && time.len() == 24), "{told}");
 }
 
@@ -175,4 +186,37 @@ fn without_a_name_server_nothing_opens(lab: &Lab) {
     let rules = allow(&["good.test:22"]);
     assert!(attack(lab, &rules, &["look", "good.test"]).starts_with("noname"));
     assert_eq!(attack(lab, &rules, &["tcp", server::V4, "22"]), "EHOSTUNREACH");
+}
+
+fn a_rule_may_be_a_programs(lab: &Lab) {
+    let _zone = zone(lab);
+    if crate::lab::missing(&["busybox"]).is_some() {
+        println!("skipped: busybox isn't installed");
+        return;
+    }
+    let by_busybox = format!("echo x | busybox nc -w 2 {} 22", server::SECOND_V4);
+    let by_busybox = ["sh", "-c", &by_busybox];
+    let python = lab.peer("attack.py", &["tcp", server::SECOND_V4, "22"]);
+    let for_busybox = ["--allow", "busybox:198.51.100.3:22"];
+    assert!(lab.run(&for_busybox, &by_busybox).stdout.contains("heard 2"));
+    assert_eq!(lab.run(&for_busybox, &python).good(), "EHOSTUNREACH");
+    // A program stands for those that it starts.
+    let script = format!("{}; true", python.join(" "));
+    let started = ["busybox", "sh", "-c", &script];
+    assert_eq!(lab.run(&for_busybox, &started).good(), "got heard 2");
+}
+
+fn a_flood_of_denials_is_counted(lab: &Lab) {
+    let _zone = zone(lab);
+    let script = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+                  for port in range(1, 401):\n    try: s.sendto(b'x', ('198.51.100.3', port))\n    except OSError: pass\n\
+                  import time; time.sleep(1.5)\ns.sendto(b'x', ('198.51.100.3', 500))";
+    let run = lab.run(&["--allow", "198.51.100.2"], &[crate::lab::python(), "-c", script]);
+    let told = run.stderr.lines().filter(|line| line.contains("denied python")).count();
+    let counted: u32 = run
+        .stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("wharf: denied ")?.strip_suffix(" more")?.parse::<u32>().ok())
+        .sum();
+    assert!(told <= 80 && counted >= 300, "{told} told, {counted} counted: {}", run.stderr);
 }

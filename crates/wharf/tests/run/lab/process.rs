@@ -53,6 +53,7 @@ impl Proc {
     }
 
     /// Waits for a line on standard output that has `word` in it; gives it whole.
+    #[allow(dead_code, reason = "not every test program reads such lines")]
     pub(crate) fn line_with(&mut self, word: &str) -> String {
         let found = wait_for(&self.stdout, LINE, |line| line.contains(word).then(|| line.to_owned()));
         found.unwrap_or_else(|| self.complain(&format!("did not print a line with \"{word}\"")))
