@@ -207,12 +207,17 @@ Examples:
 
 Usage: wharf <VERB>
 
-  run    Run a program in a network of its own
-  host   Run a host of wharf's own stack, driven by JSON lines
-  list   Show the endpoints of this host and who holds them [alias: ls]
-  who    Tell who holds a local port, or end that
-  flows  Show the flows of runs: both ends inside and outside, names, owners
-  ps     List the runs that are there
+  run     Run a program in a network of its own
+  host    Run a host of wharf's own stack, driven by JSON lines
+  port    Tell what a port is registered as, and where a name leads
+  free    Find ports that are free now, and hold them
+  list    Show the endpoints of this host and who holds them [alias: ls]
+  who     Tell who holds a local port, or end that
+  flows   Show the flows of runs: both ends inside and outside, names, owners
+  ps      List the runs that are there
+  policy  The rules of a run, or other ones for it
+  watch   Tell what happens to endpoints as it happens, and record it
+  top     Show ports with their talkers on a page, busiest first
 
   -h, --help     Print help
   -V, --version  Print version

@@ -25,7 +25,7 @@ Examples:
     args_override_self = true
 )]
 pub(crate) struct WatchArgs {
-    /// Keep it in FILE (docs/history.md) [~/.local/state/wharf/history.db]
+    /// Keep it in FILE [~/.local/state/wharf/history.db]
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub(crate) record: Option<Option<PathBuf>>,
 
