@@ -15,6 +15,4 @@ mod scene;
 #[cfg(feature = "tui")]
 mod top;
 mod watch;
-mod port;
-mod scene;
 mod who;

@@ -62,7 +62,7 @@ impl Terminal<'_> {
                 Woken::Ended => return Ok(now.rows),
                 // The terminal has another size.
                 Woken::Resized => continue,
-                Woken::Elapsed => {}
+                Woken::Elapsed | Woken::Typed => {}
             }
             let next = snapshot::take(&self.typed.ask).map_err(Failure::usage)?;
             let next = Look::new(self.typed, self.services, next);
