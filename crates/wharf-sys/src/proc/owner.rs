@@ -44,7 +44,8 @@ pub fn holder(protocol: Protocol, address: IpAddr, port: Port) -> Option<Holder>
     let mut diag = Diag::open().ok()?;
     // A TCP connection holds its port only against those who don't share; a listener always does.
     let resting = state_bits(State::Listen) | state_bits(State::Bound);
-    let row = [resting, u32::MAX].into_iter().find_map(|states| first(&mut diag, kind, states, address, port))?;
+    let row =
+        [resting, u32::MAX].into_iter().find_map(|states| first(&mut diag, kind, states, address, port))?;
     Some(Holder { local: row.local, owner: owner_of(&row) })
 }
 
