@@ -12,10 +12,6 @@ Examples:
   wharf flows --watch --in web      what comes and goes there";
 
 /// The options of `wharf flows`.
-#[allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "in the text of the help brackets mean what may be left out"
-)]
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = FLOWS_EXAMPLES,

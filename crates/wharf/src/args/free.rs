@@ -11,10 +11,6 @@ Examples:
   wharf free --hold -- ./server      handed over as an open socket, fd 3";
 
 /// The options of `wharf free`.
-#[allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "in the text of the help brackets mean what may be left out"
-)]
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = FREE_EXAMPLES,

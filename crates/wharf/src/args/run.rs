@@ -15,10 +15,6 @@ Examples:
   wharf run --allow example.org:443 -- ./build        one host, by name, no other";
 
 /// The options of `wharf run`.
-#[allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "in the text of the help brackets mean what may be left out"
-)]
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = RUN_EXAMPLES,

@@ -11,10 +11,6 @@ Examples:
   wharf top tcp user www-data    of what www-data holds";
 
 /// The options of `wharf top`.
-#[allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "in the text of the help brackets mean what may be left out"
-)]
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = TOP_EXAMPLES,

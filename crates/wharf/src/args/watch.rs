@@ -13,10 +13,6 @@ Examples:
   wharf watch --json --for 1m exposed  as JSON, for a minute";
 
 /// The options of `wharf watch`.
-#[allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "in the text of the help brackets mean what may be left out"
-)]
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = WATCH_EXAMPLES,
