@@ -7,7 +7,7 @@ use crate::render::screen::ColourChoice;
 
 const FLOWS_EXAMPLES: &str = "\
 Examples:
-  wharf flows                       what all runs of yours have open, and where it leads
+  wharf flows                       what all runs of yours have open
   wharf flows web tcp port 443      of one run, what a selector picks
   wharf flows --watch --in web      what comes and goes there";
 

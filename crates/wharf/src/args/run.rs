@@ -12,7 +12,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   wharf run -p 8080:80 -- python3 -m http.server 80   port 80 inside, 8080 here
   wharf run curl -v http://example.org/               out into the world
-  wharf run --allow example.org:443 -- ./build        one host, by name, no other";
+  wharf run --allow example.org:443 -- ./build        one name, and no other";
 
 /// The options of `wharf run`.
 #[derive(Debug, clap::Args)]

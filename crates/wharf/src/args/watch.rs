@@ -9,7 +9,7 @@ use super::HELP;
 const WATCH_EXAMPLES: &str = "\
 Examples:
   wharf watch tcp listening            listeners that come and go
-  wharf watch --record                 remember, for `wharf who 8080 --at 10:31`
+  wharf watch --record                 remember, for wharf who 8080 --at 10:31
   wharf watch --json --for 1m exposed  as JSON, for a minute";
 
 /// The options of `wharf watch`.
@@ -41,7 +41,7 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "NETWORK", action = ArgAction::Append)]
     pub(crate) r#in: Vec<String>,
 
-    /// Don't say what may be missed, nor that it begins and ends
+    /// Don't say what may be missed, nor when it ends
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
