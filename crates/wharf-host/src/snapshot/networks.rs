@@ -99,11 +99,17 @@ fn all(hidden: &mut Vec<String>) -> Result<Vec<Place>, SnapshotError> {
         ));
     }
     if unread > 0 {
-        hidden.push(format!(
-            "the networks of {unread} processes of other users are hidden (needs CAP_SYS_PTRACE, or root)"
-        ));
+        hidden.push(format!("the networks of {} are hidden (needs CAP_SYS_PTRACE, or root)", others(unread)));
     }
     Ok(places)
+}
+
+/// `3 processes of other users`.
+pub(super) fn others(count: usize) -> String {
+    match count {
+        1 => "1 process of another user".to_owned(),
+        _ => format!("{count} processes of other users"),
+    }
 }
 
 /// The host's comes first, then by name.
