@@ -1,7 +1,7 @@
 //! Waiting between two looks, for verbs that go on until they are asked to end.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -21,6 +21,8 @@ pub enum Woken {
     Elapsed,
     /// The terminal has another size.
     Resized,
+    /// Something was typed.
+    Typed,
     /// It is time to end: Ctrl-C, SIGTERM, SIGHUP, or nobody reads any more.
     Ended,
 }
@@ -41,6 +43,20 @@ impl Pause {
     /// # Errors
     /// None that a caller can do anything about.
     pub fn wait(&self, span: Duration) -> io::Result<Woken> {
+        self.wait_with(span, None)
+    }
+
+    /// Waits, for something on standard input as well: the terminal. One that is gone ends the wait for good, so that nobody reads
+    /// from it again.
+    ///
+    /// # Errors
+    /// None that a caller can do anything about.
+    pub fn wait_for_keys(&self, span: Duration) -> io::Result<Woken> {
+        let keys = io::stdin();
+        self.wait_with(span, Some(keys.as_fd()))
+    }
+
+    fn wait_with(&self, span: Duration, keys: Option<BorrowedFd<'_>>) -> io::Result<Woken> {
         let end = Instant::now() + span;
         loop {
             if let Some(received) = self.signals.read()? {
@@ -48,22 +64,27 @@ impl Pause {
                 return Ok(if is_resize { Woken::Resized } else { Woken::Ended });
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(Woken::Elapsed);
-            }
             let out = io::stdout();
             // Nothing is asked of standard output but whether its reader is gone, which is always told.
-            let mut wanted = [
+            let mut wanted = vec![
                 PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
                 PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty()),
             ];
-            let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-            match poll(&mut wanted, Some(&left)) {
+            wanted.extend(keys.map(|keys| PollFd::from_borrowed_fd(keys, PollFlags::IN)));
+            let until = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+            match poll(&mut wanted, Some(&until)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            if wanted[1].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
+            let told = |at: usize| wanted.get(at).map_or(PollFlags::empty(), PollFd::revents);
+            if (told(1) | told(2)).intersects(PollFlags::ERR | PollFlags::HUP) {
                 return Ok(Woken::Ended);
+            }
+            if told(2).contains(PollFlags::IN) {
+                return Ok(Woken::Typed);
+            }
+            if left.is_zero() {
+                return Ok(Woken::Elapsed);
             }
         }
     }

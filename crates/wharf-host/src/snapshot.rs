@@ -32,7 +32,7 @@ pub enum Networks {
     Here,
     /// All that this user can enter.
     All,
-    /// These: names as in [`Network::name`], `pid:N`, a path, the number of a namespace.
+    /// These: names as in [`Network::name`](wharf_table::rows::Network::name), `pid:N`, a path, the number of a namespace.
     Named(Vec<String>),
 }
 

@@ -10,7 +10,7 @@ mod rule;
 mod rules;
 
 pub use hostname::{Hostname, HostnameError, NamePattern};
-pub use rule::{Action, Hidden, Limits, Peer, Rule, Target};
+pub use rule::{Action, Hidden, Peer, Rule, Target};
 pub use rules::{Decision, Ground, Outcome, Question, RuleId, Rules, Shown};
 
 use alloc::vec::Vec;

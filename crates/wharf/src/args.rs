@@ -2,6 +2,11 @@
 //!
 //! Values stay text here. The verbs read them with the notations of `wharf_table`, whose errors quote the offending part.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "in the text of the help brackets mean what may be left out"
+)]
+
 mod flows;
 mod free;
 mod host;

@@ -34,10 +34,10 @@ fn main() -> ExitCode {
         Ok(Args { verb: Verb::Policy(typed) }) => verbs::policy::policy(typed),
         Ok(Args { verb: Verb::Ps(typed) }) => verbs::ps::ps(typed),
         Ok(Args { verb: Verb::Why(typed) }) => verbs::why::why(typed),
+        Ok(Args { verb: Verb::Free(typed) }) => verbs::free::free(typed),
         Ok(Args { verb: Verb::Watch(typed) }) => verbs::watch::watch(typed),
         #[cfg(feature = "tui")]
         Ok(Args { verb: Verb::Top(typed) }) => verbs::top::top(typed),
-        Ok(Args { verb: Verb::Free(typed) }) => verbs::free::free(typed),
         Err(error) => exit::usage(&error),
     };
     result.unwrap_or_else(|failure| failure.report())

@@ -1,6 +1,6 @@
 //! How rows look: text for people, JSON and CSV for programs. Every verb that shows rows shows them through here.
 //!
-//! [`View`] is what a row needs to be told in words. [`json`] has the shapes of `--json`, [`column`] what a column holds and how it
+//! [`View`] is what a row needs to be told in words. [`json`] has the shapes of `--json`, [`mod@column`] what a column holds and how it
 //! is sorted, [`table`] lays columns out, [`csv`] writes them as they are, [`measure`] writes spans and sizes for people.
 //!
 //! Invariants: what is written to a pipe is never cut and depends on no terminal; text from the system (names of commands, of

@@ -90,22 +90,23 @@ fn turn_until_left(
         if std::mem::take(&mut is_stale) {
             terminal.draw(|frame| draw(frame, app))?;
         }
-        match pause.wait(Duration::ZERO)? {
+        // The terminal is asked for keys only where there are some: once it is gone, asking would never end.
+        match pause.wait_for_keys(TURN)? {
             Woken::Ended => return Ok(()),
             Woken::Resized => is_stale = true,
-            Woken::Elapsed => {}
+            Woken::Typed => {}
+            Woken::Elapsed => continue,
         }
-        if !event::poll(TURN)? {
-            continue;
-        }
-        is_stale = true;
-        if let Event::Key(key) = event::read()?
-            && key.kind != KeyEventKind::Release
-        {
-            match app.press(key) {
-                Next::Stay => {}
-                Next::Leave => return Ok(()),
-                Next::Select(selector) => sampling.select(selector),
+        while event::poll(Duration::ZERO)? {
+            is_stale = true;
+            if let Event::Key(key) = event::read()?
+                && key.kind != KeyEventKind::Release
+            {
+                match app.press(key) {
+                    Next::Stay => {}
+                    Next::Leave => return Ok(()),
+                    Next::Select(selector) => sampling.select(selector),
+                }
             }
         }
     }

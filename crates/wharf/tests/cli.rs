@@ -50,25 +50,25 @@ fn the_help_of_run_fits_a_screen_and_starts_with_examples() {
 Examples:
   wharf run -p 8080:80 -- python3 -m http.server 80   port 80 inside, 8080 here
   wharf run curl -v http://example.org/               out into the world
-  wharf run --link delay=20ms,loss=1% -- ./test       over a bad line
+  wharf run --allow example.org:443 -- ./build        one name, and no other
 
 Usage: wharf run [OPTIONS] [--] [COMMAND...]   (your shell without a COMMAND)
   -p, --publish <SPEC>     [ADDRESS:]HOSTPORT[-END]:PORT[-END][/tcp|/udp]
+      --allow <TARGET>     Whom it may reach: example.org:443, *.a.b, lan, any
+      --deny <TARGET>      Whom not; the first rule that fits decides
+      --policy <FILE>      Rules and reasons from a file (docs/policy.md)
+      --default <WORD>     allow or deny the rest [deny behind an --allow]
+      --dry-run            Let all through, tell what would be denied
+      --learn <FILE>       Let all through, write down what it used
       --allow-host <PORT>  A port of the host's loopback that it may reach
       --address <CIDR>     Its address [10.0.2.100/24, a random /64 of IPv6]
-      --gateway <ADDR>     The gateway's address there [10.0.2.2, ::2]
       --dns <ADDR>         The name server's address there [10.0.2.3, ::3]
       --mtu <N>            The largest packet of its link, in bytes [1500]
-      --buffer <SIZE>      What may wait in a flow, each way: 256K to 64M [1M]
       --ipv4-only          No IPv6
       --ipv6-only          No IPv4
       --name <NAME>        The run's name: NAME.wharf.internal inside
       --link <SPEC>        A bad line: delay=2ms,loss=1% (a wrong one tells)
       --root               Be root inside
-      --device <KIND>      The link: auto, tap or packet [auto]
-      --no-offload         Frames no larger than the MTU, with their checksums
-      --queues <N>         Its queues, each with a loop [half the processors]
-      --no-splice          Published ports over its link only, as frames
   -v, --verbose            Tell on standard error what happens
       --json               Tell it as JSON, one object a line
 
@@ -207,12 +207,17 @@ Examples:
 
 Usage: wharf <VERB>
 
-  run    Run a program in a network of its own
-  host   Run a host of wharf's own stack, driven by JSON lines
-  list   Show the endpoints of this host and who holds them [alias: ls]
-  who    Tell who holds a local port, or end that
-  flows  Show the flows of runs: both ends inside and outside, names, owners
-  ps     List the runs that are there
+  run     Run a program in a network of its own
+  host    Run a host of wharf's own stack, driven by JSON lines
+  port    Tell what a port is registered as, and where a name leads
+  free    Find ports that are free now, and hold them
+  list    Show the endpoints of this host and who holds them [alias: ls]
+  who     Tell who holds a local port, or end that
+  flows   Show the flows of runs: both ends inside and outside, names, owners
+  ps      List the runs that are there
+  policy  The rules of a run, or other ones for it
+  watch   Tell what happens to endpoints as it happens, and record it
+  top     Show ports with their talkers on a page, busiest first
 
   -h, --help     Print help
   -V, --version  Print version

@@ -30,7 +30,7 @@ use self::answers::Answer;
 pub(super) use self::answers::hostname;
 pub use self::file::PolicyFile;
 pub(super) use self::learned::Learned;
-pub(super) use self::look::{Look, look};
+pub(super) use self::look::{Look, look, name_of};
 pub(super) use self::passes::{Gate, Passes};
 use self::pins::Pins;
 pub(super) use self::programs::Program;

@@ -9,6 +9,7 @@
 //! flag is cleared only by a system call that came up short.
 
 mod draining;
+mod followed;
 mod handed;
 mod held;
 mod listed;
@@ -303,6 +304,16 @@ impl Streams {
         let Some(stream) = self.get_mut(id) else { return Drained::Whole };
         (stream.left, stream.writable) = (true, true);
         stream.write_all_received(now, id, stack);
+        if let Some(ruling) = stream.take_denied() {
+            stream.broken = true;
+            self.denied.push_back((stack.tuple(id).reversed(), ruling));
+            return Drained::Whole;
+        }
+        if stream.may_send() == 0 && stack.connection(id).received_len() > 0 {
+            // The beginning of a request is not to be read as all of it.
+            reset(&stream.socket);
+            return Drained::Whole;
+        }
         if stream.broken || stack.connection(id).received_len() == 0 {
             Drained::Whole
         } else {
@@ -324,6 +335,10 @@ impl Streams {
                 true => Ok(stream.last_turn(now, id, stack)),
                 false if !stream.is_held() => Ok(stream.turn(now, id, stack)),
                 false => stream.held_turn(now, id, stack),
+            };
+            let outcome = match (outcome, stream.take_denied()) {
+                (Ok(_), Some(ruling)) => Err(ruling),
+                (outcome, _) => outcome,
             };
             let outcome = match outcome {
                 Ok(turn) if drains => stream.once_drained(now, id, turn, stack),
@@ -457,6 +472,7 @@ impl Stream {
 
     /// Writes received bytes to the host until it takes no more, or the turn is over.
     fn write_all_received(&mut self, now: Instant, id: ConnId, stack: &mut Stack) -> Turn {
+        self.follow(now, id, stack);
         let mut moved = 0;
         while self.writable && moved < TURN_BYTES {
             let (offered, written) = self.write_received(id, stack);
@@ -466,6 +482,7 @@ impl Stream {
             match written {
                 Ok(count) => {
                     stack.consume(now, id, count);
+                    self.on_sent(count);
                     moved += count;
                     self.writable = count == offered;
                 }
@@ -480,7 +497,14 @@ impl Stream {
     /// One vectored write of what was received: how much was offered, and how much the host took.
     fn write_received(&self, id: ConnId, stack: &Stack) -> (usize, Result<usize, Errno>) {
         let (slices, _) = stack.received(id);
-        let slices: ArrayVec<IoSlice<'_>, SLICES_MAX> = slices.take(SLICES_MAX).map(IoSlice::new).collect();
+        let mut left = self.may_send();
+        let open = slices.map(|slice| {
+            let open = slice.len().min(left);
+            left -= open;
+            &slice[..open]
+        });
+        let open = open.take_while(|slice| !slice.is_empty());
+        let slices: ArrayVec<IoSlice<'_>, SLICES_MAX> = open.take(SLICES_MAX).map(IoSlice::new).collect();
         let offered = slices.iter().map(|slice| slice.len()).sum();
         let written = if offered == 0 { Ok(0) } else { rustix::io::writev(&self.socket, &slices) };
         (offered, written)

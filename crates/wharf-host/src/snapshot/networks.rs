@@ -22,6 +22,8 @@ const NAMED: &str = "/run/netns";
 const NAMELESS: [&str; 2] = ["/run/docker/netns", "/var/run/docker/netns"];
 /// The file system of namespaces (`NSFS_MAGIC`).
 const NAMESPACE_FILES: u64 = 0x6e73_6673;
+/// The number of the first network, since kernels give it a fixed one (`NET_NS_INIT_INO`); no other has it in older ones.
+const FIRST: u64 = 0xEFFF_FFF9;
 /// What the first network is called.
 const HOST: &str = "host";
 
@@ -74,14 +76,14 @@ fn here() -> Result<Place, SnapshotError> {
 }
 
 fn all(hidden: &mut Vec<String>) -> Result<Vec<Place>, SnapshotError> {
-    let own = here()?;
-    let (found, unread) = discover();
-    let mut places = Vec::new();
+    let mut own = here()?;
+    let (mut found, unread) = discover();
+    if let Some(known) = found.remove(&own.network.inode) {
+        own.network.name = known.name;
+    }
+    let mut places = vec![own];
     let mut closed = Vec::new();
     for (inode, found) in found {
-        if inode == own.network.inode {
-            continue;
-        }
         match enter(inode, &found) {
             Ok(place) => places.push(place),
             // It has ended meanwhile.
@@ -89,7 +91,6 @@ fn all(hidden: &mut Vec<String>) -> Result<Vec<Place>, SnapshotError> {
             Err(_) => closed.push(found.name),
         }
     }
-    places.push(own);
     places.sort_by(|one, other| order(&one.network).cmp(&order(&other.network)));
     if !closed.is_empty() {
         hidden.push(format!(
@@ -98,11 +99,17 @@ fn all(hidden: &mut Vec<String>) -> Result<Vec<Place>, SnapshotError> {
         ));
     }
     if unread > 0 {
-        hidden.push(format!(
-            "the networks of {unread} processes of other users are hidden (needs CAP_SYS_PTRACE, or root)"
-        ));
+        hidden.push(format!("the networks of {} are hidden (needs CAP_SYS_PTRACE, or root)", others(unread)));
     }
     Ok(places)
+}
+
+/// `3 processes of other users`.
+pub(super) fn others(count: usize) -> String {
+    match count {
+        1 => "1 process of another user".to_owned(),
+        _ => format!("{count} processes of other users"),
+    }
 }
 
 /// The host's comes first, then by name.
@@ -180,7 +187,9 @@ fn discover() -> (BTreeMap<u64, Found>, usize) {
 
 /// Gives every network a name of its own.
 fn name_all(found: &mut BTreeMap<u64, Found>) {
-    let first = number(Path::new("/proc/1/ns/net")).or_else(|| number(Path::new("/proc/self/ns/net")));
+    let fixed = || found.contains_key(&FIRST).then_some(FIRST);
+    let first =
+        number(Path::new("/proc/1/ns/net")).or_else(fixed).or_else(|| number(Path::new("/proc/self/ns/net")));
     let (mut names, mut runs) = (netns_names(), crate::runs::network_names());
     let mut taken = vec![HOST.to_owned()];
     for (&inode, network) in found {

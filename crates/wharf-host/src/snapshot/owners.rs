@@ -10,6 +10,8 @@ use wharf_table::rows::{OwnerLink, OwnerSpan, Ownerless, ProcessId, Rows};
 
 use index::Index;
 
+use super::networks::others;
+
 pub(super) use look::Look;
 pub use search::{Search, Searched, find_owners};
 
@@ -53,7 +55,7 @@ fn join(parts: Vec<Part>, index: &Index, rows: &mut Rows) {
     }
     if hidden > 0 {
         let needs = "(needs CAP_SYS_PTRACE, or root)";
-        rows.hidden.push(format!("what {hidden} processes of other users hold is hidden {needs}"));
+        rows.hidden.push(format!("the sockets of {} are hidden {needs}", others(hidden)));
     }
     rows.hidden.extend(seen.sentence().map(str::to_owned));
 }

@@ -19,7 +19,7 @@ impl Limits {
         let (quick, every) = (text(config.quick), text(config.every));
         let sentences = match states {
             Ok(_) => vec![
-                "TCP is told by the kernel: nothing is missed".into(),
+                "TCP: the kernel tells of every listener and connection".into(),
                 format!(
                     "UDP: every end is told by the kernel; who held what was open for less than {quick} is not known"
                 ),

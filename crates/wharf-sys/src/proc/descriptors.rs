@@ -82,7 +82,7 @@ impl Walk {
     /// [`Unread`].
     pub fn sockets_in(&mut self, of: &Descriptors, mut each: impl FnMut(u32, u32)) -> Result<(), Unread> {
         // To ask for descriptors by their numbers costs a fifth less than to list them first, as long as there are few gaps.
-        let asked = of.count().map_or(0, |count| of.ask_in_turn(count, &mut each));
+        let asked = of.count().map_or(Ok(0), |count| of.ask_in_turn(count, &mut each))?;
         if asked > 0 {
             let place = asked + DESCRIPTORS_BEGIN_AT;
             rustix::fs::seek(&of.0, SeekFrom::Start(place.into())).map_err(unread)?;
@@ -91,8 +91,11 @@ impl Walk {
         while let Some(entry) = entries.next() {
             let entry = entry.map_err(unread)?;
             let Some(descriptor) = number(entry.file_name().to_bytes()) else { continue };
-            if let Ok(Some(inode)) = of.socket_at(entry.file_name()) {
-                each(descriptor, inode);
+            match of.socket_at(entry.file_name()) {
+                Ok(Some(inode)) => each(descriptor, inode),
+                // Of some processes the descriptors are shown, and not what they are.
+                Err(error) if unread(error) == Unread::Hidden => return Err(Unread::Hidden),
+                Ok(None) | Err(_) => {}
             }
         }
         Ok(())
@@ -118,7 +121,7 @@ impl Descriptors {
 
     /// Looks at one descriptor after the other until `count` were there, or too many were not. Says at which it has stopped. What
     /// lies beyond is still to be listed: others may have been opened meanwhile.
-    fn ask_in_turn(&self, count: u32, each: &mut impl FnMut(u32, u32)) -> u32 {
+    fn ask_in_turn(&self, count: u32, each: &mut impl FnMut(u32, u32)) -> Result<u32, Unread> {
         let (mut there, mut missing) = (0, 0);
         let mut name = [0; 16];
         let mut descriptor = 0;
@@ -128,11 +131,12 @@ impl Descriptors {
                     there += 1;
                     found.into_iter().for_each(|inode| each(descriptor, inode));
                 }
+                Err(error) if unread(error) == Unread::Hidden => return Err(Unread::Hidden),
                 Err(_) => missing += 1,
             }
             descriptor += 1;
         }
-        descriptor
+        Ok(descriptor)
     }
 
     fn socket_at(&self, name: &CStr) -> Result<Option<u32>, Errno> {

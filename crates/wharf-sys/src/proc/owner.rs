@@ -1,18 +1,20 @@
-//! Who holds a port: the socket from `/proc/net`, its process from `/proc/PID/fd`.
+//! Who holds a port: the socket from the kernel's list, its process from `/proc/PID/fd`.
 //!
-//! The cost is one pass over the descriptors of all processes, so this is for the moment when a port is taken, not
-//! for a list. Sockets in other network namespaces don't appear; processes of others are hidden from an ordinary
-//! user, and then only the user is known.
+//! The cost is a pass over the descriptors of processes until the owner is found, so this is for the moment when a port is taken,
+//! not for a list. Sockets in other network namespaces don't appear; processes of others are hidden from an ordinary user, and
+//! then only the user is known.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use wharf_table::owner::Owner;
+use wharf_table::rows::State;
 use wharf_table::{Port, Protocol};
 
+use super::descriptors::Walk;
 use super::read_trimmed;
+use crate::netlink::sock_diag::{Diag, Extra, Kind, Query, state_bits};
 
 /// A socket that keeps others from binding a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,67 +25,59 @@ pub struct Holder {
     pub owner: Owner,
 }
 
-/// A row of `/proc/net/tcp` and its like.
+/// A socket with the port that is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Row {
     local: SocketAddr,
-    listening: bool,
     uid: u32,
-    inode: u64,
+    inode: u32,
 }
 
 /// The socket that holds `port` on `address`, or on an address that conflicts with it: any, or, where `address` is
 /// any, each. `None` when there is none that this process can see.
 pub fn holder(protocol: Protocol, address: IpAddr, port: Port) -> Option<Holder> {
-    let tables = match protocol {
-        Protocol::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
-        Protocol::Udp => ["/proc/net/udp", "/proc/net/udp6"],
+    let kind = match protocol {
+        Protocol::Tcp => Kind::Tcp,
+        Protocol::Udp => Kind::Udp,
         Protocol::Icmp => return None,
     };
-    let rows = tables.into_iter().flat_map(|table| rows(&fs::read_to_string(table).unwrap_or_default()));
-    let holds = |row: &Row| row.local.port() == port.number() && conflicts(row.local.ip(), address);
+    let mut diag = Diag::open().ok()?;
     // A TCP connection holds its port only against those who don't share; a listener always does.
-    let row = rows.filter(holds).max_by_key(|row| row.listening)?;
+    let resting = state_bits(State::Listen) | state_bits(State::Bound);
+    let row =
+        [resting, u32::MAX].into_iter().find_map(|states| first(&mut diag, kind, states, address, port))?;
     Some(Holder { local: row.local, owner: owner_of(&row) })
 }
 
+/// The first socket in one of these states that conflicts.
+fn first(diag: &mut Diag, kind: Kind, states: u32, address: IpAddr, port: Port) -> Option<Row> {
+    let only = [(port.number(), port.number())];
+    let query = Query { kind, states, extra: Extra::None, local_ports: &only };
+    let mut found = None;
+    let listed = diag.list(&query, |socket| {
+        let local = socket.local().endpoint().socket_addr();
+        let takes = if socket.extras().v6_only == Some(true) { Takes::Ipv6Only } else { Takes::Both };
+        if found.is_none() && conflicts(local.ip(), takes, address) {
+            found = Some(Row { local, uid: socket.uid(), inode: socket.inode() });
+        }
+    });
+    listed.ok().and(found)
+}
+
+/// Which families a socket on `::` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    Both,
+    Ipv6Only,
+}
+
 /// Whether sockets on these addresses can't share a port. `::` stands for IPv4 as well, unless the socket said no.
-fn conflicts(held: IpAddr, wanted: IpAddr) -> bool {
+fn conflicts(held: IpAddr, takes: Takes, wanted: IpAddr) -> bool {
     let (held, wanted) = (held.to_canonical(), wanted.to_canonical());
     let same_family = held.is_ipv4() == wanted.is_ipv4();
     held == wanted
-        || held.is_unspecified() && (same_family || held.is_ipv6())
+        || held.is_unspecified() && (same_family || held.is_ipv6() && takes == Takes::Both)
         || wanted.is_unspecified() && (same_family || wanted.is_ipv6())
-}
-
-fn rows(text: &str) -> Vec<Row> {
-    text.lines().skip(1).filter_map(parse_row).collect()
-}
-
-fn parse_row(line: &str) -> Option<Row> {
-    let mut words = line.split_whitespace().skip(1);
-    let local = parse_endpoint(words.next()?)?;
-    let state = words.nth(1)?;
-    let uid = words.nth(3)?.parse().ok()?;
-    let inode = words.nth(1)?.parse().ok()?;
-    Some(Row { local, listening: state == "0A", uid, inode })
-}
-
-/// `0100007F:1F90`: the address as 32-bit words in the machine's byte order, the port as a number.
-fn parse_endpoint(word: &str) -> Option<SocketAddr> {
-    let (address, port) = word.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let part =
-        |at: usize| u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
-    let ip = match address.len() {
-        8 => IpAddr::V4(Ipv4Addr::from(part(0)?)),
-        32 => {
-            let octets = [part(0)?, part(1)?, part(2)?, part(3)?].concat();
-            IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(octets).ok()?))
-        }
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, port))
 }
 
 fn owner_of(row: &Row) -> Owner {
@@ -97,16 +91,14 @@ fn owner_of(row: &Row) -> Owner {
     }
 }
 
-/// The first process that has the socket with this inode open.
-fn process_with(inode: u64) -> Option<u32> {
-    let link = format!("socket:[{inode}]");
-    let processes = fs::read_dir("/proc").ok()?;
-    let mut pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.find(|pid| {
-        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-        descriptors
-            .flatten()
-            .any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == Path::new(&link)))
+/// The first process that has the socket with this number open.
+fn process_with(inode: u32) -> Option<u32> {
+    let mut walk = Walk::open()?;
+    walk.processes().into_iter().find(|&pid| {
+        let mut found = false;
+        // One that has ended or is hidden is not it.
+        let _ = walk.sockets(pid, |_, number| found |= number == inode);
+        found
     })
 }
 
@@ -128,7 +120,7 @@ pub fn user_of(pid: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, UdpSocket};
+    use std::net::{Ipv6Addr, TcpListener, UdpSocket};
 
     #[test]
     fn a_listener_of_ours_is_found() {
@@ -152,13 +144,9 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_both_families_are_read() {
-        let text = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
-            0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1001        0 4711 1 x 100\n";
-        let row = rows(text).pop().unwrap();
-        assert_eq!(row.local, "127.0.0.1:8080".parse().unwrap());
-        assert_eq!((row.listening, row.uid, row.inode), (true, 1001, 4711));
-        let six = parse_endpoint("00000000000000000000000001000000:0016").unwrap();
-        assert_eq!(six, "[::1]:22".parse().unwrap());
+    fn a_socket_that_takes_ipv6_only_leaves_ipv4_free() {
+        let (any, four): (IpAddr, IpAddr) = ("::".parse().unwrap(), "127.0.0.1".parse().unwrap());
+        assert!(conflicts(any, Takes::Both, four) && !conflicts(any, Takes::Ipv6Only, four));
+        assert!(conflicts(four, Takes::Both, any) && conflicts(any, Takes::Ipv6Only, "::1".parse().unwrap()));
     }
 }

@@ -2,7 +2,6 @@
 
 use alloc::string::String;
 use core::fmt;
-use core::time::Duration;
 
 use crate::endpoint::Addr;
 use crate::notation::{Cidr, Ports};
@@ -143,19 +142,6 @@ pub enum Hidden {
     Lenient,
 }
 
-/// What a rule gives at most; `None` is without a bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Limits {
-    /// Bytes of all its flows, both ways.
-    pub bytes: Option<u64>,
-    /// Flows at the same time.
-    pub connections: Option<u32>,
-    /// Bits a second of all its flows, each way.
-    pub rate: Option<u64>,
-    /// For how long it stands, from the start of the run or from when it was loaded.
-    pub lasts: Option<Duration>,
-}
-
 /// A rule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
@@ -165,22 +151,14 @@ pub struct Rule {
     pub target: Target,
     /// What it says where the name is hidden.
     pub hidden: Hidden,
-    /// What it gives at most.
-    pub limits: Limits,
     /// Why it is there, in its writer's words; empty without any.
     pub reason: String,
 }
 
 impl Rule {
-    /// A rule without limits and reason.
+    /// A rule without a reason.
     pub const fn new(action: Action, target: Target) -> Rule {
-        Rule {
-            action,
-            target,
-            hidden: Hidden::Strict,
-            limits: Limits { bytes: None, connections: None, rate: None, lasts: None },
-            reason: String::new(),
-        }
+        Rule { action, target, hidden: Hidden::Strict, reason: String::new() }
     }
 
     /// Whether it stands for names.

@@ -7,15 +7,11 @@ use crate::render::screen::ColourChoice;
 
 const FLOWS_EXAMPLES: &str = "\
 Examples:
-  wharf flows                       what all runs of yours have open, and where it leads
+  wharf flows                       what all runs of yours have open
   wharf flows web tcp port 443      of one run, what a selector picks
   wharf flows --watch --in web      what comes and goes there";
 
 /// The options of `wharf flows`.
-#[allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "in the text of the help brackets mean what may be left out"
-)]
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = FLOWS_EXAMPLES,

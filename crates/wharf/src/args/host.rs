@@ -14,10 +14,6 @@ Examples:
   wharf host --address fd00:8::2/64 --tun t0 --netns lab --clock virtual";
 
 /// The options of `wharf host`.
-#[allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "in the text of the help brackets mean what may be left out"
-)]
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = HOST_EXAMPLES,

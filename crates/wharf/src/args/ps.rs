@@ -10,10 +10,6 @@ Examples:
   wharf ps --json        all that they tell of themselves";
 
 /// The options of `wharf ps`.
-#[allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "in the text of the help brackets mean what may be left out"
-)]
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = PS_EXAMPLES,

@@ -12,13 +12,9 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   wharf run -p 8080:80 -- python3 -m http.server 80   port 80 inside, 8080 here
   wharf run curl -v http://example.org/               out into the world
-  wharf run --allow example.org:443 -- ./build        one host, by name, no other";
+  wharf run --allow example.org:443 -- ./build        one name, and no other";
 
 /// The options of `wharf run`.
-#[allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "in the text of the help brackets mean what may be left out"
-)]
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = RUN_EXAMPLES,

@@ -9,14 +9,10 @@ use super::HELP;
 const WATCH_EXAMPLES: &str = "\
 Examples:
   wharf watch tcp listening            listeners that come and go
-  wharf watch --record                 remember, for `wharf who 8080 --at 10:31`
+  wharf watch --record                 remember, for wharf who 8080 --at 10:31
   wharf watch --json --for 1m exposed  as JSON, for a minute";
 
 /// The options of `wharf watch`.
-#[allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "in the text of the help brackets mean what may be left out"
-)]
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = WATCH_EXAMPLES,
@@ -25,7 +21,7 @@ Examples:
     args_override_self = true
 )]
 pub(crate) struct WatchArgs {
-    /// Keep it in FILE (docs/history.md) [~/.local/state/wharf/history.db]
+    /// Keep it in FILE [~/.local/state/wharf/history.db]
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub(crate) record: Option<Option<PathBuf>>,
 
@@ -45,7 +41,7 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "NETWORK", action = ArgAction::Append)]
     pub(crate) r#in: Vec<String>,
 
-    /// Don't say what may be missed, nor that it begins and ends
+    /// Don't say what may be missed, nor when it ends
     #[arg(short, long)]
     pub(crate) quiet: bool,
 

@@ -28,7 +28,7 @@ pub(crate) struct WhoArgs {
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
-    /// Ask the processes to end (SIGTERM), kill those that don't
+    /// Ask the processes to end (SIGTERM), then kill them
     #[arg(long, conflicts_with = "close")]
     pub(crate) stop: bool,
 

@@ -134,7 +134,8 @@ fn names_are_those_that_were_looked_up(lab: &Lab) {
     let mut run = lab.wharf(&["--ipv4-only", "--name", "names"], &[&words[..], &targets].concat());
     let ports = run.line("ready ");
     let flows = flows(lab, "names", "tcp", 5);
-    let from = |port: &str| flows.iter().find(|flow| flow["inside"]["local"]["port"].to_string() == port);
+    let from =
+        |port: &str| flows.iter().find(|flow| flow["inside"]["local"]["port"].as_u64() == port.parse().ok());
     let flows: Vec<_> = ports.split(' ').map(|port| from(port).expect("each is told")).collect();
     let names: Vec<_> = flows.iter().map(|flow| text(&flow["name"])).collect();
     // Of the last one it is only known what was looked up last before it.

@@ -9,6 +9,7 @@ mod lab;
 mod flows;
 mod free;
 mod list;
+mod list_oracle;
 mod port;
 mod scene;
 #[cfg(feature = "tui")]

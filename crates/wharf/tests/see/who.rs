@@ -1,6 +1,8 @@
 //! `wharf who`: exactly those who hold a local port, and their end.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -279,4 +281,33 @@ fn without_the_right_no_connection_is_closed() {
     let said = scene.wharf_as_nobody(&["who", "80", "--close", "all"]);
     assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{said:?}");
     assert!(said.error.contains("needs CAP_NET_ADMIN"), "{said:?}");
+}
+
+#[test]
+fn a_published_port_leads_to_its_run() {
+    if !can_play() {
+        return;
+    }
+    let scene = Scene::play("ready()");
+    let serve =
+        "import socket; s = socket.create_server(('0.0.0.0', 80)); print('ready', flush=True); s.accept()";
+    let words = ["run", "--name", "shop", "-p", "18080:80", "--", "python3", "-c", serve];
+    let mut run = scene.wharf_command(&words);
+    let mut run =
+        run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("nsenter was found before");
+    let mut line = String::new();
+    BufReader::new(run.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    if line != "ready\n" {
+        let output = run.wait_with_output().unwrap();
+        println!("skipped: no run here: {}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let told = scene.wharf(&["who", "tcp/18080", "--json"]).json();
+    let said = scene.wharf(&["who", "127.0.0.1:18080"]);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let leads = &told["publications"][0];
+    assert_eq!((&leads["run"], &leads["inside_port"]), (&json!("shop"), &json!(80)), "{told}");
+    assert_eq!(leads["inside_owners"][0]["command"], "python3", "{told}");
+    assert!(said.good().contains("\n  published  port 80 of run shop, held there by python3 ("), "{said:?}");
 }

@@ -101,7 +101,10 @@ mod tests {
         wire
     }
 
-    fn read(bytes: &[u8]) -> (Vec<(String, u64)>, Vec<(String, u64)>) {
+    /// Addresses or names, with the seconds for which they may be kept.
+    type Found = Vec<(String, u64)>;
+
+    fn read(bytes: &[u8]) -> (Found, Found) {
         let answer = Answer::read(&Message::parse(bytes).unwrap());
         let addresses =
             answer.addresses.iter().map(|(addr, ttl)| (addr.to_string(), ttl.as_secs())).collect();

@@ -184,7 +184,7 @@ impl Passes {
             quic => Look::from(wharf_wire::shown::Shown::from(quic)),
         };
         let shown = match &look {
-            Look::Name(name) => Shown::Name(name),
+            Look::Name(name) | Look::Request(name) => Shown::Name(name),
             Look::Hidden | Look::NeedMore => Shown::Hidden,
             Look::Nothing => Shown::Nothing,
         };

@@ -16,7 +16,7 @@ const SLICES_MAX: usize = 96;
 impl TextSink for Streams {
     fn text(&mut self, id: ConnId, slices: &[&[u8]]) -> usize {
         let Some(stream) = self.get_mut(id) else { return 0 };
-        if stream.phase != Phase::Open || !stream.writable || stream.is_held() {
+        if stream.phase != Phase::Open || !stream.writable || !stream.takes_text() {
             return 0;
         }
         let parts: ArrayVec<IoSlice<'_>, SLICES_MAX> =

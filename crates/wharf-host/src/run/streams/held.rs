@@ -10,6 +10,7 @@ use wharf_table::policy::{Outcome, Shown};
 use wharf_table::{Instant, Tuple};
 
 use super::super::guard::{Guard, Look, Ruling, look};
+use super::followed::Following;
 use super::{Drained, Stream, Streams, Turn};
 
 /// What is looked at, in bytes: a record of TLS with its header, and a little more.
@@ -17,13 +18,15 @@ const LOOK_MAX: usize = 20 * 1024;
 
 /// A stream that was judged, and may be judged again.
 pub(super) struct Held {
-    guard: Guard,
+    pub(super) guard: Guard,
     /// The flow as the program sees it.
-    tuple: Tuple,
+    pub(super) tuple: Tuple,
     /// What was said of it last.
     ruling: Ruling,
     /// How many bytes were looked at when more were wanted.
     seen: usize,
+    /// Set where one request may follow another.
+    pub(super) following: Option<Box<Following>>,
 }
 
 /// What came of a look.
@@ -45,7 +48,7 @@ pub(super) enum More {
 
 impl Held {
     pub(super) fn new(guard: Guard, tuple: Tuple, ruling: Ruling) -> Box<Held> {
-        Box::new(Held { guard, tuple, ruling, seen: 0 })
+        Box::new(Held { guard, tuple, ruling, seen: 0, following: None })
     }
 
     fn obey(&mut self, ruling: Ruling) -> Examined {
@@ -91,6 +94,10 @@ impl Stream {
             Look::NeedMore | Look::Hidden => Shown::Hidden,
             Look::Nothing => Shown::Nothing,
             Look::Name(ref name) => return held.obey(held.guard.decide(now, &held.tuple, Shown::Name(name))),
+            Look::Request(ref name) => {
+                held.following = Some(Box::default());
+                return held.obey(held.guard.decide(now, &held.tuple, Shown::Name(name)));
+            }
         };
         held.obey(held.guard.decide(now, &held.tuple, shown))
     }
@@ -98,6 +105,13 @@ impl Stream {
     /// Whether what the program sends waits.
     pub(super) fn is_held(&self) -> bool {
         self.held.as_ref().is_some_and(|held| held.ruling.outcome == Outcome::AllowOnceShown)
+    }
+
+    /// Whether text may go to the host as it comes from the link.
+    pub(super) fn takes_text(&self) -> bool {
+        self.held
+            .as_ref()
+            .is_none_or(|held| held.ruling.outcome != Outcome::AllowOnceShown && held.following.is_none())
     }
 
     /// A turn of a stream that may be held.

@@ -62,7 +62,7 @@ fn a_hidden_process_is_named_as_the_reason() {
     let index = Index::of(&rows.rows);
     join(vec![Part { hidden: 3, ..Part::default() }], &index, &mut rows);
     assert_eq!(rows.rows[0].ownerless, Some(Ownerless::Hidden));
-    assert!(rows.hidden[0].starts_with("what 3 processes of other users hold is hidden"));
+    assert!(rows.hidden[0].starts_with("the sockets of 3 processes of other users are hidden"));
 }
 
 #[test]

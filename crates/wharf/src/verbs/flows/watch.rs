@@ -92,7 +92,7 @@ pub(super) fn watch(typed: &Typed, interval: Duration) -> Result<ExitCode, Failu
             Woken::Ended => return Ok(ExitCode::SUCCESS),
             // On another size the same is drawn again.
             Woken::Resized if live.is_some() => continue,
-            Woken::Resized | Woken::Elapsed => {}
+            Woken::Resized | Woken::Elapsed | Woken::Typed => {}
         }
         let next = Look::take(typed)?;
         before = Some(std::mem::replace(&mut now, next));

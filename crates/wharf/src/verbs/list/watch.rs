@@ -17,11 +17,8 @@ use super::{Item, Mark, Output, Registered, Typed, View, page, tell_hidden};
 use crate::exit::{self, Failure};
 use crate::render::column::{Column, Form};
 use crate::render::json::{JsonRow, Shown};
+use crate::render::live::Live;
 use crate::render::measure::{Moment, Span};
-
-/// To the second screen, without a cursor, and lines that are too long end at the edge.
-const OPEN: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
-const CLOSE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /// Watches until a signal asks to end, or the reader is gone: 0.
 ///
@@ -32,12 +29,11 @@ pub(super) fn watch(typed: &Typed, interval: Duration) -> Result<ExitCode, Failu
     let services = Registered::default();
     let first = Look::new(typed, &services, snapshot::take(&typed.ask).map_err(Failure::usage)?);
     if typed.form == Output::Text && typed.screen.width.is_some() {
-        let result = Terminal { typed, services: &services, interval }.run(&pause, first);
-        // The terminal is the user's again whatever happened.
-        let mut out = io::stdout().lock();
-        let restored = out.write_all(CLOSE.as_bytes()).and_then(|()| out.flush());
-        let rows = result?;
-        exit::written(restored)?;
+        let live = match Live::open() {
+            Ok(live) => live,
+            Err(error) => return exit::written(Err(error)),
+        };
+        let rows = Terminal { typed, services: &services, interval, live }.run(&pause, first)?;
         tell_hidden(&rows);
         return Ok(ExitCode::SUCCESS);
     }
@@ -50,24 +46,23 @@ struct Terminal<'a> {
     typed: &'a Typed,
     services: &'a Registered,
     interval: Duration,
+    live: Live,
 }
 
 impl Terminal<'_> {
-    fn run(&self, pause: &Pause, first: Look) -> Result<Rows, Failure> {
+    /// Draws until it is time to end; the terminal is the user's again then, whatever happened.
+    fn run(self, pause: &Pause, first: Look) -> Result<Rows, Failure> {
         let mut before: Option<Look> = None;
         let mut now = first;
-        let mut start = OPEN;
         loop {
-            let drawn = self.draw(start, before.as_ref(), &now);
-            start = "";
-            if let Err(error) = drawn {
+            if let Err(error) = self.draw(before.as_ref(), &now) {
                 return exit::written(Err(error)).map(|_| now.rows);
             }
             match pause.wait(self.interval).map_err(waiting)? {
                 Woken::Ended => return Ok(now.rows),
                 // The terminal has another size.
                 Woken::Resized => continue,
-                Woken::Elapsed => {}
+                Woken::Elapsed | Woken::Typed => {}
             }
             let next = snapshot::take(&self.typed.ask).map_err(Failure::usage)?;
             let next = Look::new(self.typed, self.services, next);
@@ -75,7 +70,7 @@ impl Terminal<'_> {
         }
     }
 
-    fn draw(&self, start: &str, before: Option<&Look>, now: &Look) -> io::Result<()> {
+    fn draw(&self, before: Option<&Look>, now: &Look) -> io::Result<()> {
         let (screen, height) = self.typed.screen.again();
         let mut page = page(self.typed, &now.rows);
         page.screen = screen;
@@ -92,25 +87,10 @@ impl Terminal<'_> {
             gone.chain(here.clone().filter(is_marked)).chain(here.filter(move |item| !is_marked(item)));
         let mut text = Vec::new();
         page.write(&mut text, items)?;
-        let text = String::from_utf8_lossy(&text);
-        let mut out = BufWriter::new(io::stdout().lock());
         let clock = Moment(SystemTime::now()).clock();
-        write!(out, "{start}\x1b[H")?;
-        write!(
-            out,
-            "{clock} UTC, every {}: + new, ~ changed, - gone; Ctrl-C ends\x1b[K\r\n",
-            Span(self.interval)
-        )?;
-        let (lines, room) = (text.lines().count(), height.saturating_sub(2));
-        let shown = if lines > room { room.saturating_sub(1) } else { lines };
-        for line in text.lines().take(shown) {
-            write!(out, "{line}\x1b[K\r\n")?;
-        }
-        if lines > shown {
-            write!(out, "and {} lines more (a selector picks fewer)\x1b[K\r\n", lines - shown)?;
-        }
-        write!(out, "\x1b[J")?;
-        out.flush()
+        let head =
+            format!("{clock} UTC, every {}: + new, ~ changed, - gone; Ctrl-C ends", Span(self.interval));
+        self.live.draw(&head, &String::from_utf8_lossy(&text), height)
     }
 }
 

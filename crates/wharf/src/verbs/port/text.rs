@@ -184,10 +184,11 @@ impl Page<'_> {
         };
         let name = match entry.status() {
             Status::Assigned => self.toned(Tone::Good, entry.name),
-            Status::Unassigned => "nothing".to_owned(),
+            Status::Unassigned => "nothing: unassigned".to_owned(),
             _ => "reserved".to_owned(),
         };
-        let says = if entry.description.eq_ignore_ascii_case("reserved") { "" } else { entry.description };
+        let is_said = ["reserved", "unassigned"].iter().any(|it| entry.description.eq_ignore_ascii_case(it));
+        let says = if is_said { "" } else { entry.description };
         let colon = if says.is_empty() { "" } else { ": " };
         self.lines(text, label, &format!("{name}{colon}{says}  ({protocols})"));
         let mut more: Vec<String> = Vec::new();

@@ -188,7 +188,10 @@ fn write_process(
     let parents =
         process.ancestors.iter().map(|parent| format!("{} ({})", safe(&parent.command), parent.pid));
     let published = answer.publications.iter().filter(|of| Some(of.pid) == owner.pid);
-    field("published", &listed(published.map(publication), usize::MAX));
+    // One option opens a port on both loopback addresses.
+    let mut published: Vec<String> = published.map(publication).collect();
+    published.dedup();
+    field("published", &listed(published.into_iter(), usize::MAX));
     field("parents", &listed(parents, usize::MAX));
     let workers = answer.processes.iter().filter(|other| is_worker(other, process));
     field("workers", &listed(workers.filter_map(|worker| worker.owner.pid).map(|pid| pid.to_string()), few));

@@ -38,6 +38,15 @@ fn two_names_on_one_address(lab: &Lab) {
         let said = attack(lab, &rules, &["http", host, name]);
         assert_eq!(said.starts_with("got HTTP"), arrives, "HTTP to {name}: {said}");
     }
+    // A second request of a connection is looked at as the first was.
+    let said = attack(lab, &rules, &["pipeline", "good.test", "good.test", "evil.test"]);
+    assert!(said == "ECONNRESET" || said.contains("heard 35 of"), "{said}");
+    let both = attack(
+        lab,
+        &allow(&["good.test:80", "evil.test:80"]),
+        &["pipeline", "good.test", "good.test", "good.test"],
+    );
+    assert!(both.contains("heard 70"), "{both}");
     // The same where the other name is what is denied, by its address too.
     let denying = ["--deny", "evil.test"];
     for host in ["good.test", server::V4] {
