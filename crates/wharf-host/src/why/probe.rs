@@ -170,6 +170,8 @@ fn refusal(socket: &OwnedFd, error: &io::Error) -> Answer {
         (what, format!("{by} says: {}", what.unwrap_or("unreachable")))
     });
     match (Errno::from_io_error(error), icmp) {
+        // It stood, and was reset before it was looked at.
+        (Some(Errno::CONNRESET), _) => Answer::Open(Said::Reset),
         (Some(Errno::CONNREFUSED), icmp) => Answer::Refused(icmp.map(|(_, words)| words)),
         (_, Some((Some(what), words))) if what.contains("prohibited") => Answer::Prohibited(words),
         (_, Some((_, words))) => Answer::Unreachable(words),
