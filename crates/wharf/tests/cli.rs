@@ -215,6 +215,7 @@ Usage: wharf <VERB>
   who     Tell who holds a local port, or end that
   flows   Show the flows of runs: both ends inside and outside, names, owners
   ps      List the runs that are there
+  why     Explain why something can't be reached or bound, and what helps
   policy  The rules of a run, or other ones for it
   watch   Tell what happens to endpoints as it happens, and record it
   top     Show ports with their talkers on a page, busiest first
