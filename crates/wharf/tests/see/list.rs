@@ -77,9 +77,9 @@ fn rows_are_what_the_programs_made() {
         expected.insert(format!("tcp {client} {server} established client {alone:?}"));
         expected.insert(format!("tcp {server} {client} established server {alone:?}"));
     }
-    let said = scene.wharf(&["list", "--in", "host", "--json"]);
+    let said = scene.wharf(&["list", "--in", "/proc/self/ns/net", "--json"]);
     assert_eq!(keys(&said.json()), expected);
-    assert_eq!(keys(&scene.wharf(&["ls", "--in", "host", "--json"]).json()), expected);
+    assert_eq!(keys(&scene.wharf(&["ls", "--in", "/proc/self/ns/net", "--json"]).json()), expected);
 }
 
 #[test]
@@ -88,7 +88,8 @@ fn a_row_has_every_field_that_is_promised() {
         return;
     }
     let scene = Scene::play(SCRIPT);
-    let rows = scene.wharf(&["list", "--in", "host", "--json", "tcp", "local", "port", "80"]).json();
+    let rows =
+        scene.wharf(&["list", "--in", "/proc/self/ns/net", "--json", "tcp", "local", "port", "80"]).json();
     let rows = rows.as_array().unwrap();
     let listener = rows.iter().find(|row| row["state"] == "listen").expect("it listens");
     assert_eq!(
@@ -117,9 +118,9 @@ fn csv_and_columns_say_the_same_as_json() {
         return;
     }
     let scene = Scene::play(SCRIPT);
-    let rows = scene.wharf(&["list", "--in", "host", "--json"]).json();
+    let rows = scene.wharf(&["list", "--in", "/proc/self/ns/net", "--json"]).json();
     let rows = rows.as_array().unwrap();
-    let said = scene.wharf(&["list", "--in", "host", "--csv"]);
+    let said = scene.wharf(&["list", "--in", "/proc/self/ns/net", "--csv"]);
     let mut csv = csv::Reader::from_reader(said.good().as_bytes());
     let names: Vec<String> = csv.headers().unwrap().iter().map(str::to_owned).collect();
     let place = |name: &str| names.iter().position(|known| known == name).expect("a column");
@@ -162,7 +163,7 @@ fn what_is_hidden_from_an_ordinary_user_is_named() {
         return;
     }
     let scene = Scene::play(SCRIPT);
-    let said = scene.wharf_as_nobody(&["list", "--in", "host", "--json"]);
+    let said = scene.wharf_as_nobody(&["list", "--in", "/proc/self/ns/net", "--json"]);
     let rows = said.json();
     let rows = rows.as_array().unwrap();
     assert_eq!(rows.len(), 13);
@@ -188,7 +189,8 @@ fn watching_tells_what_is_new_and_what_is_gone() {
          sys.stdin.readline()\nsecond.close(); print('closed', flush=True)\n\
          sys.stdin.read()",
     );
-    let mut command = scene.wharf_command(&["list", "--in", "host", "--watch=50ms", "--json", "port 81,82"]);
+    let mut command =
+        scene.wharf_command(&["list", "--in", "/proc/self/ns/net", "--watch=50ms", "--json", "port 81,82"]);
     let mut watch = command.stdout(Stdio::piped()).spawn().expect("nsenter was found before");
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     let mut next = || -> (String, u64, String) {
@@ -218,7 +220,7 @@ fn watching_ends_when_nobody_reads_any_more() {
         return;
     }
     let scene = Scene::play("keep = tcp('127.0.0.1', 81); ready()");
-    let mut command = scene.wharf_command(&["list", "--in", "host", "--watch=60", "--json"]);
+    let mut command = scene.wharf_command(&["list", "--in", "/proc/self/ns/net", "--watch=60", "--json"]);
     let mut watch = command.stdout(Stdio::piped()).spawn().expect("nsenter was found before");
     let mut out = watch.stdout.take().unwrap();
     let mut first = [0; 1];

@@ -130,7 +130,7 @@ fn random_selectors_take_what_a_filter_takes() {
         return;
     }
     let scene = Scene::play(SCRIPT);
-    let all = scene.wharf(&["list", "--in", "host", "--json"]).json();
+    let all = scene.wharf(&["list", "--in", "/proc/self/ns/net", "--json"]).json();
     let all = all.as_array().unwrap();
     let workers = scene.facts["workers"].as_array().unwrap().iter().filter_map(Value::as_u64);
     let pids: Vec<u64> = workers.chain([scene.pid(), 1]).collect();
@@ -141,7 +141,7 @@ fn random_selectors_take_what_a_filter_takes() {
     let mut sizes = BTreeSet::new();
     for number in 0..SELECTORS {
         let (text, filter) = selector(&mut dice, &pids, number % 4);
-        let taken = scene.wharf(&["list", "--in", "host", "--json", &text]).json();
+        let taken = scene.wharf(&["list", "--in", "/proc/self/ns/net", "--json", &text]).json();
         let taken = cookies(taken.as_array().unwrap(), &|_| true);
         assert_eq!(taken, cookies(all, &filter), "{text}");
         sizes.insert(taken.len());

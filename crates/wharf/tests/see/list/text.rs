@@ -41,7 +41,7 @@ fn a_terminal_has_a_table_for_each_role() {
         return;
     }
     let scene = Scene::play(SCRIPT);
-    let narrow = scene.terminal(80, &["list", "--in", "host"], "", "");
+    let narrow = scene.terminal(80, &["list", "--in", "/proc/self/ns/net"], "", "");
     assert!(narrow.good().contains("\x1b[1mPROTO\x1b[0m"), "{narrow:?}");
     let narrow = plain(narrow.good());
     assert!(narrow.lines().all(|line| line.chars().count() <= 80 || line.starts_with("wharf: ")), "{narrow}");
@@ -77,7 +77,7 @@ wharf: USER, SERVICE: left out, and … marks what was cut, to fit the terminal 
 "#]]
         .raw()
     );
-    let wide = plain(scene.terminal(160, &["list", "--in", "host"], "", "").good());
+    let wide = plain(scene.terminal(160, &["list", "--in", "/proc/self/ns/net"], "", "").good());
     assert_data_eq!(
         wide,
         str![[r#"
@@ -109,7 +109,8 @@ tcp    127.0.0.1:7777  cbt      root  master (PID)
 "#]]
         .raw()
     );
-    let whole = scene.terminal(80, &["list", "--in", "host", "--wide", "--color", "never"], "", "");
+    let whole =
+        scene.terminal(80, &["list", "--in", "/proc/self/ns/net", "--wide", "--color", "never"], "", "");
     assert!(!whole.good().contains('…') && !whole.good().contains('\x1b'), "{whole:?}");
 }
 
@@ -119,7 +120,7 @@ fn elsewhere_it_is_one_table_that_is_never_cut() {
         return;
     }
     let scene = Scene::play(SCRIPT);
-    let said = scene.wharf(&["list", "--in", "host"]);
+    let said = scene.wharf(&["list", "--in", "/proc/self/ns/net"]);
     assert_data_eq!(plain(said.good()), str![[r#"
 PROTO  ROLE      STATE        LOCAL                        REMOTE                       SERVICE     USER  OWNER
 udp    listener  bound        127.0.0.1:53                                              domain      root  master (PID)
@@ -137,7 +138,7 @@ tcp    client    established  [2001:db8:85a3::7348]:40003  [2001:db8:85a3::7348]
 tcp    bound     bound        127.0.0.1:7777                                            cbt         root  master (PID)
 
 "#]].raw());
-    let coloured = scene.wharf(&["list", "--in", "host", "--color", "always", "port 53"]);
+    let coloured = scene.wharf(&["list", "--in", "/proc/self/ns/net", "--color", "always", "port 53"]);
     assert!(coloured.good().contains("\x1b[1mPROTO\x1b[0m"), "{coloured:?}");
 }
 
@@ -147,11 +148,12 @@ fn details_stand_below_each_row() {
         return;
     }
     let scene = Scene::play(SCRIPT);
-    let said = scene.wharf(&["list", "--in", "host", "-v", "tcp", "listening", "port", "8080"]);
+    let said = scene.wharf(&["list", "--in", "/proc/self/ns/net", "-v", "tcp", "listening", "port", "8080"]);
     let lines: Vec<&str> = said.good().lines().collect();
     assert!(lines[2].starts_with("      0 of 128 wait to be accepted, master ("), "{lines:?}");
     assert_eq!(lines[2].matches(") descriptor 4").count(), 4, "{lines:?}");
-    let said = scene.wharf(&["list", "--in", "host", "-v", "established", "local", "port", "40001"]);
+    let said =
+        scene.wharf(&["list", "--in", "/proc/self/ns/net", "-v", "established", "local", "port", "40001"]);
     let line = said.good().lines().nth(2).unwrap();
     assert!(line.contains("sent 0 B, received 0 B, ") && line.contains(" open, window "), "{line}");
 }
@@ -162,7 +164,7 @@ fn names_of_commands_never_steer_a_terminal() {
         return;
     }
     let scene = Scene::play("name('a\\x1b[31mb\\nc'); keep = tcp('127.0.0.1', 81); ready()");
-    let said = scene.terminal(80, &["list", "--in", "host", "--color", "never"], "", "");
+    let said = scene.terminal(80, &["list", "--in", "/proc/self/ns/net", "--color", "never"], "", "");
     assert!(said.good().contains("a\\u{1b}[31mb\\nc ("), "{said:?}");
     assert!(!said.good().contains('\x1b'), "{said:?}");
 }
@@ -173,7 +175,8 @@ fn a_terminal_is_as_before_when_watching_ends() {
         return;
     }
     let scene = Scene::play("keep = tcp('127.0.0.1', 81); ready()");
-    let said = scene.terminal(80, &["list", "--in", "host", "--watch=60"], "127.0.0.1:81", "\x03");
+    let said =
+        scene.terminal(80, &["list", "--in", "/proc/self/ns/net", "--watch=60"], "127.0.0.1:81", "\x03");
     let text = said.good();
     assert!(text.starts_with("\x1b[?1049h\x1b[?25l\x1b[?7l"), "{text:?}");
     assert!(text.trim_end_matches("^C").ends_with("\x1b[?7h\x1b[?25h\x1b[?1049l"), "{text:?}");
@@ -193,7 +196,18 @@ fn a_pipe_gets_text_without_a_terminal_or_another_program() {
     let trace = trace.to_str().unwrap();
     let wharf = scene.directory().join("wharf");
     let calls = "trace=ioctl,execve,execveat,fork,vfork,clone,clone3";
-    let strace = ["strace", "-f", "-o", trace, "-e", calls, wharf.to_str().unwrap(), "list", "--in", "host"];
+    let strace = [
+        "strace",
+        "-f",
+        "-o",
+        trace,
+        "-e",
+        calls,
+        wharf.to_str().unwrap(),
+        "list",
+        "--in",
+        "/proc/self/ns/net",
+    ];
     // What could be asked is there: standard input and error are those of the test.
     let output = scene.command(&strace).stdin(Stdio::inherit()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
