@@ -53,7 +53,8 @@ fn join(parts: Vec<Part>, index: &Index, rows: &mut Rows) {
             Some(_) => {}
         }
     }
-    if hidden > 0 {
+    // Where every row has an owner nobody misses those of others.
+    if hidden > 0 && rows.rows.iter().any(|row| row.ownerless == Some(Ownerless::Hidden)) {
         let needs = "(needs CAP_SYS_PTRACE, or root)";
         rows.hidden.push(format!("the sockets of {} are hidden {needs}", others(hidden)));
     }

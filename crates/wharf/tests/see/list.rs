@@ -141,7 +141,7 @@ fn csv_and_columns_say_the_same_as_json() {
     let said = scene.wharf(&[
         "list",
         "--in",
-        "host",
+        "/proc/self/ns/net",
         "--csv",
         "--columns",
         "local-port,age",
