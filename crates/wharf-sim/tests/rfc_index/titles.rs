@@ -92,6 +92,10 @@ pub(crate) const TITLES: &[(u32, &str)] = &[
     (5095, "Deprecation of Type 0 Routing Headers in IPv6"),
     (5227, "IPv4 Address Conflict Detection"),
     (5246, "The Transport Layer Security (TLS) Protocol Version 1.2"),
+    (
+        5280,
+        "Internet X.509 Public Key Infrastructure Certificate and Certificate Revocation List (CRL) Profile",
+    ),
     (5382, "NAT Behavioral Requirements for TCP"),
     (5452, "Measures for Making DNS More Resilient against Forged Answers"),
     (5461, "TCP's Reaction to Soft Errors"),
