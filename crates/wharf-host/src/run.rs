@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use wharf_stack::stack::Stack;
+use wharf_sys::epoll::Poller;
 use wharf_sys::proc::traffic::Traffic;
 use wharf_sys::process::OpenFiles;
 use wharf_sys::signal::Inherited;
@@ -142,12 +143,7 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
     for seed in &mut seeds {
         *seed = start::random_u64().map_err(failed("draw random numbers"))?;
     }
-    let names = {
-        let poller = poller.try_clone().map_err(failed("make the loop"))?;
-        let mut names = Names::new(config.names(Token::NAMES_BASE), poller, start::random_u64_or_die);
-        names.guard(guard.clone());
-        names
-    };
+    let names = names(config, &poller, &guard).map_err(failed("make the loop"))?;
     let mut datagrams = Datagrams::new(addresses, descriptors.clone(), guard.clone());
     datagrams.publish_from(config.publish_from.clone());
     let mut listeners = Vec::new();
@@ -208,6 +204,14 @@ pub fn run(config: &Lowered) -> Result<ProgramExit, RunError> {
         write_learned(path, &guard)?;
     }
     Ok(exit)
+}
+
+/// The run's name server, which asks the guard.
+fn names(config: &Lowered, poller: &Poller, guard: &Guard) -> io::Result<Names> {
+    let config = config.names(Token::NAMES_BASE);
+    let mut names = Names::new(config, poller.try_clone()?, start::random_u64_or_die);
+    names.guard(guard.clone());
+    Ok(names)
 }
 
 /// Writes down what a run has used. The file is whole or not there.

@@ -356,16 +356,9 @@ impl Guard {
     ) -> Ruling {
         let Tuple { protocol, remote, .. } = *tuple;
         let Ok(book) = self.0.book.read() else { return Ruling::unreadable() };
-        let ground = self.0.policy.ground(remote.addr);
-        let question = Question {
-            protocol,
-            addr: remote.addr,
-            port: remote.port,
-            ground,
-            names: &names,
-            shown,
-            programs: program.as_ref().map_or(&[], |program| &program.names),
-        };
+        let programs: &[String] = program.as_ref().map_or(&[], |program| &program.names);
+        let question = self.question(protocol, remote, &names, shown, programs);
+        let ground = question.ground;
         let Decision { mut outcome, rule } = book.rules.decide(&question);
         let denied = outcome == Outcome::Deny;
         if outcome != Outcome::AllowOnceShown {
@@ -409,6 +402,19 @@ impl Guard {
             learned.note(protocol, remote, name.map(|name| (name, hidden)), ground == Ground::Host);
         }
         Outcome::Allow
+    }
+
+    /// What the rules are asked of a flow to `remote`.
+    fn question<'a>(
+        &self,
+        protocol: Protocol,
+        remote: Endpoint,
+        names: &'a [Hostname],
+        shown: Shown<'a>,
+        programs: &'a [String],
+    ) -> Question<'a> {
+        let ground = self.0.policy.ground(remote.addr);
+        Question { protocol, addr: remote.addr, port: remote.port, ground, names, shown, programs }
     }
 
     /// Puts other rules into force, all at once.
@@ -478,18 +484,8 @@ impl Guard {
         let mut names = self.0.pins.lock().map(|pins| pins.names(now, remote.addr)).unwrap_or_default();
         names.extend(name.filter(|name| !names.contains(name)).cloned().into_iter().collect::<Vec<_>>());
         let Ok(book) = self.0.book.read() else { return (Outcome::Deny, None) };
-        let ground = self.0.policy.ground(remote.addr);
         let shown = name.map_or(Shown::NotYet, Shown::Name);
-        let question = Question {
-            protocol,
-            addr: remote.addr,
-            port: remote.port,
-            ground,
-            names: &names,
-            shown,
-            programs: &[],
-        };
-        let decision = book.rules.decide(&question);
+        let decision = book.rules.decide(&self.question(protocol, remote, &names, shown, &[]));
         (decision.outcome, text_of(&book.rules, decision.rule))
     }
 
